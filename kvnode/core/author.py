@@ -1,0 +1,91 @@
+"""The author: makes this node's own writes into batches.
+
+The first write after a start opens a new incarnation, so that no disk that was wiped,
+rolled back, copied or not synced can ever reuse a sequence number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kvnode.core.batch import Batch, Write, write_bytes_max
+from kvnode.core.clock import HybridLogicalClock
+from kvnode.core.limits import BATCH_BYTES_TARGET, BATCH_WRITES_MAX
+from kvnode.core.succession import Cut
+from kvnode.core.vector import Dot, Vector
+
+#: Origin, first seq, deps, stamp and writes to the bytes that everyone will keep.
+Encode = Callable[[str, int, Vector, int, tuple[Write, ...]], bytes]
+
+
+@dataclass(slots=True)
+class _Open:
+    """The batch that is being filled; its deps and stamp are fixed already."""
+
+    first: int
+    deps: Vector
+    #: All that is visible to its first write, in normal form: the origin's row.
+    row: Vector
+    stamp_us: int
+    writes: list[Write]
+    size_bytes: int
+
+
+class Author:
+    """Numbers and stamps local writes and cuts them into batches."""
+
+    def __init__(self, origin: str, cut: Cut, clock: HybridLogicalClock, encode: Encode) -> None:
+        self.origin = origin
+        self._cut = cut
+        self._clock = clock
+        self._encode = encode
+        #: What was delivered since the deps of the last batch; None before the first
+        #: batch, whose deps are sent whole.
+        self._unsent: set[str] | None = None
+        self._open: _Open | None = None
+
+    def delivered(self, origin: str) -> None:
+        """Another origin's batch was delivered: the next deps must say so."""
+        if self._unsent is not None:
+            self._unsent.add(origin)
+
+    def has_room(self, write: Write) -> bool:
+        """Whether the open batch can take this write too."""
+        return self._open is not None and (
+            len(self._open.writes) < BATCH_WRITES_MAX
+            and self._open.size_bytes + write_bytes_max(write) <= BATCH_BYTES_TARGET
+        )
+
+    def open(self, wall_us: int) -> None:
+        """Start a batch: its deps are what is delivered now."""
+        assert self._open is None
+        row = dict(self._cut.heads)
+        if self._unsent is None:
+            deps = row
+        else:
+            deps = {origin: row[origin] for origin in self._unsent if origin in row}
+        deps = {origin: seq for origin, seq in deps.items() if origin != self.origin}
+        self._unsent = set()
+        first = self._cut.entries.get(self.origin, 0) + 1
+        self._open = _Open(first, deps, row, self._clock.tick(wall_us), [], 0)
+
+    def add(self, write: Write) -> tuple[Dot, int, Vector]:
+        """Put a write into the open batch: its dot, stamp and row."""
+        batch = self._open
+        assert batch is not None
+        dot = Dot(self.origin, batch.first + len(batch.writes))
+        batch.writes.append(write)
+        batch.size_bytes += write_bytes_max(write)
+        return dot, batch.stamp_us, batch.row
+
+    def close(self) -> tuple[Batch, Vector] | None:
+        """Finish the open batch, if there is one, and encode it: the batch and its row."""
+        batch = self._open
+        if batch is None:
+            return None
+        self._open = None
+        writes = tuple(batch.writes)
+        encoded = self._encode(self.origin, batch.first, batch.deps, batch.stamp_us, writes)
+        finished = Batch(self.origin, batch.first, batch.deps, batch.stamp_us, writes, encoded)
+        return finished, batch.row

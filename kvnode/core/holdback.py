@@ -1,0 +1,230 @@
+"""The holdback queue: batches and requests that wait for a vector.
+
+Each waits under one (origin, seq) that it misses, so that a delivery wakes only what
+waits for it. A woken one has that origin settled for ever and moves on to the next that
+it misses: it is looked at once for each origin in its vector, and once more at arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kvnode.core.batch import Batch
+from kvnode.core.heap import RemovableHeap
+from kvnode.core.limits import Limits
+from kvnode.core.messages import Request
+from kvnode.core.vector import Dot, Vector
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """One batch or request in the queue."""
+
+    item: Batch | Request
+    #: Counts arrivals; the order in which requests are served.
+    arrival: int
+    #: None when it is ready.
+    waits_for: Dot | None = None
+
+
+class Holdback:
+    """Everything that waits, within limits; batches can't evict requests or vice versa."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.batches: dict[Dot, Waiter] = {}
+        self.batch_bytes = 0
+        self.requests: dict[int, Waiter] = {}
+        self.request_bytes = 0
+        #: How often an item was looked at: the work done, for tests and status.
+        self.examined = 0
+        #: How many batches were dropped over the limit.
+        self.evicted = 0
+        self._arrivals = 0
+        self._waiting: dict[str, dict[int, dict[int, Waiter]]] = {}
+        self._ready_batches: dict[int, Waiter] = {}
+        self._ready_requests: dict[int, Waiter] = {}
+        self._deadlines: RemovableHeap[int] = RemovableHeap()
+        #: For each origin its held batches by first seq, the last one at the top.
+        self._by_origin: dict[str, RemovableHeap[int]] = {}
+        self._contiguous: dict[str, int] = {}
+
+    # --- coming in
+
+    def hold(self, batch: Batch, delivered: Vector) -> None:
+        """Take in a batch, unless it is delivered or held already.
+
+        Over the limit the batch furthest from deliverable is dropped, which may be this.
+        """
+        dot = Dot(batch.origin, batch.first)
+        if batch.last <= delivered.get(batch.origin, 0) or dot in self.batches:
+            return
+        waiter = self._arrived(batch)
+        self.batches[dot] = waiter
+        self.batch_bytes += len(batch.encoded)
+        self._by_origin.setdefault(batch.origin, RemovableHeap()).push(batch.first, -batch.first)
+        self._place(waiter, delivered)
+        while (
+            len(self.batches) > self.limits.held_batches_max
+            or self.batch_bytes > self.limits.held_bytes_max
+        ):
+            self._evict_furthest(delivered)
+
+    def park(self, request: Request, delivered: Vector) -> bool:
+        """Take in a request that is not ready; False if there is no room for it."""
+        if (
+            len(self.requests) >= self.limits.parked_requests_max
+            or self.request_bytes + request.size_bytes > self.limits.parked_bytes_max
+        ):
+            return False
+        waiter = self._arrived(request)
+        self.requests[waiter.arrival] = waiter
+        self.request_bytes += request.size_bytes
+        assert request.deadline_us is not None, "with no deadline there is no waiting"
+        self._deadlines.push(waiter.arrival, request.deadline_us)
+        self._place(waiter, delivered)
+        return True
+
+    def wake(self, origin: str, first: int, last: int, delivered: Vector) -> None:
+        """The entry of `origin` went up: these dots have come. Some may be ready now."""
+        waiting = self._waiting.get(origin)
+        if not waiting:
+            return
+        if last - first < len(waiting):
+            seqs = [seq for seq in range(first, last + 1) if seq in waiting]
+        else:
+            seqs = sorted(seq for seq in waiting if seq <= last)
+        woken = [waiter for seq in seqs for waiter in waiting.pop(seq).values()]
+        if not waiting:
+            del self._waiting[origin]
+        for waiter in woken:
+            self._place(waiter, delivered)
+
+    # --- going out
+
+    def take_ready_batch(self) -> Batch | None:
+        """A batch that can be delivered now."""
+        for waiter in self._ready_batches.values():
+            batch = waiter.item
+            assert isinstance(batch, Batch)
+            self._remove_batch(waiter, batch)
+            return batch
+        return None
+
+    def take_ready_requests(self) -> list[Request]:
+        """The requests whose past is here, in order of arrival."""
+        return [self._take_request(arrival) for arrival in sorted(self._ready_requests)]
+
+    def take_expired_requests(self, steady_us: int) -> list[Request]:
+        """The requests whose deadline has come, the earliest first."""
+        expired = []
+        while (least := self._deadlines.least()) and least[0] <= steady_us:
+            expired.append(self._take_request(least[1]))
+        return expired
+
+    # --- looking
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether a turn has something to do at once."""
+        return bool(self._ready_batches or self._ready_requests)
+
+    @property
+    def earliest_deadline_us(self) -> int | None:
+        """When the next request expires, by the steady clock."""
+        least = self._deadlines.least()
+        return None if least is None else least[0]
+
+    def contiguous(self, origin: str, delivered: int) -> int:
+        """The highest seq of `origin` up to which all has come, delivered or held."""
+        reached = max(delivered, self._contiguous.get(origin, 0))
+        while held := self.batches.get(Dot(origin, reached + 1)):
+            assert isinstance(held.item, Batch)
+            reached = held.item.last
+        if origin in self._by_origin:
+            self._contiguous[origin] = reached
+        return reached
+
+    def waiting(self) -> Iterator[Waiter]:
+        """Everything that waits: batches, then requests, each in order of arrival."""
+        yield from self.batches.values()
+        yield from self.requests.values()
+
+    # --- inside
+
+    def _arrived(self, item: Batch | Request) -> Waiter:
+        self._arrivals += 1
+        return Waiter(item, self._arrivals)
+
+    def _place(self, waiter: Waiter, delivered: Vector) -> None:
+        """Put it under something that it misses, or with the ready ones."""
+        self.examined += 1
+        missed = waiter.waits_for = first_missed(waiter.item, delivered)
+        if missed is not None:
+            seqs = self._waiting.setdefault(missed.origin, {})
+            seqs.setdefault(missed.seq, {})[waiter.arrival] = waiter
+        elif isinstance(waiter.item, Batch):
+            self._ready_batches[waiter.arrival] = waiter
+        else:
+            self._ready_requests[waiter.arrival] = waiter
+
+    def _unplace(self, waiter: Waiter) -> None:
+        if waiter.waits_for is None:
+            self._ready_batches.pop(waiter.arrival, None)
+            self._ready_requests.pop(waiter.arrival, None)
+            return
+        origin, seq = waiter.waits_for
+        del self._waiting[origin][seq][waiter.arrival]
+        if not self._waiting[origin][seq]:
+            del self._waiting[origin][seq]
+        if not self._waiting[origin]:
+            del self._waiting[origin]
+
+    def _take_request(self, arrival: int) -> Request:
+        waiter = self.requests.pop(arrival)
+        self._unplace(waiter)
+        self._deadlines.discard(arrival)
+        request = waiter.item
+        assert isinstance(request, Request)
+        self.request_bytes -= request.size_bytes
+        return request
+
+    def _remove_batch(self, waiter: Waiter, batch: Batch) -> None:
+        self._unplace(waiter)
+        del self.batches[Dot(batch.origin, batch.first)]
+        self.batch_bytes -= len(batch.encoded)
+        held = self._by_origin[batch.origin]
+        held.discard(batch.first)
+        if not held:
+            del self._by_origin[batch.origin]
+            self._contiguous.pop(batch.origin, None)
+
+    def _evict_furthest(self, delivered: Vector) -> None:
+        """Drop the batch with the longest gap before it, among each origin's last."""
+        lasts = []
+        for origin, held in self._by_origin.items():
+            least = held.least()
+            assert least is not None
+            lasts.append((least[1] - delivered.get(origin, 0), origin, least[1]))
+        _, origin, first = max(lasts)
+        waiter = self.batches[Dot(origin, first)]
+        assert isinstance(waiter.item, Batch)
+        self._remove_batch(waiter, waiter.item)
+        self.evicted += 1
+        if self._contiguous.get(origin, 0) >= first:
+            self._contiguous[origin] = first - 1
+
+
+def first_missed(item: Batch | Request, delivered: Vector) -> Dot | None:
+    """Something that it needs and `delivered` (spelled out) lacks; None if nothing."""
+    if isinstance(item, Batch):
+        if delivered.get(item.origin, 0) < item.first - 1:
+            return Dot(item.origin, item.first - 1)
+        needs = item.deps
+    else:
+        needs = item.token
+    for origin, seq in needs.items():
+        if delivered.get(origin, 0) < seq:
+            return Dot(origin, seq)
+    return None

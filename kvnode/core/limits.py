@@ -1,0 +1,66 @@
+"""Every bound of the core, with its reason. Reaching one gives a clear error, or a drop
+that repair mends; never unbounded memory and never a loss."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+#: A key is an identifier; a longer one is data and belongs into the value.
+KEY_BYTES_MAX: Final = 4 * KIB
+
+#: A value travels whole, in one batch, through every node's memory.
+VALUE_BYTES_MAX: Final = 8 * MIB
+
+#: Bounds the lists that one batch makes a receiver build. A turn that writes more
+#: makes several batches.
+BATCH_WRITES_MAX: Final = 4096
+
+#: What a batch is cut at when it holds several writes: small frames keep the queues of
+#: slow subscribers small, and let a pull stop close to the size that was asked for.
+BATCH_BYTES_TARGET: Final = 256 * KIB
+
+#: A larger batch is not gossiped, only announced by a heartbeat at once: its receivers
+#: pull it. So a stuck subscriber costs at most this times the PUB high-water mark.
+GOSSIP_BYTES_MAX: Final = 512 * KIB
+
+#: What one change adds to an encoded batch beside its key and value, at the most: the
+#: headers of the write's array, the change's array, the key and the value.
+CHANGE_OVERHEAD_BYTES: Final = 5 + 5 + 5 + 5
+
+#: Entries of a vector on the wire. A vector in normal form has one entry for each live
+#: name and a few more; a hundred nodes that spell out 300 incarnations each have 30,000.
+VECTOR_ENTRIES_MAX: Final = 65_536
+
+#: How long a request may wait at the server before it is answered as delayed.
+REQUEST_DEADLINE_MS_MAX: Final = 600_000
+
+#: Operations of one request, run in one turn.
+REQUEST_OPERATIONS_MAX: Final = 1024
+
+#: Values in one answer: what one message can hold beside the framing. What is read
+#: beyond it gets an error in its place.
+ANSWER_VALUE_BYTES_MAX: Final = 12 * MIB
+
+
+class Limits(NamedTuple):
+    """The bounds of one replica's buffers; tests make them tiny."""
+
+    #: Early batches: half a minute of a busy cluster's gossip. The furthest from
+    #: deliverable are dropped first, and repair brings them again.
+    held_batches_max: int = 100_000
+    held_bytes_max: int = 64 * MIB
+
+    #: Requests that wait for their session's past. One more is refused as overloaded.
+    parked_requests_max: int = 10_000
+    parked_bytes_max: int = 64 * MIB
+
+    #: Writes delivered in one turn before the clients get theirs: about 50 ms of work.
+    #: The rest stays ready, and the next turn starts at once.
+    delivered_writes_per_turn: int = 4096
+
+    #: Values in the answers of one turn, which stand in memory together; requests beyond
+    #: it are served in the next turn, which starts at once.
+    answered_bytes_per_turn: int = 64 * MIB

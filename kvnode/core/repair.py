@@ -1,0 +1,171 @@
+"""Repair: PUB/SUB is a hint, the log is the record.
+
+Heartbeats say what each peer has. What has not come (neither delivered nor held without a
+gap) is pulled from a peer that claims it, one pull at a time:
+
+- a peer's own writes at once: it has sent them, and they were lost on the way;
+- a third party's writes when the peer's claim *before* its latest names them already:
+  they have had a heartbeat's time to come by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from kvnode.core.holdback import Holdback
+from kvnode.core.messages import Claim, Pull, Pulled
+from kvnode.core.succession import Cut
+from kvnode.core.vector import Vector, name_of
+
+#: A peer that did not answer, or had nothing, is asked again after so many time-outs at
+#: the most; doubling from one.
+BACKOFF_TIMEOUTS_MAX: Final = 8
+
+#: A peer has so many heartbeats' time to answer a pull.
+TIMEOUT_HEARTBEATS: Final = 4
+
+
+@dataclass(slots=True)
+class _Peer:
+    claim: Claim
+    previous: Claim | None = None
+    #: Whether all that its two last claims give cause to pull has come.
+    settled: bool = False
+    #: Not to be asked before.
+    not_before_us: int = 0
+    #: Pulls in a row that brought nothing.
+    failures: int = 0
+
+
+class Repair:
+    """Decides whom to ask for what, and when."""
+
+    def __init__(self, random: Callable[[], float], *, heartbeat_us: int) -> None:
+        self._random = random
+        self._heartbeat_us = heartbeat_us
+        self._timeout_us = TIMEOUT_HEARTBEATS * heartbeat_us
+        self._peers: dict[str, _Peer] = {}
+        self._asked: str | None = None
+        #: When to look again without new input; None while all is settled.
+        self._look_us: int | None = None
+        #: When a third party's writes may be pulled; None while none are missing.
+        self._third_party_us: int | None = None
+
+    @property
+    def claims(self) -> dict[str, Claim]:
+        """The latest claim of each peer, by name."""
+        return {name: peer.claim for name, peer in self._peers.items()}
+
+    def claimed(self, claim: Claim) -> None:
+        """A heartbeat came. A claim replaces the one before: a rollback lowers it."""
+        peer = self._peers.get(claim.name)
+        if peer is None or peer.claim.instance != claim.instance:
+            self._peers[claim.name] = _Peer(claim)
+        else:
+            peer.previous, peer.claim, peer.settled = peer.claim, claim, False
+        if self._asked is None:
+            self._look_us = 0
+
+    def answered(self, pulled: Pulled, steady_us: int) -> None:
+        """A pull brought batches, or none. A late answer ends no other pull."""
+        peer = self._peers.get(pulled.name)
+        if peer is None:
+            return
+        if pulled.batches:
+            peer.failures, peer.not_before_us = 0, 0
+        elif pulled.name == self._asked:
+            self._back_off(peer, steady_us)
+        if pulled.name == self._asked:
+            self._asked, self._look_us = None, 0
+
+    def wake_us(self) -> int | None:
+        """When `next_pull` may have something to say without new input."""
+        return self._look_us
+
+    def next_pull(self, cut: Cut, holdback: Holdback, steady_us: int) -> Pull | None:
+        """The pull to send now, if one is due and none is under way."""
+        if self._look_us is None or steady_us < self._look_us:
+            return None
+        if self._asked is not None:  # it did not answer in time: on to the next
+            self._back_off(self._peers[self._asked], steady_us)
+            self._asked = None
+        claimants = self._claimants(cut, holdback, steady_us)
+        able = [peer for peer in claimants if peer.not_before_us <= steady_us]
+        if not able:
+            self._look_us = self._next_look_us(claimants)
+            return None
+        chosen = able[int(self._random() * len(able))].claim
+        self._asked = chosen.name
+        self._look_us = steady_us + self._timeout_us
+        return Pull(chosen.name, spelled_out(cut, chosen.delivered))
+
+    def _claimants(self, cut: Cut, holdback: Holdback, steady_us: int) -> list[_Peer]:
+        """Whom to ask: owners of what is missing, else third parties when it is time."""
+        owners, others = [], []
+        for peer in self._peers.values():
+            if peer.settled:
+                continue
+            if _lacks_own(peer.claim, cut, holdback):
+                owners.append(peer)
+            elif peer.previous is not None and _lacks(peer.previous.delivered, cut, holdback):
+                others.append(peer)
+            else:
+                peer.settled = True
+        if not others:
+            self._third_party_us = None
+        elif self._third_party_us is None:
+            self._third_party_us = steady_us + int(self._random() * self._heartbeat_us)
+        if owners or self._third_party_us is None or steady_us < self._third_party_us:
+            return owners
+        return others
+
+    def _next_look_us(self, claimants: list[_Peer]) -> int | None:
+        times = [peer.not_before_us for peer in claimants]
+        if not claimants and self._third_party_us is not None:
+            times.append(self._third_party_us)
+        return min(times, default=None)
+
+    def _back_off(self, peer: _Peer, steady_us: int) -> None:
+        """Leave it alone for a while, with jitter, so that nodes do not ask in step."""
+        timeouts = min(1 << peer.failures, BACKOFF_TIMEOUTS_MAX)
+        peer.failures = min(peer.failures + 1, BACKOFF_TIMEOUTS_MAX)
+        peer.not_before_us = steady_us + int(timeouts * self._timeout_us * (0.5 + self._random()))
+
+
+def _lacks_own(claim: Claim, cut: Cut, holdback: Holdback) -> bool:
+    """Whether writes of the claimant itself have not come."""
+    own = {o: seq for o, seq in claim.delivered.items() if name_of(o) == claim.name}
+    return _lacks(own, cut, holdback)
+
+
+def _lacks(claimed: Vector, cut: Cut, holdback: Holdback) -> bool:
+    entries = cut.entries
+    for origin, seq in claimed.items():
+        delivered = entries.get(origin, 0)
+        if delivered < seq and holdback.contiguous(origin, delivered) < seq:
+            return True
+    return False
+
+
+def spelled_out(cut: Cut, claimed: Vector) -> Vector:
+    """This cut as a peer with that claim can read it.
+
+    A peer can't know what a head that it never saw implies: so all my incarnations are
+    spelled out of each name whose incarnations in its claim differ from mine.
+    """
+    mine, theirs = _heads_by_name(cut.heads), _heads_by_name(claimed)
+    differing = {name for name, origins in mine.items() if theirs.get(name) != origins}
+    return {
+        origin: seq
+        for origin, seq in cut.entries.items()
+        if origin in cut.heads or name_of(origin) in differing
+    }
+
+
+def _heads_by_name(vector: Vector) -> dict[str, set[str]]:
+    names: dict[str, set[str]] = {}
+    for origin in vector:
+        names.setdefault(name_of(origin), set()).add(origin)
+    return names

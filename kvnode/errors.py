@@ -1,0 +1,103 @@
+"""Every error that kvnode raises.
+
+    KvnodeError
+    ├── DefiniteError            the operation surely did not happen
+    │   ├── InvalidRequest       it can never succeed as it stands
+    │   ├── Delayed              the node has not yet what the session has seen
+    │   ├── Overloaded           a limit of the node is reached; try later or elsewhere
+    │   ├── Refused              the node does not do this: other cluster, faults not allowed
+    │   ├── Unavailable          the node is shutting down, or its disk does not answer
+    │   └── Unreachable          no connection to the node: nothing was sent
+    ├── IndefiniteError          the operation may have happened, or may still
+    │   ├── TimedOut             sent, but no answer came in time
+    │   └── CommitFailed         the node could not tell whether its disk has it
+    ├── MalformedError           bytes that are not what they should be
+    ├── StorageError             the disk failed, or is full, or holds something else
+    └── ConfigError              a setting is wrong; the message names it
+
+The operation of a `get` has no effect, so for reads the difference does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+class KvnodeError(Exception):
+    """Base of all errors of this package."""
+
+
+class DefiniteError(KvnodeError):
+    """The operation surely did not happen."""
+
+
+class InvalidRequest(DefiniteError):
+    """The request can never succeed as it stands: a key too long, an unknown operation."""
+
+
+class Delayed(DefiniteError):
+    """The session has seen writes that this node has not delivered yet.
+
+    `incoming` is the session's vector, `local` the node's (origin -> seq); `missing` lists
+    what the node lacks as (origin, first seq, last seq). Try again later, or another node.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        incoming: Mapping[str, int],
+        local: Mapping[str, int],
+        missing: Sequence[tuple[str, int, int]],
+    ) -> None:
+        dots = ", ".join(
+            f"{origin}:{first}" if first == last else f"{origin}:{first}-{last}"
+            for origin, first, last in missing
+        )
+        super().__init__(f"delayed: {reason}; missing {dots}")
+        self.reason = reason
+        self.incoming = dict(incoming)
+        self.local = dict(local)
+        self.missing = [(origin, first, last) for origin, first, last in missing]
+
+
+class Overloaded(DefiniteError):
+    """A named limit of the node is reached; try again later, or another node."""
+
+
+class Refused(DefiniteError):
+    """The node understood and will not: another cluster's token, faults not allowed."""
+
+
+class Unavailable(DefiniteError):
+    """The node can't serve now: it is shutting down, or its disk does not answer."""
+
+
+class Unreachable(DefiniteError):
+    """No connection to the node came about in time; nothing was sent."""
+
+
+class IndefiniteError(KvnodeError):
+    """The operation may have happened, or may still happen. Reads are safe to repeat."""
+
+
+class TimedOut(IndefiniteError):
+    """The request was sent and no answer came in time."""
+
+
+class CommitFailed(IndefiniteError):
+    """The node's disk failed while it saved the write: it may be there, or not."""
+
+
+class MalformedError(KvnodeError):
+    """Bytes from a client, a peer or a disk that are not what they should be."""
+
+    #: How the error is called in an answer.
+    code = "malformed"
+
+
+class StorageError(KvnodeError):
+    """The disk failed, is full, is in use by another daemon, or holds something else."""
+
+
+class ConfigError(KvnodeError):
+    """A setting is wrong; the message names it and says what it should be."""
