@@ -1,0 +1,74 @@
+"""Batches: encoded once by their origin, checked by everyone who decodes them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kvnode.codec.packing import (
+    INTEGER_MAX,
+    array,
+    integer,
+    key_bytes,
+    pack,
+    unpack,
+    value_bytes,
+    vector,
+)
+from kvnode.core.batch import Batch, Change, Write
+from kvnode.core.clock import STAMP_US_MAX
+from kvnode.core.limits import BATCH_WRITES_MAX
+from kvnode.core.vector import Vector, is_origin
+from kvnode.errors import MalformedError
+
+#: Batches stay in logs for long: the format's number is their own.
+BATCH_FORMAT: Final = 1
+
+
+def encode_batch(
+    origin: str, first: int, deps: Vector, stamp_us: int, writes: tuple[Write, ...]
+) -> bytes:
+    """The bytes that everyone will gossip, log and serve.
+
+    A change is [key, value] for a put and [key] for a delete.
+    """
+    assert 1 <= stamp_us <= STAMP_US_MAX and 1 <= len(writes) <= BATCH_WRITES_MAX
+    body = [
+        [[key] if value is None else [key, value] for key, value in changes] for changes in writes
+    ]
+    return pack([BATCH_FORMAT, origin, first, dict(deps), stamp_us, body])
+
+
+def decode_batch(encoded: bytes) -> Batch:
+    """Check and decode a batch; it keeps its bytes. Raises MalformedError."""
+    parts = array(unpack(encoded), None, "a batch")
+    if not parts or parts[0] != BATCH_FORMAT:
+        raise MalformedError(f"a batch of format {parts[:1]!r:.40}; this node reads {BATCH_FORMAT}")
+    _, origin, first, deps, stamp_us, body = array(parts, 6, "a batch")
+    if type(origin) is not str or not is_origin(origin):
+        raise MalformedError(f"a batch from {origin!r:.80}, which is no origin")
+    integer(first, 1, INTEGER_MAX - BATCH_WRITES_MAX, "a batch's first seq")
+    vector(deps, "a batch's deps")
+    if origin in deps:
+        raise MalformedError("a batch's deps name its own origin")
+    integer(stamp_us, 1, STAMP_US_MAX, "a batch's stamp")
+    if type(body) is not list or not 1 <= len(body) <= BATCH_WRITES_MAX:
+        raise MalformedError(f"a batch must have 1 to {BATCH_WRITES_MAX} writes")
+    writes = tuple(_decode_write(changes) for changes in body)
+    return Batch(origin, first, deps, stamp_us, writes, encoded)
+
+
+def _decode_write(changes: Any) -> Write:
+    if type(changes) is not list or not changes:
+        raise MalformedError("a write must be an array of at least one change")
+    write = tuple([_decode_change(change) for change in changes])
+    if len(write) > 1 and len({change.key for change in write}) < len(write):
+        raise MalformedError("a write changes one key twice")
+    return write
+
+
+def _decode_change(change: Any) -> Change:
+    if type(change) is not list or not 1 <= len(change) <= 2:
+        raise MalformedError("a change must be [key] or [key, value]")
+    if len(change) == 1:
+        return Change(key_bytes(change[0]), None)
+    return Change(key_bytes(change[0]), value_bytes(change[1]))

@@ -1,0 +1,114 @@
+"""The asking side of a ROUTER's protocol: what a client or a pulling peer sends and reads.
+
+    request   [version, id, token, deadline_ms, [operation, ...], [operation, ...], ...]
+    answer    [id, token, [result, ...]]
+
+Operations are made here as the arrays that travel; `codec.server` reads them. This module
+imports little: it is part of every start of `kv`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from kvnode.codec.packing import (
+    INTEGER_MAX,
+    PROTOCOL_VERSION,
+    array,
+    integer,
+    node_name,
+    pack,
+    text,
+    unpack_array,
+)
+from kvnode.codec.token import CLUSTER_BYTES_MAX
+from kvnode.core.vector import Vector
+from kvnode.errors import MalformedError
+
+#: An operation as it travels: its name, then its arguments.
+Operation = list[Any]
+
+PING: Final[Operation] = ["ping"]
+STATUS: Final[Operation] = ["status"]
+
+
+def put(key: bytes, value: bytes) -> Operation:
+    """Answered with ["ok", origin, seq, stamp_us]."""
+    return ["put", key, value]
+
+
+def delete(key: bytes) -> Operation:
+    """Answered as `put`."""
+    return ["delete", key]
+
+
+def get(key: bytes) -> Operation:
+    """Answered with ["ok", versions], the winner alone or none."""
+    return ["get", key]
+
+
+def read(key: bytes) -> Operation:
+    """Answered with ["ok", versions], all of them, the winner first."""
+    return ["read", key]
+
+
+def since(vector: Vector, bytes_max: int) -> Operation:
+    """A pull: answered with ["ok", batches], beyond the vector, at least one if any."""
+    return ["since", dict(vector), bytes_max]
+
+
+def hello(cluster: str, name: str, instance: int) -> Operation:
+    """A peer's greeting: answered with a `Greeting`, or refused."""
+    return ["hello", cluster, name, instance]
+
+
+def fault(peer: str, channel: str, action: str) -> Operation:
+    """Hold, drop or pass what comes from a peer by gossip or by repair."""
+    return ["fault", peer, channel, action]
+
+
+def encode_request(
+    id_: int, token: bytes | None, deadline_ms: int, operations: Iterable[Operation]
+) -> bytes:
+    """A request's one frame."""
+    return pack([PROTOCOL_VERSION, id_, token, deadline_ms, *operations])
+
+
+class Answer(NamedTuple):
+    """A decoded answer: a result for each operation, or one for the whole request."""
+
+    id: int | None
+    token: bytes | None
+    results: list[list[Any]]
+
+
+def decode_answer(payload: bytes) -> Answer:
+    """Check an answer's outer shape; raises MalformedError."""
+    id_, token, results = unpack_array(payload, 3, "an answer")
+    if not (id_ is None or type(id_) is int) or not (token is None or type(token) is bytes):
+        raise MalformedError("an answer starts with an id and a token")
+    for result in array(results, None, "an answer's results"):
+        if type(result) is not list or not result or type(result[0]) is not str:
+            raise MalformedError("a result must be an array that starts with its status")
+    return Answer(id_, token, results)
+
+
+class Greeting(NamedTuple):
+    """What a node answers to `Hello`."""
+
+    cluster: str
+    name: str
+    instance: int
+    gossip_address: str
+
+
+def decode_greeting(result: list[Any]) -> Greeting:
+    """Check the answer to `Hello`; raises MalformedError."""
+    _, cluster, name, instance, gossip_address = array(result, 5, "a greeting")
+    return Greeting(
+        text(cluster, CLUSTER_BYTES_MAX, "a cluster"),
+        node_name(name),
+        integer(instance, 0, INTEGER_MAX, "an instance"),
+        text(gossip_address, 256, "a gossip address"),
+    )

@@ -1,0 +1,75 @@
+"""Gossip: what a node publishes. Two frames: who speaks and of what, then the body."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from kvnode.codec.packing import (
+    INTEGER_MAX,
+    PROTOCOL_VERSION,
+    array,
+    check_version,
+    integer,
+    node_name,
+    pack,
+    text,
+    unpack,
+    unpack_array,
+    vector,
+)
+from kvnode.codec.token import CLUSTER_BYTES_MAX
+from kvnode.core.messages import Claim
+from kvnode.errors import MalformedError
+
+BATCH: Final = "batch"
+CLAIM: Final = "claim"
+
+_DIGEST_BYTES: Final = 16
+
+
+class Header(NamedTuple):
+    """The first frame; the same bytes for all of one process's frames of a kind."""
+
+    cluster: str
+    name: str
+    instance: int
+    kind: str
+
+
+def encode_header(header: Header) -> bytes:
+    """The first frame."""
+    return pack([PROTOCOL_VERSION, *header])
+
+
+@lru_cache(maxsize=1024)  # two for each peer process
+def decode_header(frame: bytes) -> Header:
+    """Check and decode the first frame; raises MalformedError."""
+    parts = array(unpack(frame), None, "a gossip header")
+    check_version(parts, "gossip")
+    _, cluster, name, instance, kind = array(parts, 5, "a gossip header")
+    text(cluster, CLUSTER_BYTES_MAX, "a cluster")
+    node_name(name)
+    if kind not in (BATCH, CLAIM):
+        raise MalformedError(f"gossip of an unknown kind: {kind!r:.40}")
+    return Header(cluster, name, integer(instance, 0, INTEGER_MAX, "an instance"), kind)
+
+
+def encode_claim(claim: Claim) -> bytes:
+    """The body of a heartbeat."""
+    digest = claim.digest.to_bytes(_DIGEST_BYTES, "big")
+    return pack([dict(claim.delivered), dict(claim.synced), digest])
+
+
+def decode_claim(header: Header, body: bytes) -> Claim:
+    """Check and decode a heartbeat; raises MalformedError."""
+    delivered, synced, digest = unpack_array(body, 3, "a claim")
+    if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
+        raise MalformedError(f"a claim's digest must be {_DIGEST_BYTES} bytes")
+    return Claim(
+        header.name,
+        header.instance,
+        vector(delivered, "a claim's vector"),
+        vector(synced, "a claim's synced vector"),
+        int.from_bytes(digest, "big"),
+    )

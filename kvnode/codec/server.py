@@ -1,0 +1,225 @@
+"""The answering side of a ROUTER's protocol: what a node reads and answers.
+
+`codec.client` shows the shapes of requests and answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from kvnode.codec.packing import (
+    INTEGER_MAX,
+    MESSAGE_BYTES_MAX,
+    TooLarge,
+    array,
+    check_version,
+    integer,
+    key_bytes,
+    node_name,
+    pack,
+    text,
+    unpack,
+    value_bytes,
+    vector,
+)
+from kvnode.codec.token import CLUSTER_BYTES_MAX, decode_token
+from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX
+from kvnode.core.messages import (
+    Delayed,
+    Delete,
+    Entry,
+    Failed,
+    Get,
+    Operation,
+    Put,
+    Read,
+    Result,
+    Written,
+)
+from kvnode.core.vector import Vector
+from kvnode.errors import MalformedError
+
+# --- operations that concern the node, not its data; each stands alone in its request
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Answered with the node's name; waits for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Answered with a map of what the node knows of itself; waits for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A peer's greeting; answered with a `Greeting`, or refused."""
+
+    cluster: str
+    name: str
+    instance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """A pull: answered with batches beyond the vector, at least one if there are any."""
+
+    vector: Vector
+    bytes_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Hold, drop or pass what comes from a peer; for demonstrations and tests."""
+
+    peer: str
+    channel: str
+    action: str
+
+
+NodeOperation = Ping | Status | Hello | Since | Fault
+AnyOperation = Operation | NodeOperation
+
+GOSSIP: Final = "gossip"
+REPAIR: Final = "repair"
+HOLD: Final = "hold"
+DROP: Final = "drop"
+PASS: Final = "pass"
+
+
+class Asked(NamedTuple):
+    """A decoded request."""
+
+    id: int
+    token_cluster: str | None
+    token: Vector
+    deadline_ms: int
+    operations: tuple[Operation, ...] | NodeOperation
+
+
+class UnknownOperation(MalformedError):
+    """A request for something that this node does not do."""
+
+    code = "unknown_operation"
+
+
+class BadRequest(MalformedError):
+    """A request that can't be run; `id` is None where not even that could be read."""
+
+    def __init__(self, id_: int | None, error: MalformedError) -> None:
+        super().__init__(str(error))
+        self.id = id_
+        self.code = error.code
+
+
+# --- requests
+
+
+def decode_request(payload: bytes) -> Asked:
+    """Check and decode a request; raises BadRequest."""
+    id_: int | None = None
+    try:
+        if len(payload) > MESSAGE_BYTES_MAX:
+            raise TooLarge(f"a message must have at most {MESSAGE_BYTES_MAX} bytes")
+        parts = array(unpack(payload), None, "a request")
+        if len(parts) > 1 and type(parts[1]) is int:
+            id_ = parts[1]
+        check_version(parts, "a request")
+        return _decode_parts(parts)
+    except MalformedError as error:
+        raise BadRequest(id_, error) from None
+
+
+def _decode_parts(parts: list[Any]) -> Asked:
+    if not 5 <= len(parts) <= 4 + REQUEST_OPERATIONS_MAX:
+        raise MalformedError(f"a request must have 1 to {REQUEST_OPERATIONS_MAX} operations")
+    _, id_, token, deadline_ms, *bodies = parts
+    integer(id_, 0, INTEGER_MAX, "a request's id")
+    integer(deadline_ms, 0, REQUEST_DEADLINE_MS_MAX, "deadline_ms")
+    cluster: str | None = None
+    seen: Vector = {}
+    if token is not None:
+        if type(token) is not bytes:
+            raise MalformedError("a token must be bytes or nil")
+        cluster, seen = decode_token(token)
+    first, *others = (_decode_operation(body) for body in bodies)
+    if isinstance(first, NodeOperation) and not others:
+        return Asked(id_, cluster, seen, deadline_ms, first)
+    operations: list[Operation] = []
+    for operation in (first, *others):
+        if isinstance(operation, NodeOperation):
+            name = type(operation).__name__.lower()
+            raise MalformedError(f"{name!r} must stand alone in its request")
+        operations.append(operation)
+    return Asked(id_, cluster, seen, deadline_ms, tuple(operations))
+
+
+def _decode_operation(body: Any) -> AnyOperation:
+    if type(body) is not list or not body:
+        raise MalformedError("an operation must be an array that starts with its name")
+    name = body[0]
+    known = _DECODERS.get(name) if type(name) is str else None
+    if known is None:
+        raise UnknownOperation(f"there is no operation {name!r:.80}")
+    items, decode = known
+    if len(body) != items:
+        raise MalformedError(f"{name!r} takes {items - 1} arguments, not {len(body) - 1}")
+    return decode(body)
+
+
+def _decode_hello(body: list[Any]) -> Hello:
+    return Hello(
+        text(body[1], CLUSTER_BYTES_MAX, "a cluster"),
+        node_name(body[2]),
+        integer(body[3], 0, INTEGER_MAX, "an instance"),
+    )
+
+
+def _decode_since(body: list[Any]) -> Since:
+    return Since(
+        vector(body[1], "a vector"), integer(body[2], 1, MESSAGE_BYTES_MAX, "a pull's size")
+    )
+
+
+def _decode_fault(body: list[Any]) -> Fault:
+    _, peer, channel, action = body
+    if channel not in (GOSSIP, REPAIR) or action not in (HOLD, DROP, PASS):
+        raise MalformedError("a fault is: peer, gossip or repair, hold or drop or pass")
+    return Fault(node_name(peer), channel, action)
+
+
+#: For each operation its items, the name included, and what decodes it.
+_DECODERS: Final[Mapping[str, tuple[int, Callable[[list[Any]], AnyOperation]]]] = {
+    "put": (3, lambda body: Put(key_bytes(body[1]), value_bytes(body[2]))),
+    "get": (2, lambda body: Get(key_bytes(body[1]))),
+    "read": (2, lambda body: Read(key_bytes(body[1]))),
+    "delete": (2, lambda body: Delete(key_bytes(body[1]))),
+    "ping": (1, lambda body: Ping()),
+    "status": (1, lambda body: Status()),
+    "hello": (4, _decode_hello),
+    "since": (3, _decode_since),
+    "fault": (4, _decode_fault),
+}
+
+# --- answers
+
+
+def encode_answer(id_: int | None, token: bytes | None, results: Iterable[Sequence[Any]]) -> bytes:
+    """An answer's one frame."""
+    return pack([id_, token, list(results)])
+
+
+def encode_result(result: Result) -> Sequence[Any]:
+    """A result of the replica, ready for `encode_answer`."""
+    match result:
+        case Entry(versions):
+            return ("ok", versions)
+        case Written(dot, stamp_us):
+            return ("ok", dot.origin, dot.seq, stamp_us)
+        case Delayed(reason, incoming, local, missing):
+            return ("delayed", reason, dict(incoming), dict(local), missing)
+        case Failed(code, message, maybe):
+            return ("error", code, message, maybe)

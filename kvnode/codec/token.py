@@ -1,0 +1,41 @@
+"""Session tokens: opaque to applications, [cluster, vector] to clients and nodes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from kvnode.codec.packing import pack, text, unpack_array, vector
+from kvnode.core.limits import KIB
+from kvnode.core.vector import Vector, joined
+from kvnode.errors import MalformedError, Refused
+
+CLUSTER_BYTES_MAX: Final = 64
+
+#: A vector in normal form has a few entries; this has room for two thousand.
+TOKEN_BYTES_MAX: Final = 64 * KIB
+
+
+def encode_token(cluster: str, seen: Vector) -> bytes:
+    """The token of a session that has seen this vector."""
+    return pack([cluster, dict(seen)])
+
+
+@lru_cache(maxsize=256)  # requests in flight carry the same few tokens
+def decode_token(token: bytes) -> tuple[str, Vector]:
+    """Its cluster and vector; raises MalformedError."""
+    if len(token) > TOKEN_BYTES_MAX:
+        raise MalformedError(f"a token must have at most {TOKEN_BYTES_MAX} bytes")
+    cluster, seen = unpack_array(token, 2, "a token")
+    return text(cluster, CLUSTER_BYTES_MAX, "a token's cluster"), vector(seen, "a token's vector")
+
+
+def merge_tokens(one: bytes | None, other: bytes) -> bytes:
+    """The token of a session that has seen what both have."""
+    if one is None or one == other:
+        return other
+    cluster, seen = decode_token(one)
+    other_cluster, other_seen = decode_token(other)
+    if cluster != other_cluster:
+        raise Refused(f"the session is of cluster {cluster!r}, the node of {other_cluster!r}")
+    return encode_token(cluster, joined(seen, other_seen))
