@@ -1,0 +1,1 @@
+"""The client: a session that travels between nodes."""

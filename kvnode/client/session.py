@@ -1,0 +1,149 @@
+"""A session without sockets: what it has seen, and the meaning of answers.
+
+The token is merged from every answer; carried to another node, it makes that node wait
+until it has what the session has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgpack  # type: ignore[import-untyped]
+
+from kvnode.codec.client import Operation, decode_answer, encode_request
+from kvnode.codec.packing import key_bytes, value_bytes
+from kvnode.codec.token import decode_token, merge_tokens
+from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
+from kvnode.core.vector import Dot
+from kvnode.errors import (
+    CommitFailed,
+    DefiniteError,
+    Delayed,
+    IndefiniteError,
+    InvalidRequest,
+    KvnodeError,
+    MalformedError,
+    Overloaded,
+    Refused,
+    Unavailable,
+)
+
+
+class Version(NamedTuple):
+    """One value of a key, and the write that put it."""
+
+    value: Any
+    dot: Dot
+    #: The hybrid-logical-clock stamp, microseconds since 1970.
+    stamp_us: int
+
+
+class Request(NamedTuple):
+    """A request on its way."""
+
+    id: int
+    payload: bytes
+    token: bytes | None
+
+
+_ERRORS: Final[dict[str, type[KvnodeError]]] = {
+    "malformed": InvalidRequest,
+    "too_large": InvalidRequest,
+    "unknown_operation": InvalidRequest,
+    "wrong_version": InvalidRequest,
+    "overloaded": Overloaded,
+    "refused": Refused,
+    "wrong_cluster": Refused,
+    "unavailable": Unavailable,
+    "clock_exhausted": Unavailable,
+    "commit_failed": CommitFailed,
+}
+
+
+class Session:
+    """What one client has seen, and the requests that it makes."""
+
+    def __init__(self, token: bytes | None) -> None:
+        if token is not None:
+            try:
+                decode_token(token)
+            except MalformedError as error:
+                raise InvalidRequest(f"this is no session token: {error}") from None
+        self.token = token
+        self._last_id = 0
+
+    def request(self, operations: Sequence[Operation], wait_s: float) -> Request:
+        """Encode a request that the node may keep waiting for so long."""
+        self._last_id += 1
+        deadline_ms = int(wait_s * 1000)
+        if not 0 <= deadline_ms <= REQUEST_DEADLINE_MS_MAX:
+            raise InvalidRequest(f"wait_s must be from 0 to {REQUEST_DEADLINE_MS_MAX // 1000}")
+        payload = encode_request(self._last_id, self.token, deadline_ms, operations)
+        return Request(self._last_id, payload, self.token)
+
+    def results(self, request: Request, payload: bytes) -> list[list[Any]] | None:
+        """The results in an answer; None if it answers an earlier request.
+
+        Raises the error that stands for the whole request.
+        """
+        answer = decode_answer(payload)
+        if answer.id != request.id:
+            return None
+        if answer.token is None:
+            for result in answer.results:
+                raise_error(result)
+        elif self.token == request.token:
+            # The node had all that the request's token names, so its answer covers it.
+            self.token = answer.token
+        else:
+            self.token = merge_tokens(self.token, answer.token)
+        return answer.results
+
+
+def raise_error(result: list[Any]) -> None:
+    """Raise what a result reports, unless it is ok."""
+    match result:
+        case ["ok", *_]:
+            return
+        case ["delayed", str(reason), dict(incoming), dict(local), list(missing)]:
+            raise Delayed(reason, incoming, local, [(o, first, last) for o, first, last in missing])
+        case ["error", str(code), str(message), bool(maybe)]:
+            unknown = IndefiniteError if maybe else DefiniteError
+            raise _ERRORS.get(code, unknown)(message)
+        case _:
+            raise MalformedError(f"the node answered {result!r:.200}")
+
+
+def packed_key(key: str | bytes) -> bytes:
+    """A key as the node takes it. Raises InvalidRequest."""
+    try:
+        return key_bytes(key)
+    except MalformedError as error:
+        raise InvalidRequest(str(error)) from None
+
+
+def packed_value(value: Any) -> bytes:
+    """A value as the node takes it. Raises InvalidRequest."""
+    try:
+        return value_bytes(msgpack.packb(value))
+    except (MalformedError, TypeError, ValueError, OverflowError) as error:
+        raise InvalidRequest(f"this value can't be stored: {error}") from None
+
+
+def unpacked_versions(result: list[Any]) -> tuple[Version, ...]:
+    """The versions in the result of `get` or `read`, the winner first."""
+    raise_error(result)
+    try:
+        return tuple(
+            Version(msgpack.unpackb(value, strict_map_key=False), Dot(origin, seq), stamp_us)
+            for stamp_us, origin, seq, value in result[1]
+        )
+    except (TypeError, ValueError, IndexError) as error:
+        raise MalformedError(f"a stored value is not sound msgpack: {error}") from error
+
+
+def unpacked_dot(result: list[Any]) -> Dot:
+    """The dot in the result of a write."""
+    raise_error(result)
+    return Dot(result[1], result[2])

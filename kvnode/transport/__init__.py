@@ -1,0 +1,1 @@
+"""ZeroMQ sockets, made with the options and bounds that kvnode needs."""

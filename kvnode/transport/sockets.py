@@ -1,0 +1,157 @@
+"""The sockets of a node and of a client.
+
+    ROUTER   a node's requests: from clients, and from peers that pull
+    PUB      a node's gossip to all peers
+    SUB      all peers' gossip to a node
+    DEALER   a client's, or a pulling peer's, end of a ROUTER
+
+A request is one frame, after the sender's identity; REQ's empty delimiter is accepted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import zmq
+
+from kvnode.codec.packing import MESSAGE_BYTES_MAX
+
+#: Requests of one client that wait in our memory; what is beyond waits in its own.
+REQUESTS_HIGH_WATER: Final = 256
+
+#: Gossip that waits for one subscriber, at most GOSSIP_BYTES_MAX each. Beyond it frames
+#: are dropped, and the subscriber pulls.
+GOSSIP_HIGH_WATER: Final = 128
+
+#: Twice the limit of a message: what is between gets an error as an answer; what is
+#: beyond ends the connection before it fills our memory.
+FRAME_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
+
+#: A connection that is silent for so long is dead, though no packet said so.
+PROBE_INTERVAL_MS: Final = 5_000
+PROBE_TIMEOUT_MS: Final = 15_000
+
+RECONNECT_MS: Final = 50
+RECONNECT_MAX_MS: Final = 2_000
+
+Socket = zmq.Socket[bytes]
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+def tcp_address(text: str) -> str:
+    """`host:port` is short for `tcp://host:port`."""
+    return text if "://" in text else f"tcp://{text}"
+
+
+def bound(context: Context, kind: int, address: str) -> Socket:
+    """A ROUTER or PUB that listens. Raises zmq.ZMQError."""
+    socket = _socket(context, kind, address)
+    if kind == zmq.ROUTER:
+        # Without it an answer to a client that is gone would be dropped unseen.
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    try:
+        socket.bind(address)
+    except zmq.ZMQError:
+        socket.close(linger=0)
+        raise
+    return socket
+
+
+def subscriber(context: Context) -> Socket:
+    """A SUB to connect to peers."""
+    socket = _socket(context, zmq.SUB, "")
+    socket.setsockopt(zmq.SUBSCRIBE, b"")
+    return socket
+
+
+def dealer(context: Context, address: str) -> Socket:
+    """A DEALER that is connecting. Raises zmq.ZMQError for an address that can't be.
+
+    It sends only over a connection that is there: what can't be sent surely was not.
+    """
+    socket = _socket(context, zmq.DEALER, address)
+    socket.setsockopt(zmq.IMMEDIATE, 1)
+    try:
+        socket.connect(address)
+    except zmq.ZMQError:
+        socket.close(linger=0)
+        raise
+    return socket
+
+
+class Return(NamedTuple):
+    """Where an answer goes."""
+
+    identity: bytes
+    #: Whether the client is a REQ, which wants an empty frame first.
+    delimited: bool
+
+
+def receive_request(router: Socket) -> tuple[Return, bytes | None] | None:
+    """The next request, None if there is none now; its payload is None if misframed."""
+    try:
+        identity = router.recv(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
+    payload = router.recv() if router.rcvmore else None
+    delimited = payload == b"" and bool(router.rcvmore)
+    if delimited:
+        payload = router.recv()
+    if router.rcvmore:
+        skip_message(router)
+        payload = None
+    return Return(identity, delimited), payload
+
+
+def send_answer(router: Socket, to: Return, payload: bytes) -> bool:
+    """Send without waiting; False if the client is gone or does not read its answers."""
+    frames = [to.identity, b"", payload] if to.delimited else [to.identity, payload]
+    try:
+        router.send_multipart(frames, zmq.NOBLOCK)
+    except zmq.ZMQError as error:
+        if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+            return False
+        raise
+    return True
+
+
+def receive_frames(socket: Socket, count: int) -> list[bytes] | None:
+    """The next message of a SUB or DEALER, None if there is none now.
+
+    One with another number of frames comes back as an empty list.
+    """
+    try:
+        frames = [socket.recv(zmq.NOBLOCK)]
+    except zmq.Again:
+        return None
+    while socket.rcvmore and len(frames) < count:
+        frames.append(socket.recv())
+    if socket.rcvmore:
+        skip_message(socket)
+        return []
+    return frames if len(frames) == count else []
+
+
+def skip_message(socket: Socket) -> None:
+    """Read the rest of a message; libzmq hands out whole ones, so nothing waits here."""
+    while socket.rcvmore:
+        socket.recv(copy=False)
+
+
+def _socket(context: Context, kind: int, address: str) -> Socket:
+    socket: Socket = context.socket(kind)
+    high_water = GOSSIP_HIGH_WATER if kind in (zmq.PUB, zmq.SUB) else REQUESTS_HIGH_WATER
+    options: dict[Any, int] = {
+        zmq.SNDHWM: high_water,
+        zmq.RCVHWM: high_water,
+        zmq.MAXMSGSIZE: FRAME_BYTES_MAX,
+        zmq.LINGER: 0,
+        zmq.RECONNECT_IVL: RECONNECT_MS,
+        zmq.RECONNECT_IVL_MAX: RECONNECT_MAX_MS,
+        zmq.HEARTBEAT_IVL: PROBE_INTERVAL_MS,
+        zmq.HEARTBEAT_TIMEOUT: PROBE_TIMEOUT_MS,
+        zmq.IPV6: int("[" in address),
+    }
+    for option, value in options.items():
+        socket.setsockopt(option, value)
+    return socket
