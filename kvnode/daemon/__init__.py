@@ -1,0 +1,1 @@
+"""The daemon: one thread around one poll loop."""

@@ -1,0 +1,343 @@
+"""The daemon's loop: one thread, one poller, one turn after another.
+
+poll -> receive (bounded) -> the node's turn -> answer what concerns the node
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, Final
+
+import zmq
+
+from kvnode.codec import gossip
+from kvnode.codec.batches import encode_batch
+from kvnode.codec.client import Greeting
+from kvnode.codec.packing import INTEGER_MAX
+from kvnode.codec.server import (
+    Asked,
+    BadRequest,
+    Fault,
+    Hello,
+    NodeOperation,
+    Ping,
+    Since,
+    Status,
+    decode_request,
+    encode_answer,
+    encode_result,
+)
+from kvnode.codec.token import encode_token
+from kvnode.core.batch import Batch
+from kvnode.core.clock import Now
+from kvnode.core.limits import MIB, Limits
+from kvnode.core.messages import Claim, Inputs, Pull, Reply, Request
+from kvnode.core.replica import Identity, Replica, Saved
+from kvnode.core.vector import RANDOM_BITS, Vector, new_origin, shown
+from kvnode.daemon.config import Config
+from kvnode.daemon.links import Links
+from kvnode.daemon.logs import LOGGER, Complaints
+from kvnode.daemon.mesh import Mesh
+from kvnode.daemon.node import Durability, Node
+from kvnode.daemon.status import node_status, peers_status
+from kvnode.errors import StorageError
+from kvnode.storage.directory import DataDirectory
+from kvnode.storage.rocks import RocksStore
+from kvnode.storage.store import Store
+from kvnode.transport.sockets import (
+    Context,
+    Return,
+    bound,
+    receive_request,
+    send_answer,
+)
+
+#: Requests read in one turn; they share its commit.
+REQUESTS_PER_TURN: Final = 1_000
+
+#: What one turn reads from one socket: it stands in memory until the turn ends.
+RECEIVED_BYTES_PER_TURN: Final = 32 * MIB
+
+#: How long a stopping daemon lets its last answers leave.
+LINGER_MS: Final = 1_000
+
+
+class Daemon:
+    """A node on sockets. Made by `run`."""
+
+    def __init__(self, config: Config, directory: DataDirectory) -> None:
+        self._config = config
+        self._random = Random(secrets.randbits(64))
+        self._instance = secrets.randbits(63)
+        self._directory = directory
+        self._node = Node(
+            self._open_store,
+            self._make_replica,
+            durability=config.durability,
+            sync_interval_us=config.sync_interval_ms * 1000,
+        )
+        self._links = Links()
+        self._complaints = Complaints()
+        self._started = time.monotonic()
+        self._stopping = False
+        self._token: tuple[Vector, bytes] = ({}, encode_token(config.cluster, {}))
+        self._headers = {kind: self._header(kind) for kind in (gossip.BATCH, gossip.CLAIM)}
+        self._context: Context = zmq.Context()
+        try:
+            self._router = bound(self._context, zmq.ROUTER, config.listen)
+            self._publisher = bound(self._context, zmq.PUB, config.gossip)
+            self._mesh = Mesh(
+                self._context,
+                self._node.replica.identity,
+                config.cluster,
+                config.peers,
+                self._links,
+                self._complaints,
+                heartbeat_us=config.heartbeat_ms * 1000,
+            )
+        except BaseException:
+            self._context.destroy(linger=0)
+            self._node.close(self)
+            raise
+        self._poller = zmq.Poller()
+        self._poller.register(self._router, zmq.POLLIN)
+        self._poller.register(self._mesh.subscriber, zmq.POLLIN)
+        for peer in self._mesh.peers:
+            self._poller.register(peer.socket, zmq.POLLIN)
+
+    # --- the loop
+
+    def run(self, wake_up: socket.socket) -> None:
+        """Turn until a byte comes on `wake_up`, then drain and close."""
+        self._poller.register(wake_up, zmq.POLLIN)
+        vector = shown(self._node.replica.cut.heads)
+        LOGGER.info("listening at %s, vector %s", self._config.listen, vector)
+        try:
+            while not self._stopping:
+                self._turn(wake_up)
+            self._turn(wake_up)  # what had arrived by then still gets its answer
+        finally:
+            self._close()
+
+    def _turn(self, wake_up: socket.socket) -> None:
+        events = dict(self._poller.poll(self._timeout_ms()))
+        if wake_up.fileno() in events:
+            wake_up.recv(4096)
+            self._stopping = True
+        now = _now()
+        inputs, questions = Inputs(), []
+        if self._mesh.subscriber in events:
+            self._mesh.receive_gossip(inputs, now.steady_us, RECEIVED_BYTES_PER_TURN)
+        for peer in self._mesh.peers:
+            if peer.socket in events:
+                self._mesh.receive_answers(peer, inputs, now.steady_us)
+        if self._router in events:
+            questions = self._receive_requests(inputs, now)
+        for _, asked in questions:
+            if isinstance(asked.operations, Fault) and self._config.allow_faults:
+                self._links.set(asked.operations, inputs)
+        self._node.turn(inputs, now, self)
+        for to, asked in questions:
+            self._answer_question(to, asked, now)
+        self._mesh.greet(now.steady_us)
+
+    def _timeout_ms(self) -> int:
+        if self._stopping:
+            return 0
+        wake_us = self._node.wake_us()
+        hello_us = self._mesh.wake_us()
+        if hello_us is not None:
+            wake_us = min(wake_us, hello_us)
+        return max(0, -(-(wake_us - _now().steady_us) // 1000))
+
+    def _close(self) -> None:
+        self._node.close(self)
+        self._mesh.close()
+        self._router.close(linger=LINGER_MS)
+        self._publisher.close(linger=LINGER_MS)
+        self._context.term()
+        LOGGER.info("closed cleanly, vector %s", shown(self._node.replica.cut.heads))
+
+    # --- receiving
+
+    def _receive_requests(self, inputs: Inputs, now: Now) -> list[tuple[Return, Asked]]:
+        """Read requests, within bounds: data goes to the turn, the rest comes back."""
+        questions = []
+        read_bytes = 0
+        for _ in range(REQUESTS_PER_TURN):
+            received = (
+                receive_request(self._router) if read_bytes < RECEIVED_BYTES_PER_TURN else None
+            )
+            if received is None:
+                break
+            to, payload = received
+            read_bytes += len(payload or b"")
+            try:
+                asked = decode_request(payload if payload is not None else b"")
+            except BadRequest as error:
+                self._complaints.add("bad_requests", str(error))
+                self._answer(to, error.id, None, [("error", error.code, str(error), False)])
+                continue
+            if isinstance(asked.operations, NodeOperation):
+                questions.append((to, asked))
+            elif asked.token_cluster not in (None, self._config.cluster):
+                message = (
+                    f"the session is of cluster {asked.token_cluster!r}, "
+                    f"this node of {self._config.cluster!r}"
+                )
+                self._answer(to, asked.id, None, [("error", "wrong_cluster", message, False)])
+            else:
+                deadline_us = now.steady_us + asked.deadline_ms * 1000
+                inputs.requests.append(
+                    Request(
+                        to,
+                        asked.id,
+                        asked.token,
+                        deadline_us if asked.deadline_ms else None,
+                        asked.operations,
+                        len(payload or b""),
+                    )
+                )
+        return questions
+
+    # --- answering
+
+    def publish(self, batch: Batch) -> None:
+        """See `Outbox`. A batch too large for gossip is pulled, after the claim."""
+        if batch.is_gossip:
+            self._publisher.send_multipart([self._headers[gossip.BATCH], batch.encoded])
+
+    def claim(self, claim: Claim) -> None:
+        """See `Outbox`."""
+        self._publisher.send_multipart([self._headers[gossip.CLAIM], gossip.encode_claim(claim)])
+
+    def pull(self, pull: Pull) -> None:
+        """See `Outbox`."""
+        self._mesh.pull(pull)
+
+    def reply(self, reply: Reply, token: Vector) -> None:
+        """See `Outbox`. A turn's token is encoded once."""
+        if token is not self._token[0]:
+            self._token = (token, encode_token(self._config.cluster, token))
+        results = [encode_result(result) for result in reply.results]
+        assert isinstance(reply.reply_to, Return)
+        self._answer(reply.reply_to, reply.id, self._token[1] if reply.ran else None, results)
+
+    def _answer(self, to: Return, id_: int | None, token: bytes | None, results: list[Any]) -> None:
+        if not send_answer(self._router, to, encode_answer(id_, token, results)):
+            self._complaints.add("dropped_answers", "the client is gone or does not read")
+
+    def _answer_question(self, to: Return, asked: Asked, now: Now) -> None:
+        assert isinstance(asked.operations, NodeOperation)
+        try:
+            result = self._result(asked.operations, now)
+        except StorageError as error:
+            result = ("error", "unavailable", str(error), False)
+        self._answer(to, asked.id, None, [result])
+
+    def _result(self, question: NodeOperation, now: Now) -> tuple[Any, ...]:
+        match question:
+            case Ping():
+                if not self._node.health.serving:
+                    raise StorageError(f"the disk does not answer: {self._node.health.last_error}")
+                return ("ok", self._config.name)
+            case Status():
+                return ("ok", self._status(now))
+            case Since(vector, bytes_max):
+                return ("ok", self._node.since(vector, bytes_max))
+            case Hello():
+                return self._greeting(question)
+            case Fault() if self._config.allow_faults:
+                return ("ok",)
+            case Fault():
+                message = "this node was not started with --allow-faults"
+                return ("error", "refused", message, False)
+
+    def _greeting(self, hello: Hello) -> tuple[Any, ...]:
+        if hello.cluster != self._config.cluster:
+            message = f"this node is of cluster {self._config.cluster!r}, not {hello.cluster!r}"
+            self._complaints.add("refused_peers", f"{hello.name}: {message}")
+            return ("error", "wrong_cluster", message, False)
+        greeting = Greeting(
+            self._config.cluster,
+            self._config.name,
+            self._instance,
+            self._config.advertise_gossip,
+        )
+        return ("ok", *greeting)
+
+    def _status(self, now: Now) -> dict[str, Any]:
+        return node_status(self._node) | {
+            "cluster": self._config.cluster,
+            "listen": self._config.advertise_listen,
+            "gossip": self._config.advertise_gossip,
+            "durability": str(self._config.durability),
+            "uptime_s": int(time.monotonic() - self._started),
+            "peers": peers_status(self._mesh, self._node.replica, now.steady_us),
+            "complaints": dict(self._complaints.counts),
+            "faults": self._links.shown(),
+        }
+
+    # --- making the node
+
+    def _open_store(self) -> Store:
+        return RocksStore(self._directory.store)
+
+    def _make_replica(self, saved: Saved, store: Store) -> Replica:
+        origin = new_origin(self._config.name, int(time.time()), secrets.randbits(RANDOM_BITS))
+        return Replica(
+            Identity(self._config.name, origin, self._instance),
+            saved,
+            store,
+            encode_batch,
+            self._random.random,
+            limits=Limits(),
+            heartbeat_us=self._config.heartbeat_ms * 1000,
+            commits_are_synced=self._config.durability is Durability.ALWAYS,
+        )
+
+    def _header(self, kind: str) -> bytes:
+        config = self._config
+        return gossip.encode_header(
+            gossip.Header(config.cluster, config.name, self._instance & INTEGER_MAX, kind)
+        )
+
+
+def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StorageError, or zmq.ZMQError at the start."""
+    directory = DataDirectory(config.data, name=config.name, cluster=config.cluster)
+    try:
+        with _wake_up_on_signals() as wake_up:
+            Daemon(config, directory).run(wake_up)
+    finally:
+        directory.close()
+
+
+@contextmanager
+def _wake_up_on_signals() -> Iterator[socket.socket]:
+    """A socket that gets a byte for each SIGTERM or SIGINT: a signal is one more input."""
+    ours, signalled = socket.socketpair()
+    with ours, signalled:
+        ours.setblocking(False)
+        signalled.setblocking(False)
+        before = signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
+        handlers = {
+            number: signal.signal(number, lambda *_: None)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield ours
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(before)
+
+
+def _now() -> Now:
+    return Now(time.time_ns() // 1000, time.monotonic_ns() // 1000)
