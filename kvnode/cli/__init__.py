@@ -1,0 +1,1 @@
+"""The commands `kvnode` and `kv`: ordinary clients, and the daemon's start."""

@@ -1,0 +1,151 @@
+"""A cluster of real daemons on this machine: own processes, free loopback ports, data in
+one directory. The demo and the integration tests are played on it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from kvnode.client.sync import Client
+from kvnode.errors import KvnodeError
+
+Seen = TypeVar("Seen")
+
+#: How long to wait for what should take a moment, on a machine that may be busy.
+PATIENCE_S: Final = 30.0
+
+_LOOK_AGAIN_S: Final = 0.01
+
+
+class NotSeen(KvnodeError):
+    """Something that was waited for did not come about."""
+
+
+def until(what: str, look: Callable[[], Seen | None], patience_s: float = PATIENCE_S) -> Seen:
+    """Look again and again until it is true; raises NotSeen with what was seen last."""
+    give_up = time.monotonic() + patience_s
+    while not (seen := look()):
+        if time.monotonic() > give_up:
+            raise NotSeen(f"not within {patience_s:g} s: {what}; last seen: {seen!r}")
+        time.sleep(_LOOK_AGAIN_S)
+    return seen
+
+
+class LocalNode:
+    """One daemon that can be started, stopped and killed."""
+
+    def __init__(self, name: str, directory: Path, flags: Sequence[str]) -> None:
+        self.name = name
+        self.listen, self.gossip = (f"tcp://127.0.0.1:{port}" for port in _free_ports(2))
+        self.data = directory / name
+        self.log = directory / f"{name}.log"
+        self.peers: list[str] = []
+        self.process: subprocess.Popen[bytes] | None = None
+        self._flags = flags
+
+    def start(self) -> None:
+        """Start it, without waiting for its first answer."""
+        assert self.process is None
+        command = [sys.executable, "-m", "kvnode.cli.kvnode", "serve", "--name", self.name]
+        command += ["--data", str(self.data), "--listen", self.listen, "--gossip", self.gossip]
+        for peer in self.peers:
+            command += ["--peer", peer]
+        # A session of its own: Ctrl-C at the terminal reaches us, and we stop it in order.
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *self._flags],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+                start_new_session=True,
+            )
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        try:
+            return self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise NotSeen(f"{self.name} did not stop on signal {number}") from None
+        finally:
+            self.process.wait()
+            self.process = None
+
+    def client(self, token: bytes | None = None) -> Client:
+        """A client of this node, patient enough for a busy machine."""
+        return Client(self.listen, timeout_s=PATIENCE_S, wait_s=PATIENCE_S, token=token)
+
+    def status(self) -> dict[str, Any]:
+        """What it says of itself."""
+        with self.client() as client:
+            return client.status()
+
+    def hears_all(self) -> bool:
+        """Whether it has gossip from all its peers."""
+        if self.process is not None and self.process.poll() is not None:
+            raise NotSeen(f"{self.name} ended at its start:\n{self.log.read_text()}")
+        return all(peer["lag_updates"] is not None for peer in self.status()["peers"])
+
+
+class LocalCluster:
+    """Nodes that are each other's peers; a context manager that leaves no process."""
+
+    def __init__(self, names: Iterable[str], directory: Path, *flags: str) -> None:
+        self.nodes = {name: LocalNode(name, directory, flags) for name in names}
+        for node in self.nodes.values():
+            node.peers = [other.listen for other in self.nodes.values() if other is not node]
+
+    def __getitem__(self, name: str) -> LocalNode:
+        return self.nodes[name]
+
+    def __enter__(self) -> Self:
+        for node in self.nodes.values():
+            node.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with ExitStack() as stack:
+            for node in self.nodes.values():
+                if node.process is not None:
+                    stack.callback(node.stop)
+
+    def wait_for_mesh(self) -> None:
+        """Until every node hears every other."""
+        for node in self.nodes.values():
+            until(f"{node.name} hears all its peers", node.hears_all)
+
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        """What each node says of itself, by name."""
+        return {name: node.status() for name, node in self.nodes.items()}
+
+    def agree(self) -> dict[str, dict[str, Any]] | None:
+        """The statuses, if all have equal vectors and digests."""
+        statuses = self.statuses()
+        said = [(status["vector"], status["digest"]) for status in statuses.values()]
+        return statuses if all(one == said[0] for one in said) else None
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listened at a moment ago."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]

@@ -1,0 +1,190 @@
+"""`kv`: a small client for the command line.
+
+Each command is one function from a client and the arguments to an exit code, in
+`COMMANDS` with its arguments and help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from kvnode import __version__
+from kvnode.cli.exits import NOT_FOUND, OK, REJECTED, UNHEALTHY, UNREACHABLE, USAGE
+from kvnode.cli.output import Output
+from kvnode.client.sync import DEFAULT_ADDRESS, Client
+from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
+from kvnode.errors import (
+    CommitFailed,
+    InvalidRequest,
+    KvnodeError,
+    TimedOut,
+    Unavailable,
+    Unreachable,
+)
+
+
+class Command(NamedTuple):
+    """One command: what it does, and the names of its arguments."""
+
+    run: Callable[[Client, argparse.Namespace, Output], int]
+    help: str
+    arguments: tuple[str, ...] = ()
+
+
+def put(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Write a value."""
+    dot = client.put(given.key, _value(given))
+    output.written(given.key, dot)
+    return OK
+
+
+def get(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Print the winning value."""
+    versions = client.read(given.key)
+    if not versions:
+        output.absent(given.key)
+        return NOT_FOUND
+    output.value(given.key, versions)
+    return OK
+
+
+def delete(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Delete what is visible."""
+    dot = client.delete(given.key)
+    output.written(given.key, dot)
+    return OK
+
+
+def status(client: Client, _: argparse.Namespace, output: Output) -> int:
+    """Print what the node knows of itself."""
+    node = client.status()
+    output.status(node)
+    return OK if node["storage"]["serving"] else UNHEALTHY
+
+
+def ping(client: Client, _: argparse.Namespace, output: Output) -> int:
+    """Print the node's name."""
+    output.name(client.ping())
+    return OK
+
+
+COMMANDS: Final = {
+    "put": Command(put, "write a value", ("key", "value")),
+    "get": Command(get, "print a value; of siblings, the winner", ("key",)),
+    "del": Command(delete, "delete a key", ("key",)),
+    "status": Command(status, "what the node has, waits for, and knows of its peers"),
+    "ping": Command(ping, "whether the node answers"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    given = _parser().parse_args(arguments)
+    output = Output(as_json=given.json)
+    try:
+        with Client(
+            given.node,
+            timeout_s=given.timeout,
+            wait_s=given.timeout if given.wait is None else given.wait,
+            token=_read_token(given.token_file),
+        ) as client:
+            code = COMMANDS[given.command].run(client, given, output)
+            _write_token(given.token_file, client.token)
+            return code
+    except KvnodeError as error:
+        output.error(error)
+        return _exit_code(error)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kv", description="Talk to a kvnode.")
+    parser.add_argument("--version", action="version", version=f"kv {__version__}")
+    _add_shared_flags(parser, os.environ.get("KVNODE_NODE", DEFAULT_ADDRESS))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        # The flags may stand before or behind the command; behind, they have no defaults
+        # of their own, which would undo what stood before.
+        sub = commands.add_parser(name, help=command.help, argument_default=argparse.SUPPRESS)
+        _add_shared_flags(sub, None)
+        for argument in command.arguments:
+            sub.add_argument(argument)
+    return parser
+
+
+def _add_shared_flags(parser: argparse.ArgumentParser, node: str | None) -> None:
+    def add(flag: str, default: object, **options: Any) -> None:
+        behind = node is None
+        parser.add_argument(flag, default=argparse.SUPPRESS if behind else default, **options)
+
+    add("--node", node, metavar="ADDRESS", help=f"the node (KVNODE_NODE, {DEFAULT_ADDRESS})")
+    add("--json", False, action="store_true", help="print JSON; VALUE is JSON too")
+    add("--token-file", None, type=Path, metavar="FILE", help="carry a session in this file")
+    add("--timeout", 5.0, type=_seconds, metavar="S", help="seconds for an answer (5)")
+    add(
+        "--wait",
+        None,
+        type=_seconds,
+        metavar="S",
+        help="seconds that a node may wait for what the session has seen (as --timeout)",
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= REQUEST_DEADLINE_MS_MAX / 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 600")
+    return seconds
+
+
+def _value(given: argparse.Namespace) -> Any:
+    if not given.json:
+        return given.value
+    try:
+        return json.loads(given.value)
+    except ValueError as error:
+        raise InvalidRequest(f"with --json the value must be JSON: {error}") from None
+
+
+def _read_token(file: Path | None) -> bytes | None:
+    if file is None or not file.exists():
+        return None
+    try:
+        return base64.b64decode(file.read_bytes(), validate=False) or None
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"can't read the token file {file}: {error}") from None
+
+
+def _write_token(file: Path | None, token: bytes | None) -> None:
+    """Replace it whole, so that an interrupted command leaves the token before."""
+    if file is None or token is None:
+        return
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(base64.b64encode(token) + b"\n")
+        partial.replace(file)
+    except OSError as error:
+        raise KvnodeError(
+            f"the command was done, but its session can't be kept in {file}: {error}"
+        ) from None
+
+
+def _exit_code(error: KvnodeError) -> int:
+    if isinstance(error, Unreachable | TimedOut):
+        return UNREACHABLE
+    if isinstance(error, InvalidRequest):
+        return USAGE
+    return UNHEALTHY if isinstance(error, Unavailable | CommitFailed) else REJECTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
