@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kvnode.core.batch import Batch, Write, write_bytes_max
+from kvnode.core.batch import Batch, Write
 from kvnode.core.clock import HybridLogicalClock
 from kvnode.core.limits import BATCH_BYTES_TARGET, BATCH_WRITES_MAX
 from kvnode.core.succession import Cut
@@ -50,11 +50,11 @@ class Author:
         if self._unsent is not None:
             self._unsent.add(origin)
 
-    def has_room(self, write: Write) -> bool:
-        """Whether the open batch can take this write too."""
+    def has_room(self, write_bytes: int) -> bool:
+        """Whether the open batch can take a write of this size too."""
         return self._open is not None and (
             len(self._open.writes) < BATCH_WRITES_MAX
-            and self._open.size_bytes + write_bytes_max(write) <= BATCH_BYTES_TARGET
+            and self._open.size_bytes + write_bytes <= BATCH_BYTES_TARGET
         )
 
     def open(self, wall_us: int) -> None:
@@ -70,13 +70,13 @@ class Author:
         first = self._cut.entries.get(self.origin, 0) + 1
         self._open = _Open(first, deps, row, self._clock.tick(wall_us), [], 0)
 
-    def add(self, write: Write) -> tuple[Dot, int, Vector]:
+    def add(self, write: Write, write_bytes: int) -> tuple[Dot, int, Vector]:
         """Put a write into the open batch: its dot, stamp and row."""
         batch = self._open
         assert batch is not None
         dot = Dot(self.origin, batch.first + len(batch.writes))
         batch.writes.append(write)
-        batch.size_bytes += write_bytes_max(write)
+        batch.size_bytes += write_bytes
         return dot, batch.stamp_us, batch.row
 
     def close(self) -> tuple[Batch, Vector] | None:

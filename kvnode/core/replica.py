@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from kvnode.core.author import Author, Encode
-from kvnode.core.batch import Batch, Change, Write, reduced
+from kvnode.core.batch import Batch, Change, Write, reduced, write_bytes_max
 from kvnode.core.clock import STAMP_US_MAX, HybridLogicalClock, Now
 from kvnode.core.holdback import Holdback
 from kvnode.core.limits import ANSWER_VALUE_BYTES_MAX, Limits
@@ -269,10 +269,11 @@ class Replica:
     def _write(self, write: Write, now: Now) -> Result:
         if self.clock.last_us >= STAMP_US_MAX:
             return Failed("clock_exhausted", "a stamp of the year 2200 was delivered")
-        if not self._author.has_room(write):
+        write_bytes = write_bytes_max(write)
+        if not self._author.has_room(write_bytes):
             self._close_batch()
             self._author.open(now.wall_us)
-        dot, stamp_us, row = self._author.add(write)
+        dot, stamp_us, row = self._author.add(write, write_bytes)
         self._apply(write, dot.origin, dot.seq, stamp_us, row)
         return Written(dot, stamp_us)
 

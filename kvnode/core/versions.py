@@ -70,6 +70,11 @@ def fingerprint(key: bytes, version: Version) -> int:
 
 def digest_change(key: bytes, before: Versions, after: Versions) -> int:
     """What replacing these versions of a key adds to the digest; may be negative."""
-    return sum(fingerprint(key, version) for version in after if version not in before) - sum(
-        fingerprint(key, version) for version in before if version not in after
-    )
+    change = 0
+    for version in after:
+        if version not in before:
+            change += fingerprint(key, version)
+    for version in before:
+        if version not in after:
+            change -= fingerprint(key, version)
+    return change

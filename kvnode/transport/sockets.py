@@ -37,6 +37,11 @@ RECONNECT_MAX_MS: Final = 2_000
 Socket = zmq.Socket[bytes]
 Context = zmq.Context[zmq.Socket[bytes]]
 
+# Plain numbers: as enumerations they would cost as much as the calls that take them.
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+_NOBLOCK_MORE: Final = int(zmq.NOBLOCK) | int(zmq.SNDMORE)
+_RCVMORE: Final = int(zmq.RCVMORE)
+
 
 def tcp_address(text: str) -> str:
     """`host:port` is short for `tcp://host:port`."""
@@ -90,24 +95,28 @@ class Return(NamedTuple):
 def receive_request(router: Socket) -> tuple[Return, bytes | None] | None:
     """The next request, None if there is none now; its payload is None if misframed."""
     try:
-        identity = router.recv(zmq.NOBLOCK)
+        identity = router.recv(_NOBLOCK)
     except zmq.Again:
         return None
-    payload = router.recv() if router.rcvmore else None
-    delimited = payload == b"" and bool(router.rcvmore)
+    payload = router.recv()  # ROUTER puts the identity before at least one frame
+    more = router.get(_RCVMORE)
+    delimited = bool(more) and not payload
     if delimited:
         payload = router.recv()
-    if router.rcvmore:
+        more = router.get(_RCVMORE)
+    if more:
         skip_message(router)
-        payload = None
+        return Return(identity, delimited), None
     return Return(identity, delimited), payload
 
 
 def send_answer(router: Socket, to: Return, payload: bytes) -> bool:
     """Send without waiting; False if the client is gone or does not read its answers."""
-    frames = [to.identity, b"", payload] if to.delimited else [to.identity, payload]
     try:
-        router.send_multipart(frames, zmq.NOBLOCK)
+        router.send(to.identity, _NOBLOCK_MORE)
+        if to.delimited:
+            router.send(b"", _NOBLOCK_MORE)
+        router.send(payload, _NOBLOCK)
     except zmq.ZMQError as error:
         if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
             return False
@@ -121,12 +130,12 @@ def receive_frames(socket: Socket, count: int) -> list[bytes] | None:
     One with another number of frames comes back as an empty list.
     """
     try:
-        frames = [socket.recv(zmq.NOBLOCK)]
+        frames = [socket.recv(_NOBLOCK)]
     except zmq.Again:
         return None
-    while socket.rcvmore and len(frames) < count:
+    while socket.get(_RCVMORE) and len(frames) < count:
         frames.append(socket.recv())
-    if socket.rcvmore:
+    if socket.get(_RCVMORE):
         skip_message(socket)
         return []
     return frames if len(frames) == count else []
@@ -134,7 +143,7 @@ def receive_frames(socket: Socket, count: int) -> list[bytes] | None:
 
 def skip_message(socket: Socket) -> None:
     """Read the rest of a message; libzmq hands out whole ones, so nothing waits here."""
-    while socket.rcvmore:
+    while socket.get(_RCVMORE):
         socket.recv(copy=False)
 
 
