@@ -10,14 +10,13 @@ import argparse
 import base64
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from kvnode import __version__
-from kvnode.cli.exits import NOT_FOUND, OK, REJECTED, UNHEALTHY, UNREACHABLE, USAGE
+from kvnode.cli.exits import NOT_FOUND, OK, REJECTED, UNHEALTHY, UNREACHABLE, USAGE, guarded
 from kvnode.cli.output import Output
 from kvnode.client.sync import DEFAULT_ADDRESS, Client
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
@@ -87,6 +86,10 @@ COMMANDS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
+    return guarded(_main, arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     given = _parser().parse_args(arguments)
     output = Output(as_json=given.json)
     try:
@@ -102,8 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KvnodeError as error:
         output.error(error)
         return _exit_code(error)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:

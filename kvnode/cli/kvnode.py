@@ -8,11 +8,15 @@ import sys
 from collections.abc import Sequence
 
 from kvnode import __version__
-from kvnode.cli.exits import FAILED, OK, USAGE
+from kvnode.cli.exits import FAILED, OK, USAGE, guarded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
+    return guarded(_main, arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     flags = parser.parse_args(arguments)
     if flags.command == "serve":

@@ -86,6 +86,7 @@ class Daemon:
         self._complaints = Complaints()
         self._started = time.monotonic()
         self._stopping = False
+        self._reported_health = (0, True)
         self._token: tuple[Vector, bytes] = ({}, encode_token(config.cluster, {}))
         self._headers = {kind: self._header(kind) for kind in (gossip.BATCH, gossip.CLAIM)}
         self._context: Context = zmq.Context()
@@ -143,9 +144,22 @@ class Daemon:
             if isinstance(asked.operations, Fault) and self._config.allow_faults:
                 self._links.set(asked.operations, inputs)
         self._node.turn(inputs, now, self)
+        self._report_health()
         for to, asked in questions:
             self._answer_question(to, asked, now)
         self._mesh.greet(now.steady_us)
+
+    def _report_health(self) -> None:
+        health = self._node.health
+        if (health.failures, health.serving) == self._reported_health:
+            return
+        if not health.serving:
+            LOGGER.error("the disk does not answer; trying again: %s", health.last_error)
+        elif health.failures > self._reported_health[0]:
+            LOGGER.error("a commit failed; the store is open again: %s", health.last_error)
+        else:
+            LOGGER.info("the disk answers again")
+        self._reported_health = (health.failures, health.serving)
 
     def _timeout_ms(self) -> int:
         if self._stopping:

@@ -1,0 +1,97 @@
+"""README.md, word for word: its commands give what it says, and its Python runs."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PATIENCE_S = 120
+END = "--- end of the answer ---"
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands_and_answers(block):
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, answer = part.partition("\n")
+        yield command, answer
+
+
+class Shell:
+    """A shell in an empty directory with the checkout's `bin`, as a reader has it."""
+
+    def __init__(self, directory):
+        (directory / "bin").symlink_to(ROOT / "bin")
+        self.process = subprocess.Popen(
+            ["timeout", "--foreground", str(PATIENCE_S), "bash", "--norc"],
+            cwd=directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, command):
+        self.process.stdin.write(f"{command}\necho; echo '{END}'\n")
+        self.process.stdin.flush()
+        lines = []
+        while (line := self.process.stdout.readline()) != f"{END}\n":
+            assert line, f"the shell ended, or {PATIENCE_S} s were over, at: {command}"
+            # Bash tells of jobs that were killed; a reader sees that too, at the prompt.
+            if not re.match(r"bash: line \d+: .* Killed ", line):
+                lines.append(line)
+        return "".join(lines)
+
+    def close(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+
+@pytest.fixture
+def shell(tmp_path):
+    shell = Shell(tmp_path)
+    yield shell
+    shell.close()
+
+
+def matches(answer, shown):
+    pattern = re.escape(shown.strip()).replace(r"\.\.\.", ".*")
+    return re.fullmatch(pattern, answer.strip(), re.DOTALL)
+
+
+def test_the_five_minutes_go_as_the_readme_says(shell):
+    for block in blocks("console"):
+        for command, shown in commands_and_answers(block):
+            answer = shell.run(command)
+            assert matches(answer, shown), f"$ {command}\n{answer}"
+
+
+def test_the_python_example_runs(shell):
+    first_block = blocks("console")[0]
+    for command, _ in commands_and_answers(first_block):
+        shell.run(command)
+    (example,) = blocks("python")
+    ran = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[0] == "100"
+    assert ran.stdout.splitlines()[-1] == "100"
+
+
+def test_the_two_commands_are_there():
+    (block,) = blocks("sh")
+    for command in block.split("\n")[:-1]:
+        assert os.access(ROOT / command.split()[0], os.X_OK)
+
+
+def test_files_that_the_readme_names_are_there():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
