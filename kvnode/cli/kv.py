@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from kvnode import __version__
 from kvnode.cli.exits import NOT_FOUND, OK, REJECTED, UNHEALTHY, UNREACHABLE, USAGE, guarded
 from kvnode.cli.output import Output
+from kvnode.cli.parser import Parser
 from kvnode.client.sync import DEFAULT_ADDRESS, Client
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
 from kvnode.errors import (
@@ -108,7 +109,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kv", description="Talk to a kvnode.")
+    parser = Parser(prog="kv", description="Talk to a kvnode.")
     parser.add_argument("--version", action="version", version=f"kv {__version__}")
     _add_shared_flags(parser, os.environ.get("KVNODE_NODE", DEFAULT_ADDRESS))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

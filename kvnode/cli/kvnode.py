@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from kvnode import __version__
 from kvnode.cli.exits import FAILED, OK, USAGE, guarded
+from kvnode.cli.parser import Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kvnode", description=__doc__)
+    parser = Parser(prog="kvnode", description=__doc__)
     parser.add_argument("--version", action="version", version=f"kvnode {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser(
