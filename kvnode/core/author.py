@@ -40,15 +40,15 @@ class Author:
         self._cut = cut
         self._clock = clock
         self._encode = encode
-        #: What was delivered since the deps of the last batch; None before the first
-        #: batch, whose deps are sent whole.
-        self._unsent: set[str] | None = None
+        #: The origins delivered from since the deps of the last batch, as a set that keeps
+        #: its order; None before the first batch, whose deps are sent whole.
+        self._unsent: dict[str, None] | None = None
         self._open: _Open | None = None
 
     def delivered(self, origin: str) -> None:
         """Another origin's batch was delivered: the next deps must say so."""
         if self._unsent is not None:
-            self._unsent.add(origin)
+            self._unsent[origin] = None
 
     def has_room(self, write_bytes: int) -> bool:
         """Whether the open batch can take a write of this size too."""
@@ -66,7 +66,7 @@ class Author:
         else:
             deps = {origin: row[origin] for origin in self._unsent if origin in row}
         deps = {origin: seq for origin, seq in deps.items() if origin != self.origin}
-        self._unsent = set()
+        self._unsent = {}
         first = self._cut.entries.get(self.origin, 0) + 1
         self._open = _Open(first, deps, row, self._clock.tick(wall_us), [], 0)
 

@@ -105,7 +105,7 @@ class Replica:
         self._heartbeat_due_us = 0
         self._synced: Vector | None = None if commits_are_synced else dict(self.cut.heads)
         self._changed: dict[bytes, Versions] = {}
-        self._touched: set[str] = set()
+        self._touched: dict[str, None] = {}
         self._log: list[Batch] = []
         self._own: list[Batch] = []
 
@@ -113,7 +113,7 @@ class Replica:
 
     def turn(self, inputs: Inputs, now: Now) -> Effects:
         """Take in what was received; say what to commit, then publish, then answer."""
-        self._changed, self._touched, self._log, self._own = {}, set(), [], []
+        self._changed, self._touched, self._log, self._own = {}, {}, [], []
         self.handled = []
         self._receive(inputs, now)
         self._deliver_ready()
@@ -208,7 +208,7 @@ class Replica:
         else:
             ends = dict(self.origins[origin].ends)
         self.origins[origin] = OriginState(batch.last, batch.stamp_us, row, ends)
-        self._touched.add(origin)
+        self._touched[origin] = None
         self._log.append(batch)
         self.cut.advance(origin, batch.last, ends if batch.first == 1 else {})
         self.holdback.wake(origin, batch.first, batch.last, self.cut.entries)
