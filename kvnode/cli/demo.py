@@ -6,6 +6,7 @@ Every step is observed on real sockets; the demo fails at the first that is not 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,8 @@ _HEARTBEAT_MS: Final = 100
 
 def demo(*, as_json: bool) -> int:
     """Play the story; the exit code."""
+    # Asked to stop in whatever way, it stops its nodes and removes their data.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="kvnode-demo-") as directory:
         flags = ("--allow-faults", "--heartbeat-ms", str(_HEARTBEAT_MS))
         story = Story(LocalCluster(NAMES, Path(directory), *flags), quiet=as_json)

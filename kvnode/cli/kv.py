@@ -41,14 +41,14 @@ class Command(NamedTuple):
 
 def put(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Write a value."""
-    dot = client.put(given.key, _value(given))
+    dot = client.put(_key(given), _value(given))
     output.written(given.key, dot)
     return OK
 
 
 def get(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Print the winning value."""
-    versions = client.read(given.key)
+    versions = client.read(_key(given))
     if not versions:
         output.absent(given.key)
         return NOT_FOUND
@@ -58,7 +58,7 @@ def get(client: Client, given: argparse.Namespace, output: Output) -> int:
 
 def delete(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Delete what is visible."""
-    dot = client.delete(given.key)
+    dot = client.delete(_key(given))
     output.written(given.key, dot)
     return OK
 
@@ -148,9 +148,19 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _key(given: argparse.Namespace) -> bytes:
+    """The very bytes that were typed, whatever their encoding."""
+    return os.fsencode(given.key)
+
+
 def _value(given: argparse.Namespace) -> Any:
+    """What was typed: text, or bytes where it is none; or what it means as JSON."""
     if not given.json:
-        return given.value
+        typed = os.fsencode(given.value)
+        try:
+            return typed.decode()
+        except UnicodeDecodeError:
+            return typed
     try:
         return json.loads(given.value)
     except ValueError as error:

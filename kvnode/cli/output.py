@@ -88,7 +88,7 @@ class Output:
             print(f"kv: {error}", file=sys.stderr)
 
     def _print_json(self, document: Mapping[str, Any]) -> None:
-        print(json.dumps(document, default=_jsonable))
+        print(_json(document))
 
 
 def status_lines(node: Mapping[str, Any]) -> list[str]:
@@ -148,7 +148,14 @@ def _missing(error: Delayed) -> str:
 def _raw(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
-    return (value if isinstance(value, str) else json.dumps(value, default=_jsonable)).encode()
+    return (value if isinstance(value, str) else _json(value)).encode()
+
+
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, default=_jsonable)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise KvnodeError(f"this can't be shown as JSON: {error}") from None
 
 
 def _jsonable(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgpack  # type: ignore[import-untyped]
 
 from kvnode.codec.client import Operation, decode_answer, encode_request
-from kvnode.codec.packing import key_bytes, value_bytes
+from kvnode.codec.packing import key_bytes, told, value_bytes
 from kvnode.codec.token import decode_token, merge_tokens
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
 from kvnode.core.vector import Dot
@@ -83,12 +83,15 @@ class Session:
         return Request(self._last_id, payload, self.token)
 
     def results(self, request: Request, payload: bytes) -> list[list[Any]] | None:
-        """The results in an answer; None if it answers an earlier request.
+        """The results in an answer; None if it answers an earlier request, which adds to
+        what the session has seen all the same.
 
         Raises the error that stands for the whole request.
         """
         answer = decode_answer(payload)
         if answer.id != request.id:
+            if answer.token is not None:
+                self.token = merge_tokens(self.token, answer.token)
             return None
         if answer.token is None:
             for result in answer.results:
@@ -112,7 +115,7 @@ def raise_error(result: list[Any]) -> None:
             unknown = IndefiniteError if maybe else DefiniteError
             raise _ERRORS.get(code, unknown)(message)
         case _:
-            raise MalformedError(f"the node answered {result!r:.200}")
+            raise MalformedError(f"the node's answer has a result that starts {told(result[0])}")
 
 
 def packed_key(key: str | bytes) -> bytes:

@@ -73,8 +73,18 @@ class Client:
         return versions[0].value if versions else default
 
     def read(self, key: str | bytes, *, wait_s: float | None = None) -> tuple[Version, ...]:
-        """All versions of a key, the winner first; more than one are concurrent siblings."""
-        return unpacked_versions(self._one(ask.read(packed_key(key)), wait_s))
+        """All versions of a key, the winner first; more than one are concurrent siblings.
+
+        Siblings beyond what one answer holds (12 MiB) are read by further requests; what is
+        written between these may show.
+        """
+        versions: list[Version] = []
+        more = True
+        while more:
+            result = self._one(ask.read(packed_key(key), len(versions)), wait_s)
+            versions += unpacked_versions(result)
+            more = result[2] > 0
+        return tuple(versions)
 
     def delete(self, key: str | bytes, *, wait_s: float | None = None) -> Dot:
         """Delete what is visible at the node; concurrent writes stay. The write's dot."""
@@ -118,7 +128,10 @@ class Client:
         request = self._session.request(operations, wait_s)
         if not self._socket.poll(int(self.timeout_s * 1000), zmq.POLLOUT):
             raise Unreachable(f"no connection to {self.address} within {self.timeout_s} s")
-        self._socket.send(request.payload)
+        try:
+            self._socket.send(request.payload, zmq.NOBLOCK)
+        except zmq.Again:
+            raise Unreachable(f"the connection to {self.address} was lost") from None
         return self._receive(request, wait_s + self.timeout_s)
 
     def _receive(self, request: Request, patience_s: float) -> list[list[Any]]:

@@ -10,6 +10,7 @@ from kvnode.codec.packing import (
     integer,
     key_bytes,
     pack,
+    told,
     unpack,
     value_bytes,
     vector,
@@ -42,10 +43,11 @@ def decode_batch(encoded: bytes) -> Batch:
     """Check and decode a batch; it keeps its bytes. Raises MalformedError."""
     parts = array(unpack(encoded), None, "a batch")
     if not parts or parts[0] != BATCH_FORMAT:
-        raise MalformedError(f"a batch of format {parts[:1]!r:.40}; this node reads {BATCH_FORMAT}")
+        found = told(parts[0]) if parts else "none"
+        raise MalformedError(f"a batch of format {found}; this node reads {BATCH_FORMAT}")
     _, origin, first, deps, stamp_us, body = array(parts, 6, "a batch")
     if type(origin) is not str or not is_origin(origin):
-        raise MalformedError(f"a batch from {origin!r:.80}, which is no origin")
+        raise MalformedError(f"a batch from {told(origin)}, which is no origin")
     integer(first, 1, INTEGER_MAX - BATCH_WRITES_MAX, "a batch's first seq")
     vector(deps, "a batch's deps")
     if origin in deps:

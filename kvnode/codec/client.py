@@ -44,13 +44,14 @@ def delete(key: bytes) -> Operation:
 
 
 def get(key: bytes) -> Operation:
-    """Answered with ["ok", versions], the winner alone or none."""
+    """Answered with ["ok", versions, more]: the winner alone or none; `more` are siblings."""
     return ["get", key]
 
 
-def read(key: bytes) -> Operation:
-    """Answered with ["ok", versions], all of them, the winner first."""
-    return ["read", key]
+def read(key: bytes, skip: int) -> Operation:
+    """Answered with ["ok", versions, more]: all behind the first `skip`, the winner first;
+    `more` did not fit."""
+    return ["read", key, skip]
 
 
 def since(vector: Vector, bytes_max: int) -> Operation:

@@ -14,6 +14,7 @@ from kvnode.codec.packing import (
     node_name,
     pack,
     text,
+    told,
     unpack,
     unpack_array,
     vector,
@@ -51,7 +52,7 @@ def decode_header(frame: bytes) -> Header:
     text(cluster, CLUSTER_BYTES_MAX, "a cluster")
     node_name(name)
     if kind not in (BATCH, CLAIM):
-        raise MalformedError(f"gossip of an unknown kind: {kind!r:.40}")
+        raise MalformedError(f"gossip of an unknown kind: {told(kind)}")
     return Header(cluster, name, integer(instance, 0, INTEGER_MAX, "an instance"), kind)
 
 

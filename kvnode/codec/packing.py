@@ -49,10 +49,17 @@ class WrongVersion(MalformedError):
     code = "wrong_version"
 
 
+def told(value: Any) -> str:
+    """Something undecoded, for a message: what nests is only called by its type, since to
+    spell it out would recurse as deep as it nests."""
+    plain = value is None or isinstance(value, bool | int | float | str | bytes)
+    return f"{value!r:.80}" if plain else f"a {type(value).__name__}"
+
+
 def check_version(parts: list[Any], what: str) -> None:
     """Check the first item of a message."""
     if not parts or parts[0] != PROTOCOL_VERSION:
-        version = f"{parts[0]!r:.40}" if parts else "none"
+        version = told(parts[0]) if parts else "none"
         raise WrongVersion(f"{what} of version {version}; this node speaks {PROTOCOL_VERSION}")
 
 
@@ -108,7 +115,10 @@ def node_name(value: Any) -> str:
 def key_bytes(value: Any) -> bytes:
     """Check for a key: a string, taken as UTF-8, or bytes."""
     if type(value) is str:
-        value = value.encode()
+        try:
+            value = value.encode()
+        except UnicodeEncodeError:
+            raise MalformedError("a key has characters that UTF-8 can't hold") from None
     if type(value) is not bytes:
         raise MalformedError("a key must be bytes or a string")
     if not value:
@@ -133,7 +143,7 @@ def vector(value: Any, what: str) -> dict[str, int]:
         raise MalformedError(f"{what} must be a map")
     for origin, seq in value.items():
         if type(origin) is not str or not is_origin(origin):
-            raise MalformedError(f"{what} names {origin!r:.80}, which is no origin")
+            raise MalformedError(f"{what} names {told(origin)}, which is no origin")
         if type(seq) is not int or not 1 <= seq <= INTEGER_MAX:
             raise MalformedError(f"{what} has no sound seq for {origin}")
     return value

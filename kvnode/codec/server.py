@@ -20,6 +20,7 @@ from kvnode.codec.packing import (
     node_name,
     pack,
     text,
+    told,
     unpack,
     value_bytes,
     vector,
@@ -163,7 +164,7 @@ def _decode_operation(body: Any) -> AnyOperation:
     name = body[0]
     known = _DECODERS.get(name) if type(name) is str else None
     if known is None:
-        raise UnknownOperation(f"there is no operation {name!r:.80}")
+        raise UnknownOperation(f"there is no operation {told(name)}")
     items, decode = known
     if len(body) != items:
         raise MalformedError(f"{name!r} takes {items - 1} arguments, not {len(body) - 1}")
@@ -195,7 +196,7 @@ def _decode_fault(body: list[Any]) -> Fault:
 _DECODERS: Final[Mapping[str, tuple[int, Callable[[list[Any]], AnyOperation]]]] = {
     "put": (3, lambda body: Put(key_bytes(body[1]), value_bytes(body[2]))),
     "get": (2, lambda body: Get(key_bytes(body[1]))),
-    "read": (2, lambda body: Read(key_bytes(body[1]))),
+    "read": (3, lambda body: Read(key_bytes(body[1]), integer(body[2], 0, INTEGER_MAX, "skip"))),
     "delete": (2, lambda body: Delete(key_bytes(body[1]))),
     "ping": (1, lambda body: Ping()),
     "status": (1, lambda body: Status()),
@@ -215,8 +216,8 @@ def encode_answer(id_: int | None, token: bytes | None, results: Iterable[Sequen
 def encode_result(result: Result) -> Sequence[Any]:
     """A result of the replica, ready for `encode_answer`."""
     match result:
-        case Entry(versions):
-            return ("ok", versions)
+        case Entry(versions, more):
+            return ("ok", versions, more)
         case Written(dot, stamp_us):
             return ("ok", dot.origin, dot.seq, stamp_us)
         case Delayed(reason, incoming, local, missing):

@@ -126,6 +126,11 @@ class Holdback:
     # --- looking
 
     @property
+    def has_ready_batches(self) -> bool:
+        """Whether batches can be delivered at once."""
+        return bool(self._ready_batches)
+
+    @property
     def has_ready(self) -> bool:
         """Whether a turn has something to do at once."""
         return bool(self._ready_batches or self._ready_requests)
@@ -139,9 +144,8 @@ class Holdback:
     def contiguous(self, origin: str, delivered: int) -> int:
         """The highest seq of `origin` up to which all has come, delivered or held."""
         reached = max(delivered, self._contiguous.get(origin, 0))
-        while held := self.batches.get(Dot(origin, reached + 1)):
-            assert isinstance(held.item, Batch)
-            reached = held.item.last
+        while batch := self.held(Dot(origin, reached + 1)):
+            reached = batch.last
         if origin in self._by_origin:
             self._contiguous[origin] = reached
         return reached
@@ -150,6 +154,14 @@ class Holdback:
         """Everything that waits: batches, then requests, each in order of arrival."""
         yield from self.batches.values()
         yield from self.requests.values()
+
+    def held(self, first: Dot) -> Batch | None:
+        """The held batch that starts with this dot."""
+        waiter = self.batches.get(first)
+        if waiter is None:
+            return None
+        assert isinstance(waiter.item, Batch)
+        return waiter.item
 
     # --- inside
 
@@ -201,13 +213,16 @@ class Holdback:
             self._contiguous.pop(batch.origin, None)
 
     def _evict_furthest(self, delivered: Vector) -> None:
-        """Drop the batch with the longest gap before it, among each origin's last."""
+        """Drop the batch with the longest gap before it, among each origin's last; one that
+        is ready only if all are."""
         lasts = []
         for origin, held in self._by_origin.items():
             least = held.least()
             assert least is not None
-            lasts.append((least[1] - delivered.get(origin, 0), origin, least[1]))
-        _, origin, first = max(lasts)
+            first = least[1]
+            waits = self.batches[Dot(origin, first)].waits_for is not None
+            lasts.append((waits, first - delivered.get(origin, 0), origin, first))
+        _, _, origin, first = max(lasts)
         waiter = self.batches[Dot(origin, first)]
         assert isinstance(waiter.item, Batch)
         self._remove_batch(waiter, waiter.item)

@@ -34,14 +34,17 @@ CHANGE_OVERHEAD_BYTES: Final = 5 + 5 + 5 + 5
 #: name and a few more; a hundred nodes that spell out 300 incarnations each have 30,000.
 VECTOR_ENTRIES_MAX: Final = 65_536
 
+#: Batches in the answer to one pull: as many as an array on the wire may have items.
+PULLED_BATCHES_MAX: Final = 4096
+
 #: How long a request may wait at the server before it is answered as delayed.
 REQUEST_DEADLINE_MS_MAX: Final = 600_000
 
 #: Operations of one request, run in one turn.
 REQUEST_OPERATIONS_MAX: Final = 1024
 
-#: Values in one answer: what one message can hold beside the framing. What is read
-#: beyond it gets an error in its place.
+#: Values in one answer: what one message can hold beside the framing. Versions that do not
+#: fit are counted, and can be read by another request; what is read beyond gets an error.
 ANSWER_VALUE_BYTES_MAX: Final = 12 * MIB
 
 

@@ -22,9 +22,10 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Answered with an `Entry` of all versions."""
+    """Answered with an `Entry` of all versions behind the first `skip`."""
 
     key: bytes
+    skip: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,7 @@ class Claim:
     digest: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pulled:
+class Pulled(NamedTuple):
     """A peer's answer to a pull: batches in its own delivery order."""
 
     name: str
@@ -103,6 +103,8 @@ class Entry(NamedTuple):
     """What a key holds, the winner first; empty if it is not there."""
 
     versions: Versions
+    #: How many versions come behind these.
+    more: int
 
 
 class Written(NamedTuple):

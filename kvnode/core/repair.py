@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvnode.core.holdback import Holdback
-from kvnode.core.messages import Claim, Pull, Pulled
-from kvnode.core.succession import Cut
-from kvnode.core.vector import Vector, name_of
+from kvnode.core.messages import Claim, Pull
+from kvnode.core.succession import Cut, ends_of
+from kvnode.core.vector import Dot, Vector, name_of
 
 #: A peer that did not answer, or had nothing, is asked again after so many time-outs at
 #: the most; doubling from one.
@@ -68,16 +68,19 @@ class Repair:
         if self._asked is None:
             self._look_us = 0
 
-    def answered(self, pulled: Pulled, steady_us: int) -> None:
-        """A pull brought batches, or none. A late answer ends no other pull."""
-        peer = self._peers.get(pulled.name)
+    def answered(self, name: str, steady_us: int, *, advanced: bool) -> None:
+        """A peer answered a pull, with something that advanced this node or without.
+
+        A late answer ends no other pull.
+        """
+        peer = self._peers.get(name)
         if peer is None:
             return
-        if pulled.batches:
+        if advanced:
             peer.failures, peer.not_before_us = 0, 0
-        elif pulled.name == self._asked:
+        elif name == self._asked:
             self._back_off(peer, steady_us)
-        if pulled.name == self._asked:
+        if name == self._asked:
             self._asked, self._look_us = None, 0
 
     def wake_us(self) -> int | None:
@@ -94,7 +97,7 @@ class Repair:
         claimants = self._claimants(cut, holdback, steady_us)
         able = [peer for peer in claimants if peer.not_before_us <= steady_us]
         if not able:
-            self._look_us = self._next_look_us(claimants)
+            self._look_us = self._next_look_us(claimants, steady_us)
             return None
         chosen = able[int(self._random() * len(able))].claim
         self._asked = chosen.name
@@ -102,7 +105,8 @@ class Repair:
         return Pull(chosen.name, spelled_out(cut, chosen.delivered))
 
     def _claimants(self, cut: Cut, holdback: Holdback, steady_us: int) -> list[_Peer]:
-        """Whom to ask: owners of what is missing, else third parties when it is time."""
+        """Whom to ask: owners of what is missing; third parties when it is time and no
+        owner can be asked."""
         owners, others = [], []
         for peer in self._peers.values():
             if peer.settled:
@@ -117,13 +121,15 @@ class Repair:
             self._third_party_us = None
         elif self._third_party_us is None:
             self._third_party_us = steady_us + int(self._random() * self._heartbeat_us)
-        if owners or self._third_party_us is None or steady_us < self._third_party_us:
+        if self._third_party_us is None or steady_us < self._third_party_us:
             return owners
-        return others
+        if any(peer.not_before_us <= steady_us for peer in owners):
+            return owners
+        return owners + others  # the owners did not answer: they may be gone
 
-    def _next_look_us(self, claimants: list[_Peer]) -> int | None:
+    def _next_look_us(self, claimants: list[_Peer], steady_us: int) -> int | None:
         times = [peer.not_before_us for peer in claimants]
-        if not claimants and self._third_party_us is not None:
+        if self._third_party_us is not None and self._third_party_us > steady_us:
             times.append(self._third_party_us)
         return min(times, default=None)
 
@@ -141,11 +147,26 @@ def _lacks_own(claim: Claim, cut: Cut, holdback: Holdback) -> bool:
 
 
 def _lacks(claimed: Vector, cut: Cut, holdback: Holdback) -> bool:
+    """Whether something claimed has not come, neither delivered nor held without a gap.
+
+    A claim is in normal form: where an incarnation is only held, this node does not count
+    what it ends as claimed yet, so its ends are looked at too.
+    """
     entries = cut.entries
-    for origin, seq in claimed.items():
+    unread = list(claimed.items())
+    seen = set(unread)
+    while unread:
+        origin, seq = unread.pop()
         delivered = entries.get(origin, 0)
-        if delivered < seq and holdback.contiguous(origin, delivered) < seq:
+        if delivered >= seq:
+            continue
+        if holdback.contiguous(origin, delivered) < seq:
             return True
+        first = holdback.held(Dot(origin, 1))
+        if first is not None:
+            ends = [end for end in ends_of(origin, first.deps).items() if end not in seen]
+            unread += ends
+            seen.update(ends)
     return False
 
 

@@ -32,7 +32,9 @@ from kvnode.core.messages import (
     Inputs,
     Operation,
     OriginState,
+    Pull,
     Put,
+    Read,
     Reply,
     Request,
     Result,
@@ -106,6 +108,7 @@ class Replica:
         self._synced: Vector | None = None if commits_are_synced else dict(self.cut.heads)
         self._changed: dict[bytes, Versions] = {}
         self._touched: dict[str, None] = {}
+        self._writes_left = 0
         self._log: list[Batch] = []
         self._own: list[Batch] = []
 
@@ -116,17 +119,15 @@ class Replica:
         self._changed, self._touched, self._log, self._own = {}, {}, [], []
         self.handled = []
         self._receive(inputs, now)
-        self._deliver_ready()
         replies = [*self._admit(inputs.requests, now), *self._serve(now)]
         self._close_batch()
-        pull = self.repair.next_pull(self.cut, self.holdback, now.steady_us)
         return Effects(
             commit=self._commit(),
             publish=tuple(self._own),
             claim=self._claim_if_due(now),
             replies=tuple(replies),
             token=dict(self.cut.heads),
-            pull=pull,
+            pull=self._next_pull(now),
         )
 
     def synced(self) -> None:
@@ -156,22 +157,30 @@ class Replica:
     # --- receive and deliver
 
     def _receive(self, inputs: Inputs, now: Now) -> None:
+        """Deliver what is ready as it comes, so that the queue holds only what must wait."""
+        self._writes_left = self._limits.delivered_writes_per_turn
+        self._deliver_ready()
         for batch in inputs.batches:
-            self.holdback.hold(batch, self.cut.entries)
-        for pulled in inputs.pulled:
-            for batch in pulled.batches:
-                self.holdback.hold(batch, self.cut.entries)
-            self.repair.answered(pulled, now.steady_us)
+            self._take_in(batch)
+        for name, batches in inputs.pulled:
+            lacked = [b for b in batches if b.last > self.cut.entries.get(b.origin, 0)]
+            for batch in lacked:
+                self._take_in(batch)
+            advanced = any(b.last <= self.cut.entries.get(b.origin, 0) for b in lacked)
+            advanced = advanced or self.holdback.has_ready_batches
+            self.repair.answered(name, now.steady_us, advanced=advanced)
         for claim in inputs.claims:
             self.repair.claimed(claim)
 
+    def _take_in(self, batch: Batch) -> None:
+        self.holdback.hold(batch, self.cut.entries)
+        self._deliver_ready()
+
     def _deliver_ready(self) -> None:
-        writes = 0
-        while writes < self._limits.delivered_writes_per_turn:
-            batch = self.holdback.take_ready_batch()
-            if batch is None:
-                return
-            writes += len(batch.writes)
+        while self._writes_left > 0 and (batch := self.holdback.take_ready_batch()) is not None:
+            if batch.first != self.cut.entries.get(batch.origin, 0) + 1:
+                continue  # it overlaps one that is delivered: no honest origin makes such
+            self._writes_left -= len(batch.writes)
             row = self._row_at(batch)
             for seq, write in enumerate(batch.writes, batch.first):
                 self._apply(write, batch.origin, seq, batch.stamp_us, row)
@@ -239,32 +248,24 @@ class Replica:
         while self.ready and bytes_left > 0:
             request = self.ready.popleft()
             self.handled.append(request)
-            results = []
-            request_bytes_left = ANSWER_VALUE_BYTES_MAX
+            answer = _Answer()
             for operation in request.operations:
-                result = self._run(operation, now)
-                if isinstance(result, Entry):
-                    request_bytes_left -= sum(len(version.value) for version in result.versions)
-                    if request_bytes_left < 0:
-                        message = (
-                            f"an answer holds at most {ANSWER_VALUE_BYTES_MAX} bytes of values"
-                        )
-                        result = Failed("too_large", message)
-                results.append(result)
-            bytes_left -= ANSWER_VALUE_BYTES_MAX - request_bytes_left
-            replies.append(Reply(request.reply_to, request.id, tuple(results), ran=True))
+                answer.add(self._run(operation, now))
+            bytes_left -= answer.size_bytes
+            replies.append(Reply(request.reply_to, request.id, tuple(answer.results), ran=True))
         return replies
 
     def _run(self, operation: Operation, now: Now) -> Result:
         match operation:
             case Get(key):
-                return Entry(self._versions(key)[:1])
+                versions = self._versions(key)
+                return Entry(versions[:1], max(0, len(versions) - 1))
+            case Read(key, skip):
+                return Entry(self._versions(key)[skip:], 0)
             case Put(key, value):
                 return self._write(reduced([Change(key, value)]), now)
             case Delete(key):
                 return self._write(reduced([Change(key, None)]), now)
-            case _:
-                return Entry(self._versions(operation.key))
 
     def _write(self, write: Write, now: Now) -> Result:
         if self.clock.last_us >= STAMP_US_MAX:
@@ -317,6 +318,12 @@ class Replica:
             digest=self.digest,
         )
 
+    def _next_pull(self, now: Now) -> Pull | None:
+        """None while batches are ready: the next turn delivers them, and lacks less."""
+        if self.holdback.has_ready_batches:
+            return None
+        return self.repair.next_pull(self.cut, self.holdback, now.steady_us)
+
     def _claim_if_due(self, now: Now) -> Claim | None:
         """The heartbeat: by the clock, and at once when a batch is too large for gossip."""
         unheard = any(not batch.is_gossip for batch in self._own)
@@ -326,3 +333,28 @@ class Replica:
         delivered = dict(self.cut.heads)
         synced = delivered if self._synced is None else self._synced
         return Claim(self.identity.name, self.identity.instance, delivered, synced, self.digest)
+
+
+class _Answer:
+    """The results of one request, with no more values than an answer holds."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self.size_bytes = 0
+
+    def add(self, result: Result) -> None:
+        """Add a result; of versions, those that fit."""
+        if isinstance(result, Entry):
+            result = self._fitting(result)
+        self.results.append(result)
+
+    def _fitting(self, entry: Entry) -> Result:
+        versions, more = entry
+        for at, version in enumerate(versions):
+            if self.size_bytes + len(version.value) > ANSWER_VALUE_BYTES_MAX:
+                if at == 0:
+                    message = f"an answer holds at most {ANSWER_VALUE_BYTES_MAX} bytes of values"
+                    return Failed("too_large", message)
+                return Entry(versions[:at], more + len(versions) - at)
+            self.size_bytes += len(version.value)
+        return entry

@@ -144,13 +144,17 @@ def _read_name(where: str, value: Any) -> str:
 
 
 def _read_cluster(where: str, value: Any) -> str:
-    if not isinstance(value, str) or not 1 <= len(value.encode()) <= CLUSTER_BYTES_MAX:
-        raise ConfigError(f"{where}: {value!r} is not 1 to {CLUSTER_BYTES_MAX} bytes of text")
-    return value
+    # What is no Unicode reaches us as surrogates, which are not printable.
+    text = value if isinstance(value, str) and value.isprintable() else ""
+    if not 1 <= len(text.encode()) <= CLUSTER_BYTES_MAX:
+        raise ConfigError(
+            f"{where}: {value!r} is not 1 to {CLUSTER_BYTES_MAX} bytes of printable text"
+        )
+    return text
 
 
 def _read_path(where: str, value: Any) -> Path:
-    if not isinstance(value, str | Path) or not str(value):
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ConfigError(f"{where}: {value!r} is no path")
     return Path(value)
 

@@ -138,7 +138,7 @@ class Daemon:
         for peer in self._mesh.peers:
             if peer.socket in events:
                 self._mesh.receive_answers(peer, inputs, now.steady_us)
-        if self._router in events:
+        if self._router in events and not self._node.replica.ready:
             questions = self._receive_requests(inputs, now)
         for _, asked in questions:
             if isinstance(asked.operations, Fault) and self._config.allow_faults:
@@ -198,14 +198,14 @@ class Daemon:
                 self._complaints.add("bad_requests", str(error))
                 self._answer(to, error.id, None, [("error", error.code, str(error), False)])
                 continue
-            if isinstance(asked.operations, NodeOperation):
-                questions.append((to, asked))
-            elif asked.token_cluster not in (None, self._config.cluster):
+            if asked.token_cluster not in (None, self._config.cluster):
                 message = (
-                    f"the session is of cluster {asked.token_cluster!r}, "
+                    f"the request is of cluster {asked.token_cluster!r}, "
                     f"this node of {self._config.cluster!r}"
                 )
                 self._answer(to, asked.id, None, [("error", "wrong_cluster", message, False)])
+            elif isinstance(asked.operations, NodeOperation):
+                questions.append((to, asked))
             else:
                 deadline_us = now.steady_us + asked.deadline_ms * 1000
                 inputs.requests.append(

@@ -23,7 +23,8 @@ from kvnode.codec.client import (
     hello,
     since,
 )
-from kvnode.codec.packing import array
+from kvnode.codec.packing import array, told
+from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.limits import MIB
 from kvnode.core.messages import Claim, Inputs, Pull, Pulled
@@ -31,7 +32,7 @@ from kvnode.core.replica import Identity
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.errors import MalformedError
-from kvnode.transport.sockets import Context, Socket, dealer, receive_frames, subscriber
+from kvnode.transport.sockets import Context, Socket, connect, dealer, receive_frames, subscriber
 
 #: What one pull asks for: enough to keep a catch-up busy, little enough for one turn.
 PULL_BYTES: Final = MIB
@@ -54,8 +55,9 @@ class Peer:
     socket: Socket
     greeting: Greeting | None = None
     hello_due_us: int = 0
-    #: When something last came from it, by the steady clock.
+    #: When something last came from it, and when it last answered, by the steady clock.
     heard_us: int | None = None
+    answered_us: int = 0
     #: Why it is not part of the mesh, if it refused or was refused.
     refusal: str | None = None
 
@@ -76,6 +78,9 @@ class Mesh:
     ) -> None:
         self._identity = identity
         self._cluster = cluster
+        # Nothing seen, but of this cluster: who is of another refuses to serve a pull.
+        self._token = encode_token(cluster, {})
+        self._connected: set[str] = set()
         self._links = links
         self._complaints = complaints
         self._heartbeat_us = heartbeat_us
@@ -100,10 +105,9 @@ class Mesh:
 
     def pull(self, pull: Pull) -> None:
         """Ask a peer for batches; if it can't be reached the pull times out."""
-        for peer in self.peers:
-            if peer.greeting is not None and peer.greeting.name == pull.name:
-                self._send(peer, _PULL_ID, since(pull.vector, PULL_BYTES))
-                return
+        if peers := self._named(pull.name):
+            peer = max(peers, key=lambda peer: peer.answered_us)
+            self._send(peer, _PULL_ID, since(pull.vector, PULL_BYTES))
 
     def close(self) -> None:
         """Close all sockets."""
@@ -113,7 +117,7 @@ class Mesh:
 
     def _send(self, peer: Peer, id_: int, operation: Operation) -> None:
         try:
-            peer.socket.send(encode_request(id_, None, 0, [operation]), zmq.NOBLOCK)
+            peer.socket.send(encode_request(id_, self._token, 0, [operation]), zmq.NOBLOCK)
         except zmq.Again:
             LOGGER.debug("no connection to %s", peer.address)
 
@@ -136,16 +140,18 @@ class Mesh:
 
     def _receive_gossip(self, head: bytes, body: bytes, inputs: Inputs, steady_us: int) -> None:
         header = gossip.decode_header(head)
-        if header.cluster != self._cluster:
-            raise MalformedError(f"gossip of the cluster {header.cluster!r:.80}")
+        peers = self._named(header.name)
+        if header.cluster != self._cluster or not peers:
+            raise MalformedError(
+                f"gossip of {header.name!r} in cluster {header.cluster!r}, which is no peer"
+            )
         item: Batch | Claim
         if header.kind == gossip.BATCH:
             item = decode_batch(body)
         else:
             item = gossip.decode_claim(header, body)
-        for peer in self.peers:
-            if peer.greeting is not None and peer.greeting.name == header.name:
-                peer.heard_us = steady_us
+        for peer in peers:
+            peer.heard_us = steady_us
         self._links.receive(header.name, item, inputs)
 
     def receive_answers(self, peer: Peer, inputs: Inputs, steady_us: int) -> None:
@@ -154,7 +160,7 @@ class Mesh:
             frames = receive_frames(peer.socket, 1)
             if frames is None:
                 return
-            peer.heard_us = steady_us
+            peer.heard_us = peer.answered_us = steady_us
             try:
                 if not frames:
                     raise MalformedError("an answer must have one frame")
@@ -165,8 +171,8 @@ class Mesh:
     def _receive_answer(self, peer: Peer, answer: Answer, inputs: Inputs) -> None:
         (result,) = array(answer.results, 1, "an answer to one operation")
         if result[0] != "ok":
-            message = str(result[2])[:200] if len(result) > 2 else "no reason given"
-            if answer.id == _PULL_ID:
+            message = told(result[2]) if len(result) > 2 else "no reason given"
+            if answer.id == _PULL_ID and result[1:2] != ["wrong_cluster"]:
                 self._complaints.add("failed_pulls", f"from {peer.address}: {message}")
             else:
                 self._refuse(peer, f"refuses us: {message}")
@@ -200,23 +206,35 @@ class Mesh:
             self._accept(peer, greeting)
 
     def _accept(self, peer: Peer, greeting: Greeting) -> None:
-        before = peer.greeting.gossip_address if peer.greeting else None
-        if before != greeting.gossip_address:
-            try:
-                self.subscriber.connect(greeting.gossip_address)
-            except zmq.ZMQError as error:
-                self._refuse(peer, f"gossips at {greeting.gossip_address!r}: {error}")
-                return
-            if before is not None:
-                self.subscriber.disconnect(before)
-        peer.greeting, peer.refusal = greeting, None
-        LOGGER.info("peer %s at %s, gossip at %s", greeting.name, peer.address,
-                    greeting.gossip_address)  # fmt: skip
+        before, peer.greeting = peer.greeting, greeting
+        try:
+            self._follow()
+        except zmq.ZMQError as error:
+            peer.greeting = before
+            self._refuse(peer, f"gossips at {greeting.gossip_address!r}: {error}")
+            return
+        peer.refusal = None
+        LOGGER.info(
+            "peer %s at %s, gossip at %s", greeting.name, peer.address, greeting.gossip_address
+        )
 
     def _refuse(self, peer: Peer, reason: str) -> None:
-        if peer.greeting is not None:
-            self.subscriber.disconnect(peer.greeting.gossip_address)
-            peer.greeting = None
+        peer.greeting = None
+        self._follow()
         if peer.refusal != reason:
             LOGGER.error("peer at %s %s", peer.address, reason)
             peer.refusal = reason
+
+    def _follow(self) -> None:
+        """Be connected to the gossip of all that greeted, once each: two configured
+        addresses may lead to one node."""
+        wanted = {peer.greeting.gossip_address for peer in self.peers if peer.greeting}
+        for address in sorted(wanted - self._connected):
+            connect(self.subscriber, address)
+            self._connected.add(address)
+        for address in sorted(self._connected - wanted):
+            self.subscriber.disconnect(address)
+            self._connected.discard(address)
+
+    def _named(self, name: str) -> list[Peer]:
+        return [peer for peer in self.peers if peer.greeting and peer.greeting.name == name]

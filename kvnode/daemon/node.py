@@ -92,8 +92,10 @@ class Node:
         self._reopen_due_us = 0
         #: Own batches of a failed commit: if the reopened store has them, they count.
         self._in_doubt: tuple[Batch, ...] = ()
-        self._store: Store | None = open_store()
-        self.replica = make_replica(self._store.load(), self._store)
+        #: What is delivered and committed, in normal form.
+        self.vector: Vector = {}
+        self._store: Store | None = None
+        self._load(open_store())
 
     def turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         """One turn: deliver and serve, save, then send."""
@@ -114,6 +116,7 @@ class Node:
         except StorageError as error:
             self._fail(inputs, effects, error, now, outbox)
             return
+        self.vector = effects.token
         self._send(effects, outbox)  # ... then send
 
     def since(self, vector: Vector, bytes_max: int) -> list[bytes]:
@@ -136,7 +139,10 @@ class Node:
             message = "the node is shutting down; nothing was done"
             outbox.reply(_failed(request, "unavailable", message, maybe=False), {})
         if self._store is not None:
-            self._store.sync()
+            try:
+                self._store.sync()
+            except StorageError as error:
+                self.health.last_error = str(error)
             self._store.close()
             self._store = None
 
@@ -197,8 +203,7 @@ class Node:
         if now.steady_us < self._reopen_due_us and not self.health.serving:
             return False
         try:
-            self._store = self._open_store()
-            self.replica = self._make_replica(self._store.load(), self._store)
+            self._load(self._open_store())
         except StorageError as error:
             self.health.last_error = str(error)
             self.health.serving = False
@@ -211,8 +216,22 @@ class Node:
         self._in_doubt = ()
         return True
 
+    def _load(self, store: Store) -> None:
+        """Start from what a store has, which is synced first: a process that was killed
+        may have left commits that a power failure would take back."""
+        try:
+            store.sync()
+            self.replica = self._make_replica(store.load(), store)
+        except StorageError:
+            store.close()
+            raise
+        self._store = store
+        self.vector = dict(self.replica.cut.heads)
+
     def _waiting(self) -> list[Request]:
         """Requests that have no answer yet and were not run."""
+        if self._store is None:
+            return []
         parked = (waiter.item for waiter in self.replica.holdback.requests.values())
         return [*self.replica.ready, *(item for item in parked if isinstance(item, Request))]
 

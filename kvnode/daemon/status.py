@@ -17,11 +17,10 @@ WAITING_SHOWN: Final = 20
 
 
 def replica_status(replica: Replica) -> dict[str, Any]:
-    """The vector, the digest, and what is held back and why."""
+    """The digest, and what is held back and why."""
     holdback = replica.holdback
     return {
         "name": replica.identity.name,
-        "vector": dict(replica.cut.heads),
         "digest": f"{replica.digest:032x}",
         "clock_us": replica.clock.last_us,
         "incarnations": len(replica.cut.entries),
@@ -39,11 +38,12 @@ def node_status(node: Node) -> dict[str, Any]:
     """The replica's status and how the disk does."""
     health = node.health
     return replica_status(node.replica) | {
+        "vector": dict(node.vector),
         "storage": {
             "serving": health.serving,
             "failures": health.failures,
             "last_error": health.last_error,
-        }
+        },
     }
 
 

@@ -23,6 +23,7 @@ from kvnode.codec.records import (
     encode_origin_state,
     encode_versions,
 )
+from kvnode.core.limits import PULLED_BATCHES_MAX
 from kvnode.core.messages import Commit
 from kvnode.core.replica import Saved
 from kvnode.core.versions import Versions
@@ -77,20 +78,21 @@ def encode_commit(commit: Commit, position: int) -> Puts:
 
 def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
     """What the family `meta` says; a fresh disk says nothing."""
-    origins = {}
-    clock_us, digest = 0, 0
-    for key, record in meta:
-        if key.startswith(_ORIGIN):
-            origins[key[len(_ORIGIN) :].decode()] = decode_origin_state(record)
-        elif key == _STATE:
-            store_format, clock_us, packed_digest = unpack_record(record)
-            if store_format != STORE_FORMAT:
-                raise StorageError(
-                    f"the data directory has format {store_format}; this version of kvnode "
-                    f"reads format {STORE_FORMAT}"
-                )
-            digest = int.from_bytes(packed_digest, "big")
-    return Saved(origins, clock_us, digest)
+    records = dict(meta)
+    if _STATE not in records:
+        return Saved({}, 0, 0)
+    store_format, *state = unpack_record(records.pop(_STATE))
+    if store_format != STORE_FORMAT:
+        raise StorageError(
+            f"the data directory has format {store_format}; this version of kvnode "
+            f"reads format {STORE_FORMAT}"
+        )
+    clock_us, digest = state
+    origins = {
+        key.removeprefix(_ORIGIN).decode(): decode_origin_state(record)
+        for key, record in records.items()
+    }
+    return Saved(origins, clock_us, int.from_bytes(digest, "big"))
 
 
 def decode_table_record(record: bytes | None) -> Versions:
@@ -114,7 +116,7 @@ def collect(
     for position in heapq.merge(*streams):
         batch = batch_at(position)
         size_bytes += len(batch)
-        if found and size_bytes > bytes_max:
+        if found and (size_bytes > bytes_max or len(found) == PULLED_BATCHES_MAX):
             break
         found.append(batch)
     return found

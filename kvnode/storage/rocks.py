@@ -6,6 +6,7 @@ write-ahead log.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,8 @@ from kvnode.storage import layout
 
 #: RocksDB's own log files, for a person who looks into a failure.
 _INFO_LOGS_KEPT: Final = 2
+
+LOGGER: Final = logging.getLogger("kvnode.storage")
 
 
 class RocksStore:
@@ -88,9 +91,13 @@ class RocksStore:
 
     def close(self) -> None:
         """See `Store.close`."""
-        # Column families hold the database open until they are closed too.
+        # Handles and column families hold the database, and its lock, as long as they live.
+        self._handles.clear()
         for family in (self._table, self._log, self._index, self._meta, self._db):
-            family.close()
+            try:
+                family.close()
+            except Exception as error:  # after a failed write, closing tells of it once more
+                LOGGER.debug("closing the store: %s", error)
 
     def _positions(self, origin: str, seq: int) -> Iterator[bytes]:
         prefix = layout.index_prefix(origin)

@@ -19,6 +19,10 @@ from kvnode.codec.packing import MESSAGE_BYTES_MAX
 #: Requests of one client that wait in our memory; what is beyond waits in its own.
 REQUESTS_HIGH_WATER: Final = 256
 
+#: Answers that wait for one client. A client may have so many requests in flight; beyond,
+#: answers are dropped, since a client that does not read must not fill our memory.
+ANSWERS_HIGH_WATER: Final = 1_000
+
 #: Gossip that waits for one subscriber, at most GOSSIP_BYTES_MAX each. Beyond it frames
 #: are dropped, and the subscriber pulls.
 GOSSIP_HIGH_WATER: Final = 128
@@ -50,7 +54,8 @@ def tcp_address(text: str) -> str:
 
 def bound(context: Context, kind: int, address: str) -> Socket:
     """A ROUTER or PUB that listens. Raises zmq.ZMQError."""
-    socket = _socket(context, kind, address)
+    socket = _socket(context, kind)
+    socket.setsockopt(zmq.IPV6, _is_ipv6(address))
     if kind == zmq.ROUTER:
         # Without it an answer to a client that is gone would be dropped unseen.
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
@@ -64,7 +69,7 @@ def bound(context: Context, kind: int, address: str) -> Socket:
 
 def subscriber(context: Context) -> Socket:
     """A SUB to connect to peers."""
-    socket = _socket(context, zmq.SUB, "")
+    socket = _socket(context, zmq.SUB)
     socket.setsockopt(zmq.SUBSCRIBE, b"")
     return socket
 
@@ -74,10 +79,10 @@ def dealer(context: Context, address: str) -> Socket:
 
     It sends only over a connection that is there: what can't be sent surely was not.
     """
-    socket = _socket(context, zmq.DEALER, address)
+    socket = _socket(context, zmq.DEALER)
     socket.setsockopt(zmq.IMMEDIATE, 1)
     try:
-        socket.connect(address)
+        connect(socket, address)
     except zmq.ZMQError:
         socket.close(linger=0)
         raise
@@ -147,19 +152,29 @@ def skip_message(socket: Socket) -> None:
         socket.recv(copy=False)
 
 
-def _socket(context: Context, kind: int, address: str) -> Socket:
+def connect(socket: Socket, address: str) -> None:
+    """Connect to an address of either family. Raises zmq.ZMQError."""
+    socket.setsockopt(zmq.IPV6, _is_ipv6(address))
+    socket.connect(address)
+
+
+def _is_ipv6(address: str) -> int:
+    # On for all, it would resolve names to IPv6 first, and never try the other.
+    return int("[" in address)
+
+
+def _socket(context: Context, kind: int) -> Socket:
     socket: Socket = context.socket(kind)
-    high_water = GOSSIP_HIGH_WATER if kind in (zmq.PUB, zmq.SUB) else REQUESTS_HIGH_WATER
+    gossip = kind in (zmq.PUB, zmq.SUB)
     options: dict[Any, int] = {
-        zmq.SNDHWM: high_water,
-        zmq.RCVHWM: high_water,
+        zmq.SNDHWM: GOSSIP_HIGH_WATER if gossip else ANSWERS_HIGH_WATER,
+        zmq.RCVHWM: GOSSIP_HIGH_WATER if gossip else REQUESTS_HIGH_WATER,
         zmq.MAXMSGSIZE: FRAME_BYTES_MAX,
         zmq.LINGER: 0,
         zmq.RECONNECT_IVL: RECONNECT_MS,
         zmq.RECONNECT_IVL_MAX: RECONNECT_MAX_MS,
         zmq.HEARTBEAT_IVL: PROBE_INTERVAL_MS,
         zmq.HEARTBEAT_TIMEOUT: PROBE_TIMEOUT_MS,
-        zmq.IPV6: int("[" in address),
     }
     for option, value in options.items():
         socket.setsockopt(option, value)
