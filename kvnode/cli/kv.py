@@ -20,11 +20,13 @@ from kvnode.cli.exits import NOT_FOUND, OK, REJECTED, UNHEALTHY, UNREACHABLE, US
 from kvnode.cli.output import Output
 from kvnode.cli.parser import Parser
 from kvnode.client.sync import DEFAULT_ADDRESS, Client
+from kvnode.codec.token import decode_token
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
 from kvnode.errors import (
     CommitFailed,
     InvalidRequest,
     KvnodeError,
+    MalformedError,
     TimedOut,
     Unavailable,
     Unreachable,
@@ -142,7 +144,10 @@ def _add_shared_flags(parser: argparse.ArgumentParser, node: str | None) -> None
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
     if not 0 <= seconds <= REQUEST_DEADLINE_MS_MAX / 1000:
         raise argparse.ArgumentTypeError(f"{text} is not from 0 to 600")
     return seconds
@@ -171,9 +176,12 @@ def _read_token(file: Path | None) -> bytes | None:
     if file is None or not file.exists():
         return None
     try:
-        return base64.b64decode(file.read_bytes(), validate=False) or None
-    except (OSError, ValueError) as error:
+        token = base64.b64decode(file.read_bytes().strip(), validate=True)
+        if token:
+            decode_token(token)
+    except (OSError, ValueError, MalformedError) as error:
         raise InvalidRequest(f"can't read the token file {file}: {error}") from None
+    return token or None
 
 
 def _write_token(file: Path | None, token: bytes | None) -> None:

@@ -153,7 +153,7 @@ def _raw(value: Any) -> bytes:
 
 def _json(value: Any) -> str:
     try:
-        return json.dumps(value, default=_jsonable)
+        return json.dumps(value, default=_jsonable, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise KvnodeError(f"this can't be shown as JSON: {error}") from None
 

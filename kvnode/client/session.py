@@ -45,6 +45,8 @@ class Request(NamedTuple):
     id: int
     payload: bytes
     token: bytes | None
+    #: How many operations it asks for.
+    operations: int
 
 
 _ERRORS: Final[dict[str, type[KvnodeError]]] = {
@@ -76,11 +78,11 @@ class Session:
     def request(self, operations: Sequence[Operation], wait_s: float) -> Request:
         """Encode a request that the node may keep waiting for so long."""
         self._last_id += 1
-        deadline_ms = int(wait_s * 1000)
-        if not 0 <= deadline_ms <= REQUEST_DEADLINE_MS_MAX:
+        if not 0 <= wait_s <= REQUEST_DEADLINE_MS_MAX / 1000:  # nor is that so for NaN
             raise InvalidRequest(f"wait_s must be from 0 to {REQUEST_DEADLINE_MS_MAX // 1000}")
+        deadline_ms = int(wait_s * 1000)
         payload = encode_request(self._last_id, self.token, deadline_ms, operations)
-        return Request(self._last_id, payload, self.token)
+        return Request(self._last_id, payload, self.token, len(operations))
 
     def results(self, request: Request, payload: bytes) -> list[list[Any]] | None:
         """The results in an answer; None if it answers an earlier request, which adds to
@@ -96,6 +98,10 @@ class Session:
         if answer.token is None:
             for result in answer.results:
                 raise_error(result)
+        elif len(answer.results) != request.operations:
+            raise MalformedError(
+                f"{len(answer.results)} results for {request.operations} operations"
+            )
         elif self.token == request.token:
             # The node had all that the request's token names, so its answer covers it.
             self.token = answer.token
@@ -110,12 +116,17 @@ def raise_error(result: list[Any]) -> None:
         case ["ok", *_]:
             return
         case ["delayed", str(reason), dict(incoming), dict(local), list(missing)]:
-            raise Delayed(reason, incoming, local, [(o, first, last) for o, first, last in missing])
+            dots = [tuple(dot) for dot in missing if type(dot) is list and len(dot) == 3]
+            raise Delayed(reason, incoming, local, dots)
         case ["error", str(code), str(message), bool(maybe)]:
             unknown = IndefiniteError if maybe else DefiniteError
             raise _ERRORS.get(code, unknown)(message)
         case _:
-            raise MalformedError(f"the node's answer has a result that starts {told(result[0])}")
+            raise _unreadable(result)
+
+
+def _unreadable(result: list[Any]) -> MalformedError:
+    return MalformedError(f"the node's answer has a result that starts {told(result[0])}")
 
 
 def packed_key(key: str | bytes) -> bytes:
@@ -134,19 +145,54 @@ def packed_value(value: Any) -> bytes:
         raise InvalidRequest(f"this value can't be stored: {error}") from None
 
 
-def unpacked_versions(result: list[Any]) -> tuple[Version, ...]:
-    """The versions in the result of `get` or `read`, the winner first."""
+def unpacked_versions(result: list[Any]) -> tuple[tuple[Version, ...], int]:
+    """The versions in the result of `get` or `read`, the winner first; how many more."""
     raise_error(result)
-    try:
-        return tuple(
-            Version(msgpack.unpackb(value, strict_map_key=False), Dot(origin, seq), stamp_us)
-            for stamp_us, origin, seq, value in result[1]
-        )
-    except (TypeError, ValueError, IndexError) as error:
-        raise MalformedError(f"a stored value is not sound msgpack: {error}") from error
+    match result:
+        case ["ok", list(versions), int(more)]:
+            return tuple(_unpacked_version(version) for version in versions), more
+        case _:
+            raise _unreadable(result)
+
+
+def _unpacked_version(version: Any) -> Version:
+    match version:
+        case [int(stamp_us), str(origin), int(seq), bytes(value)]:
+            try:
+                unpacked = msgpack.unpackb(value, strict_map_key=False)
+            except (TypeError, ValueError) as error:
+                message = f"the value of {origin}:{seq} is not sound msgpack: {error}"
+                raise MalformedError(message) from None
+            return Version(unpacked, Dot(origin, seq), stamp_us)
+        case _:
+            raise MalformedError("the node's answer has an unreadable version")
 
 
 def unpacked_dot(result: list[Any]) -> Dot:
     """The dot in the result of a write."""
     raise_error(result)
-    return Dot(result[1], result[2])
+    match result:
+        case ["ok", str(origin), int(seq), int()]:
+            return Dot(origin, seq)
+        case _:
+            raise _unreadable(result)
+
+
+def unpacked_name(result: list[Any]) -> str:
+    """The node's name in the result of `ping`."""
+    raise_error(result)
+    match result:
+        case ["ok", str(name)]:
+            return name
+        case _:
+            raise _unreadable(result)
+
+
+def unpacked_status(result: list[Any]) -> dict[str, Any]:
+    """The map in the result of `status`."""
+    raise_error(result)
+    match result:
+        case ["ok", dict(status)]:
+            return status
+        case _:
+            raise _unreadable(result)

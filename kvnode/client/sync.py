@@ -17,11 +17,13 @@ from kvnode.client.session import (
     packed_value,
     raise_error,
     unpacked_dot,
+    unpacked_name,
+    unpacked_status,
     unpacked_versions,
 )
 from kvnode.codec import client as ask
 from kvnode.core.vector import Dot
-from kvnode.errors import InvalidRequest, KvnodeError, TimedOut, Unreachable
+from kvnode.errors import InvalidRequest, KvnodeError, MalformedError, TimedOut, Unreachable
 from kvnode.transport.sockets import dealer, receive_frames, tcp_address
 
 DEFAULT_ADDRESS: Final = "tcp://127.0.0.1:7411"
@@ -69,7 +71,7 @@ class Client:
 
     def get(self, key: str | bytes, default: Any = None, *, wait_s: float | None = None) -> Any:
         """The value of a key, of its winner if there are siblings; else the default."""
-        versions = unpacked_versions(self._one(ask.get(packed_key(key)), wait_s))
+        versions, _ = unpacked_versions(self._one(ask.get(packed_key(key)), wait_s))
         return versions[0].value if versions else default
 
     def read(self, key: str | bytes, *, wait_s: float | None = None) -> tuple[Version, ...]:
@@ -78,13 +80,12 @@ class Client:
         Siblings beyond what one answer holds (12 MiB) are read by further requests; what is
         written between these may show.
         """
-        versions: list[Version] = []
-        more = True
+        versions, more = unpacked_versions(self._one(ask.read(packed_key(key), 0), wait_s))
         while more:
             result = self._one(ask.read(packed_key(key), len(versions)), wait_s)
-            versions += unpacked_versions(result)
-            more = result[2] > 0
-        return tuple(versions)
+            further, more = unpacked_versions(result)
+            versions += further
+        return versions
 
     def delete(self, key: str | bytes, *, wait_s: float | None = None) -> Dot:
         """Delete what is visible at the node; concurrent writes stay. The write's dot."""
@@ -92,16 +93,16 @@ class Client:
 
     def ping(self) -> str:
         """The node's name. Raises Unavailable if its disk does not answer."""
-        return str(self._one(ask.PING, 0)[1])
+        return unpacked_name(self._one(ask.PING, 0))
 
     def status(self) -> dict[str, Any]:
         """What the node knows of itself: see docs/PROTOCOL.md for the fields."""
-        return dict(self._one(ask.STATUS, 0)[1])
+        return unpacked_status(self._one(ask.STATUS, 0))
 
     def fault(self, peer: str, channel: str, action: str) -> None:
         """Hold, drop or pass (`action`) what the node gets from a peer by `gossip` or
         `repair` (`channel`). Refused unless the node was started with --allow-faults."""
-        self._one(ask.fault(peer, channel, action), 0)
+        raise_error(self._one(ask.fault(peer, channel, action), 0))
 
     def close(self) -> None:
         """Close the connection. The token stays readable."""
@@ -120,9 +121,10 @@ class Client:
         self.close()
 
     def _one(self, operation: ask.Operation, wait_s: float | None) -> list[Any]:
-        (result,) = self._run([operation], self.wait_s if wait_s is None else wait_s)
-        raise_error(result)
-        return result
+        results = self._run([operation], self.wait_s if wait_s is None else wait_s)
+        if len(results) != 1:
+            raise MalformedError(f"{self.address} gave {len(results)} results for one operation")
+        return results[0]
 
     def _run(self, operations: Sequence[ask.Operation], wait_s: float) -> list[list[Any]]:
         request = self._session.request(operations, wait_s)

@@ -11,7 +11,7 @@ from kvnode.codec.packing import (
     key_bytes,
     pack,
     told,
-    unpack,
+    unpack_array,
     value_bytes,
     vector,
 )
@@ -41,8 +41,8 @@ def encode_batch(
 
 def decode_batch(encoded: bytes) -> Batch:
     """Check and decode a batch; it keeps its bytes. Raises MalformedError."""
-    parts = array(unpack(encoded), None, "a batch")
-    if not parts or parts[0] != BATCH_FORMAT:
+    parts = unpack_array(encoded, None, "a batch")
+    if not parts or type(parts[0]) is not int or parts[0] != BATCH_FORMAT:
         found = told(parts[0]) if parts else "none"
         raise MalformedError(f"a batch of format {found}; this node reads {BATCH_FORMAT}")
     _, origin, first, deps, stamp_us, body = array(parts, 6, "a batch")

@@ -15,7 +15,6 @@ from kvnode.codec.packing import (
     pack,
     text,
     told,
-    unpack,
     unpack_array,
     vector,
 )
@@ -46,7 +45,7 @@ def encode_header(header: Header) -> bytes:
 @lru_cache(maxsize=1024)  # two for each peer process
 def decode_header(frame: bytes) -> Header:
     """Check and decode the first frame; raises MalformedError."""
-    parts = array(unpack(frame), None, "a gossip header")
+    parts = unpack_array(frame, None, "a gossip header")
     check_version(parts, "gossip")
     _, cluster, name, instance, kind = array(parts, 5, "a gossip header")
     text(cluster, CLUSTER_BYTES_MAX, "a cluster")

@@ -58,12 +58,12 @@ def told(value: Any) -> str:
 
 def check_version(parts: list[Any], what: str) -> None:
     """Check the first item of a message."""
-    if not parts or parts[0] != PROTOCOL_VERSION:
+    if not parts or type(parts[0]) is not int or parts[0] != PROTOCOL_VERSION:
         version = told(parts[0]) if parts else "none"
         raise WrongVersion(f"{what} of version {version}; this node speaks {PROTOCOL_VERSION}")
 
 
-def unpack(data: bytes) -> Any:
+def unpack(data: bytes, what: str = "a message") -> Any:
     """Decode one msgpack object; raises MalformedError on anything unsound."""
     try:
         return msgpack.unpackb(
@@ -75,12 +75,14 @@ def unpack(data: bytes) -> Any:
         )
     except (ValueError, TypeError, OverflowError) as error:
         # StackError, for what nests too deep, comes without a text.
-        raise MalformedError(f"not sound msgpack: {str(error) or 'nested too deep'}") from None
+        raise MalformedError(
+            f"{what} is not sound msgpack: {str(error) or 'nested too deep'}"
+        ) from None
 
 
-def unpack_array(data: bytes, items: int, what: str) -> list[Any]:
-    """Decode an array of exactly so many items."""
-    return array(unpack(data), items, what)
+def unpack_array(data: bytes, items: int | None, what: str) -> list[Any]:
+    """Decode an array, of exactly so many items if given."""
+    return array(unpack(data, what), items, what)
 
 
 def array(value: Any, items: int | None, what: str) -> list[Any]:

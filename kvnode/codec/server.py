@@ -13,7 +13,6 @@ from kvnode.codec.packing import (
     INTEGER_MAX,
     MESSAGE_BYTES_MAX,
     TooLarge,
-    array,
     check_version,
     integer,
     key_bytes,
@@ -21,7 +20,7 @@ from kvnode.codec.packing import (
     pack,
     text,
     told,
-    unpack,
+    unpack_array,
     value_bytes,
     vector,
 )
@@ -125,7 +124,7 @@ def decode_request(payload: bytes) -> Asked:
     try:
         if len(payload) > MESSAGE_BYTES_MAX:
             raise TooLarge(f"a message must have at most {MESSAGE_BYTES_MAX} bytes")
-        parts = array(unpack(payload), None, "a request")
+        parts = unpack_array(payload, None, "a request")
         if len(parts) > 1 and type(parts[1]) is int:
             id_ = parts[1]
         check_version(parts, "a request")

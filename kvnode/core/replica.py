@@ -98,8 +98,10 @@ class Replica:
         self.repair = Repair(random, heartbeat_us=heartbeat_us)
         #: Requests whose past is here, and that wait for their turn.
         self.ready: deque[Request] = deque()
-        #: Those that this turn has answers for: none is sent if its commit fails.
-        self.handled: list[Request] = []
+        #: Those that this turn ran, and those that it refused: none of their answers is
+        #: sent if its commit fails.
+        self.ran: list[Request] = []
+        self.refused: list[Request] = []
         self._limits = limits
         self._author = Author(identity.origin, self.cut, self.clock, encode)
         self._table = table
@@ -117,7 +119,7 @@ class Replica:
     def turn(self, inputs: Inputs, now: Now) -> Effects:
         """Take in what was received; say what to commit, then publish, then answer."""
         self._changed, self._touched, self._log, self._own = {}, {}, [], []
-        self.handled = []
+        self.ran, self.refused = [], []
         self._receive(inputs, now)
         replies = [*self._admit(inputs.requests, now), *self._serve(now)]
         self._close_batch()
@@ -247,7 +249,7 @@ class Replica:
         bytes_left = self._limits.answered_bytes_per_turn
         while self.ready and bytes_left > 0:
             request = self.ready.popleft()
-            self.handled.append(request)
+            self.ran.append(request)
             answer = _Answer()
             for operation in request.operations:
                 answer.add(self._run(operation, now))
@@ -302,7 +304,7 @@ class Replica:
 
     def _for_all(self, request: Request, result: Result) -> Reply:
         """One result that stands for the whole request, which was not run."""
-        self.handled.append(request)
+        self.refused.append(request)
         return Reply(request.reply_to, request.id, (result,), ran=False)
 
     # --- what the turn leaves

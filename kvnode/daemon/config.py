@@ -79,13 +79,14 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
 
 
 def _completed(values: dict[str, Any]) -> Config:
-    values.setdefault("name", _default_name())
+    if "name" not in values:
+        values["name"] = _default_name()
     values.setdefault("cluster", "kvnode")
     values.setdefault("data", Path("kvnode-data") / values["name"])
     values.setdefault("listen", DEFAULT_LISTEN)
     values.setdefault("gossip", DEFAULT_GOSSIP)
-    values.setdefault("advertise_listen", _reachable(values["listen"]))
-    values.setdefault("advertise_gossip", _reachable(values["gossip"]))
+    for setting in ("listen", "gossip"):
+        values.setdefault(f"advertise_{setting}", _reachable(setting, values[setting]))
     values.setdefault("peers", ())
     values.setdefault("durability", Durability.ALWAYS)
     values.setdefault("sync_interval_ms", 1_000)
@@ -125,10 +126,18 @@ def _host(address: str) -> str:
     return found[1]
 
 
-def _reachable(address: str) -> str:
+def _reachable(setting: str, address: str) -> str:
     """How others reach a socket that listens here, for want of a better word."""
     host = _host(address)
-    return address.replace(host, socket.gethostname(), 1) if host in _WILDCARDS else address
+    if host not in _WILDCARDS:
+        return address
+    advertised = address.replace(host, socket.gethostname(), 1)
+    if _ADDRESS.fullmatch(advertised) is None:
+        raise ConfigError(
+            f"others can't connect to {advertised}; say how they reach {address} with "
+            f"--advertise-{setting}"
+        )
+    return advertised
 
 
 # --- readers: from a flag, a variable or TOML to a sound value
@@ -168,10 +177,15 @@ def _read_address(where: str, value: Any) -> str:
 
 
 def _read_peers(where: str, value: Any) -> tuple[str, ...]:
-    given = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    given = value
+    if isinstance(value, str):
+        given = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(given, list | tuple):
         raise ConfigError(f"{where}: {value!r} is no list of addresses")
-    peers = tuple(dict.fromkeys(_read_address(where, address) for address in given if address))
+    peers = tuple(dict.fromkeys(_read_address(where, address) for address in given))
+    for peer in peers:
+        if _host(peer) in _WILDCARDS:
+            raise ConfigError(f"{where}: {peer} is no address that one can connect to")
     if len(peers) > PEERS_MAX:
         raise ConfigError(f"{where}: {len(peers)} peers; a node has at most {PEERS_MAX}")
     return peers

@@ -46,7 +46,7 @@ from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Durability, Node
 from kvnode.daemon.status import node_status, peers_status
-from kvnode.errors import StorageError
+from kvnode.errors import MalformedError, StorageError
 from kvnode.storage.directory import DataDirectory
 from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
@@ -193,7 +193,9 @@ class Daemon:
             to, payload = received
             read_bytes += len(payload or b"")
             try:
-                asked = decode_request(payload if payload is not None else b"")
+                if payload is None:
+                    raise BadRequest(None, MalformedError("a request must be one frame"))
+                asked = decode_request(payload)
             except BadRequest as error:
                 self._complaints.add("bad_requests", str(error))
                 self._answer(to, error.id, None, [("error", error.code, str(error), False)])
@@ -203,6 +205,7 @@ class Daemon:
                     f"the request is of cluster {asked.token_cluster!r}, "
                     f"this node of {self._config.cluster!r}"
                 )
+                self._complaints.add("wrong_cluster", message)
                 self._answer(to, asked.id, None, [("error", "wrong_cluster", message, False)])
             elif isinstance(asked.operations, NodeOperation):
                 questions.append((to, asked))
@@ -215,7 +218,7 @@ class Daemon:
                         asked.token,
                         deadline_us if asked.deadline_ms else None,
                         asked.operations,
-                        len(payload or b""),
+                        len(payload),
                     )
                 )
         return questions

@@ -164,11 +164,11 @@ class Mesh:
             try:
                 if not frames:
                     raise MalformedError("an answer must have one frame")
-                self._receive_answer(peer, decode_answer(frames[0]), inputs)
+                self._receive_answer(peer, decode_answer(frames[0]), inputs, steady_us)
             except MalformedError as error:
                 self._complaints.add("malformed_answers", f"from {peer.address}: {error}")
 
-    def _receive_answer(self, peer: Peer, answer: Answer, inputs: Inputs) -> None:
+    def _receive_answer(self, peer: Peer, answer: Answer, inputs: Inputs, steady_us: int) -> None:
         (result,) = array(answer.results, 1, "an answer to one operation")
         if result[0] != "ok":
             message = told(result[2]) if len(result) > 2 else "no reason given"
@@ -179,7 +179,7 @@ class Mesh:
         elif answer.id == _PULL_ID:
             self._receive_pulled(peer, result, inputs)
         else:
-            self._receive_greeting(peer, decode_greeting(result))
+            self._receive_greeting(peer, decode_greeting(result), steady_us)
 
     def _receive_pulled(self, peer: Peer, result: list[object], inputs: Inputs) -> None:
         if peer.greeting is None:
@@ -190,7 +190,7 @@ class Mesh:
         pulled = Pulled(peer.greeting.name, tuple(decode_batch(batch) for batch in batches))
         self._links.receive(pulled.name, pulled, inputs)
 
-    def _receive_greeting(self, peer: Peer, greeting: Greeting) -> None:
+    def _receive_greeting(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
         if greeting == peer.greeting:
             return
         name, _, instance = self._identity
@@ -202,8 +202,21 @@ class Mesh:
             )
         elif greeting.name == name:
             self._refuse(peer, f"bears this node's name {name!r}; two live nodes must not")
+        elif namesake := self._live_namesake(peer, greeting, steady_us):
+            at = f"{namesake.address} too; two live nodes must not"
+            self._refuse(peer, f"bears the name {greeting.name!r}, as does the node at {at}")
         else:
             self._accept(peer, greeting)
+
+    def _live_namesake(self, peer: Peer, greeting: Greeting, steady_us: int) -> Peer | None:
+        """Another process of that name which still answers hellos."""
+        silence_us = 2 * HELLO_AGAIN_HEARTBEATS * self._heartbeat_us
+        for other in self._named(greeting.name):
+            instance = other.greeting.instance if other.greeting else greeting.instance
+            lives = steady_us - other.answered_us < silence_us
+            if other is not peer and instance != greeting.instance and lives:
+                return other
+        return None
 
     def _accept(self, peer: Peer, greeting: Greeting) -> None:
         before, peer.greeting = peer.greeting, greeting

@@ -183,8 +183,9 @@ class Node:
         """
         self.health.failures += 1
         self.health.last_error = str(error)
-        tried = set() if effects is None else {id(request) for request in self.replica.handled}
-        unanswered = [*self.replica.handled, *self._waiting(), *inputs.requests]
+        replica = self.replica
+        tried = set() if effects is None else {id(request) for request in replica.ran}
+        unanswered = [*replica.ran, *replica.refused, *self._waiting(), *inputs.requests]
         for request in {id(request): request for request in unanswered}.values():
             if id(request) in tried and _writes(request):
                 message = f"the disk failed during the commit; the write may be there: {error}"
@@ -192,6 +193,7 @@ class Node:
             else:
                 reply = _failed(request, "unavailable", self._trouble(), maybe=False)
             outbox.reply(reply, {})
+        replica.ready.clear()
         self._in_doubt = () if effects is None else effects.publish
         assert self._store is not None
         self._store.close()
