@@ -1,0 +1,56 @@
+"""A node that answers what the test says, to see what a client makes of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import zmq
+
+from kvnode.codec.server import Asked, decode_request, encode_answer
+
+_LOOK_AGAIN_MS = 20
+
+#: From a decoded request to the payloads that are sent back, in order.
+Answers = Callable[[Asked], Iterable[bytes]]
+
+
+class FakeNode:
+    """A ROUTER that a thread answers. A context manager."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.asked: list[Asked] = []
+        self._answers = answers
+        self._context = zmq.Context()
+        self._router = self._context.socket(zmq.ROUTER)
+        self.listen = f"tcp://127.0.0.1:{self._router.bind_to_random_port('tcp://127.0.0.1')}"
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._answer_all)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self._context.destroy(linger=0)
+
+    def _answer_all(self) -> None:
+        while not self._done.is_set():
+            if self._router.poll(_LOOK_AGAIN_MS):
+                identity, payload = self._router.recv_multipart()
+                self.asked.append(decode_request(payload))
+                for answer in self._answers(self.asked[-1]):
+                    self._router.send_multipart([identity, answer])
+
+
+def answering(*results: Sequence[Any], token: bytes | None = None) -> Answers:
+    """Answers every request with these results."""
+    return lambda asked: [encode_answer(asked.id, token, results)]
+
+
+def silent(_: Asked) -> Iterable[bytes]:
+    """Answers nothing."""
+    return ()

@@ -1,0 +1,101 @@
+"""A client whose node is slow, or goes and comes back."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillWaiting
+
+import msgpack
+import pytest
+import zmq
+
+from kvnode import Client, TimedOut, Unreachable
+from kvnode.cli.cluster import until
+from kvnode.codec.server import encode_answer
+from kvnode.codec.token import encode_token
+from kvnode.core.vector import new_origin
+from tests.client.fake_node import FakeNode
+
+ORIGIN = new_origin("X", 1, 1)
+
+
+def test_a_late_answer_is_not_taken_for_the_next_ones():
+    def first_late(asked):
+        """The first is answered only after the second has come."""
+        if asked.id > 1:
+            late = encode_token("kvnode", {ORIGIN: 100})
+            yield encode_answer(1, late, [("ok", [(1, ORIGIN, 1, msgpack.packb("late"))], 0)])
+            found = [("ok", [(1, ORIGIN, 1, msgpack.packb(f"for {asked.id}"))], 0)]
+            yield encode_answer(asked.id, encode_token("kvnode", {ORIGIN: 1}), found)
+
+    with FakeNode(first_late) as node, Client(node.listen, timeout_s=0.2, wait_s=0) as client:
+        with pytest.raises(TimedOut):
+            client.get("k")
+        client.timeout_s = 30
+        assert client.get("k") == "for 2"
+        assert client.token == encode_token("kvnode", {ORIGIN: 100}), "what it saw late it saw"
+        assert client.get("k") == "for 3"
+
+
+def test_answers_to_nobody_do_not_prolong_the_wait():
+    def chatter(asked):
+        return 50 * [encode_answer(asked.id - 1, None, [("ok", "X")])]
+
+    with FakeNode(chatter) as node, Client(node.listen, timeout_s=0.2) as client:
+        for _ in range(2):
+            with pytest.raises(TimedOut):
+                client.ping()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_client_goes_on_when_its_node_is_back(number, make_node):
+    node = make_node("X")
+    node.start()
+    with Client(node.listen, timeout_s=5.0, wait_s=0) as client:
+        client.put("k", "before")
+        node.stop(number)
+        client.timeout_s = 0.3
+        with pytest.raises((Unreachable, TimedOut)):
+            client.get("k")
+        node.start()
+        client.timeout_s = 5.0
+
+        def answered():
+            try:
+                return client.get("k")
+            except (Unreachable, TimedOut):
+                return None
+
+        assert until("it is back", answered) == "before"
+        client.put("k", "after")
+        assert client.get("k") == "after"
+
+
+def test_a_connection_that_is_lost_before_the_send_does_not_block_for_ever(monkeypatch):
+    """The client sees that it can send; then the node goes; then the client sends."""
+    context = zmq.Context()
+    router = context.socket(zmq.ROUTER)
+    address = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
+    poll = zmq.Socket.poll
+
+    def poll_then_lose(socket, *arguments):
+        seen = poll(socket, *arguments)
+        router.close()
+        until("it is lost", lambda: not socket.getsockopt(zmq.EVENTS) & zmq.POLLOUT)
+        return seen
+
+    with Client(address, timeout_s=1, wait_s=0) as client, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(zmq.Socket, "poll", poll_then_lose)
+        asking = pool.submit(client.ping)
+        try:
+            with pytest.raises((Unreachable, TimedOut)):
+                asking.result(timeout=10)
+        except StillWaiting:
+            monkeypatch.undo()
+            router = context.socket(zmq.ROUTER)  # let it go, so that the test can end
+            router.bind(address)
+            asking.exception()
+            pytest.fail("it waits for ever")
+        finally:
+            context.destroy(linger=0)

@@ -1,0 +1,170 @@
+"""The answering side: requests that are refused, with an id and a code where these can be told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kvnode.codec.packing import INTEGER_MAX, MESSAGE_BYTES_MAX, pack
+from kvnode.codec.server import BadRequest, decode_request
+from kvnode.core.limits import (
+    KEY_BYTES_MAX,
+    REQUEST_DEADLINE_MS_MAX,
+    REQUEST_OPERATIONS_MAX,
+    VALUE_BYTES_MAX,
+)
+from kvnode.core.vector import new_origin
+
+X = new_origin("X", 1, 1)
+GET = ["get", b"key"]
+
+
+def encoded(*operations: Any, id_: Any = 5, token: Any = None, deadline_ms: Any = 0) -> bytes:
+    return pack([1, id_, token, deadline_ms, *operations])
+
+
+def refusal(payload: bytes) -> tuple[int | None, str]:
+    """The id and the code of the error that a request gets."""
+    with pytest.raises(BadRequest) as caught:
+        decode_request(payload)
+    return caught.value.id, caught.value.code
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        None,
+        [],
+        {},
+        "get",
+        ["put"],
+        ["put", b"key"],
+        ["put", b"key", b"value", b"more"],
+        ["put", b"key", None],
+        ["put", b"", b"value"],
+        ["put", None, b"value"],
+        ["get"],
+        ["get", b""],
+        ["get", [b"key"]],
+        ["read", b"key"],
+        ["read", 1, 0],
+        ["read", b"key", -1],
+        ["read", b"key", None],
+        ["read", b"key", True],
+        ["delete", b"key", b"value"],
+        ["ping", 1],
+        ["status", None],
+        ["hello", "c", "X"],
+        ["hello", b"c", "X", 1],
+        ["hello", "c", "a~b", 1],
+        ["hello", "c", "X", -1],
+        ["hello", "c", "X", True],
+        ["since", {}, 0],
+        ["since", {}, MESSAGE_BYTES_MAX + 1],
+        ["since", [], 1],
+        ["since", {"X": 1}, 1],
+        ["since", {X: 0}, 1],
+        ["fault", "X", "gossip", "stop"],
+        ["fault", "X", "everything", "hold"],
+        ["fault", "X", ["gossip"], "hold"],
+        ["fault", "a~b", "gossip", "hold"],
+    ],
+)
+def test_an_unsound_operation_is_malformed_and_its_request_known_by_id(operation: Any) -> None:
+    assert refusal(encoded(operation)) == (5, "malformed")
+    assert refusal(encoded(GET, operation)) == (5, "malformed")
+
+
+@pytest.mark.parametrize("name", ["", "PUT", "put ", b"put", None, 1, ["put"], {}])
+def test_an_unknown_operation_is_called_unknown(name: Any) -> None:
+    assert refusal(encoded([name, b"key"])) == (5, "unknown_operation")
+
+
+@pytest.mark.parametrize("operation", [["ping"], ["status"], ["since", {}, 1]])
+def test_an_operation_on_the_node_stands_alone(operation: list[Any]) -> None:
+    for operations in ([operation, GET], [GET, operation], [operation, operation]):
+        with pytest.raises(BadRequest, match="must stand alone"):
+            decode_request(encoded(*operations))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("token", "text"),
+        ("token", []),
+        ("token", b""),
+        ("token", b"\xc1"),
+        ("token", pack(["c", {X: 0}])),
+        ("deadline_ms", -1),
+        ("deadline_ms", REQUEST_DEADLINE_MS_MAX + 1),
+        ("deadline_ms", None),
+        ("deadline_ms", 1.0),
+        ("deadline_ms", True),
+    ],
+)
+def test_an_unsound_token_or_deadline_is_malformed(field: str, value: Any) -> None:
+    assert refusal(encoded(GET, **{field: value})) == (5, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("id_", "told"),
+    [
+        (-1, -1),
+        (INTEGER_MAX + 1, INTEGER_MAX + 1),
+        (None, None),
+        ("5", None),
+        (True, None),
+        (5.0, None),
+    ],
+)
+def test_an_unsound_id_is_told_where_it_is_a_number(id_: Any, told: int | None) -> None:
+    assert refusal(encoded(GET, id_=id_)) == (told, "malformed")
+
+
+@pytest.mark.parametrize("version", [0, 2, None, "1", True, 1.0])
+def test_another_version_is_refused_by_id(version: Any) -> None:
+    assert refusal(pack([version, 5, None, 0, GET])) == (5, "wrong_version")
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ([], (None, "wrong_version")),
+        ([1], (None, "malformed")),
+        ([1, 5], (5, "malformed")),
+        ([1, 5, None, 0], (5, "malformed")),
+        ({}, (None, "malformed")),
+        (None, (None, "malformed")),
+    ],
+)
+def test_another_shape_is_malformed(parts: Any, told: tuple[int | None, str]) -> None:
+    assert refusal(pack(parts)) == told
+
+
+@pytest.mark.parametrize(
+    "operation", [["get", b"k" * (KEY_BYTES_MAX + 1)], ["put", b"k", bytes(VALUE_BYTES_MAX + 1)]]
+)
+def test_a_key_or_value_over_its_limit_is_too_large(operation: list[Any]) -> None:
+    assert refusal(encoded(operation)) == (5, "too_large")
+
+
+def test_a_message_over_its_limit_is_too_large_before_it_is_unpacked() -> None:
+    assert refusal(bytes(MESSAGE_BYTES_MAX + 1)) == (None, "too_large")
+
+
+@pytest.mark.parametrize("number", [0, REQUEST_OPERATIONS_MAX + 1])
+def test_one_operation_too_many_or_none_is_malformed(number: int) -> None:
+    assert refusal(encoded(*[GET] * number)) == (5, "malformed")
+
+
+@pytest.mark.parametrize("depth", [100, 990, 1020, 2000])
+@pytest.mark.parametrize("at", range(6))
+def test_a_part_that_nests_deep_is_a_bad_request(at: int, depth: int) -> None:
+    parts = [pack(part) for part in (1, 5, None, 0, GET)]
+    if at == 5:
+        parts[4] = b"\x91" + b"\x91" * depth + b"\xc0"
+    else:
+        parts[at] = b"\x91" * depth + b"\xc0"
+    with pytest.raises(BadRequest):
+        decode_request(b"\x95" + b"".join(parts))

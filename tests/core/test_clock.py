@@ -1,0 +1,66 @@
+"""Stamps respect causality and stay near real time."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvnode.core.clock import STAMP_US_MAX, WALL_US_MAX, HybridLogicalClock
+from tests.histories import History, dots_of
+from tests.strategies import histories, stamps
+
+walls = st.integers(-(1 << 62), 1 << 62)
+
+
+def test_a_clock_follows_the_wall() -> None:
+    clock = HybridLogicalClock()
+    assert [clock.tick(wall_us) for wall_us in (10, 20, 30)] == [10, 20, 30]
+
+
+def test_a_clock_that_stands_or_goes_back_counts_on() -> None:
+    clock = HybridLogicalClock()
+    assert [clock.tick(wall_us) for wall_us in (10, 10, 3, 40)] == [10, 11, 12, 40]
+
+
+def test_a_stamp_from_the_future_is_overtaken() -> None:
+    clock = HybridLogicalClock()
+    clock.observe(1000)
+    assert clock.tick(10) == 1001
+
+
+def test_an_old_stamp_takes_nothing_back() -> None:
+    clock = HybridLogicalClock(50)
+    clock.observe(20)
+    assert clock.tick(10) == 51
+
+
+def test_a_clock_goes_on_after_the_last_stamp_of_before_the_restart() -> None:
+    assert HybridLogicalClock(99).tick(10) == 100
+
+
+def test_a_wild_wall_clock_leaves_a_year_of_stamps() -> None:
+    clock = HybridLogicalClock()
+    assert clock.tick(1 << 62) == WALL_US_MAX
+    assert clock.tick(1 << 62) == WALL_US_MAX + 1
+    assert STAMP_US_MAX - WALL_US_MAX == 365 * 24 * 3600 * 1_000_000
+
+
+@given(st.lists(st.tuples(st.sampled_from(["tick", "observe"]), stamps), min_size=1), walls)
+def test_a_stamp_is_greater_than_all_before_it(events, wall_us: int) -> None:
+    clock, seen = HybridLogicalClock(), 0
+    for event, at_us in events:
+        if event == "observe":
+            clock.observe(at_us)
+            seen = max(seen, at_us)
+        else:
+            stamp_us = clock.tick(at_us)
+            assert stamp_us > seen
+            seen = stamp_us
+    assert clock.tick(wall_us) == max(seen + 1, min(wall_us, WALL_US_MAX))
+
+
+@given(histories())
+def test_a_batch_has_a_greater_stamp_than_all_of_its_past(history: History) -> None:
+    stamps_us = {dot: made.batch.stamp_us for made in history.made for dot in dots_of(made.batch)}
+    for made in history.made:
+        assert all(stamps_us[dot] < made.batch.stamp_us for dot in made.past)

@@ -1,0 +1,117 @@
+"""Repair: one pull at a time, and peers that do not answer."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from kvnode.core.repair import BACKOFF_TIMEOUTS_MAX
+from tests.core.asking import TIMEOUT_US, X1, Y1, Node
+
+# --- one pull at a time
+
+
+def test_only_one_pull_is_under_way() -> None:
+    node = Node()
+    node.hear("X", {X1: 1})
+    node.hear("Y", {Y1: 1})
+    assert node.asks() is not None
+    assert node.asks() is None
+    node.hear("Y", {Y1: 2})
+    assert node.asks() is None
+
+
+def test_an_answer_is_followed_by_the_next_pull() -> None:
+    node = Node()
+    node.hear("X", {X1: 2})
+    assert node.asks() == "X"
+    node.answer("X", advanced=True)
+    assert node.asks() == "X"
+
+
+def test_when_all_has_come_the_pulls_end() -> None:
+    node = Node()
+    node.hear("X", {X1: 1})
+    assert node.asks() == "X"
+    node.answer("X", advanced=True)
+    node.cut.advance(X1, 1, {})
+    assert node.asks() is None
+    assert node.repair.wake_us() is None
+
+
+def test_a_late_answer_ends_no_other_pull() -> None:
+    node = Node(lambda: 0.0)
+    node.hear("X", {X1: 1})
+    node.hear("Y", {Y1: 1})
+    assert node.asks() == "X"
+    node.now_us += TIMEOUT_US
+    assert node.asks() == "Y"
+    node.answer("X", advanced=True)
+    assert node.asks() is None
+    node.answer("Y", advanced=True)
+    assert node.asks() is not None
+
+
+def test_an_answer_from_nobody_known_is_ignored() -> None:
+    node = Node()
+    node.answer("X", advanced=True)
+    assert node.asks() is None
+
+
+# --- peers that do not answer
+
+
+def test_a_peer_that_does_not_answer_in_time_is_left_for_the_next() -> None:
+    node = Node(lambda: 0.0)
+    node.hear("X", {X1: 1})
+    node.hear("Y", {Y1: 1})
+    assert node.asks_until(1000 + TIMEOUT_US) == [(1000, "X"), (1000 + TIMEOUT_US, "Y")]
+
+
+def test_silence_is_asked_again_after_a_doubling_time() -> None:
+    node = Node()
+    node.hear("X", {X1: 1})
+    times_us = [at_us for at_us, _ in node.asks_until(1000 + 60 * TIMEOUT_US)]
+    pauses = [(b - a) // TIMEOUT_US for a, b in pairwise(times_us)]
+    most = BACKOFF_TIMEOUTS_MAX
+    assert pauses[:6] == [1 + 1, 1 + 2, 1 + 4, 1 + 8, 1 + most, 1 + most]
+
+
+@pytest.mark.parametrize(("drawn", "pause_us"), [(0.0, TIMEOUT_US // 2), (0.5, TIMEOUT_US)])
+def test_an_answer_that_does_not_help_makes_a_pause_with_jitter(
+    drawn: float, pause_us: int
+) -> None:
+    node = Node(lambda: drawn)
+    node.hear("X", {X1: 1})
+    assert node.asks() == "X"
+    node.answer("X", advanced=False)
+    assert node.asks_until(5000)[0] == (1000 + pause_us, "X")
+
+
+def test_an_answer_that_helps_forgets_the_failures() -> None:
+    node = Node()
+    node.hear("X", {X1: 9})
+    node.asks_until(1000 + 20 * TIMEOUT_US)
+    node.answer("X", advanced=True)
+    node.hear("X", {X1: 9})
+    assert node.asks() == "X"
+
+
+def test_a_peer_that_started_anew_is_asked_at_once() -> None:
+    node = Node()
+    node.hear("X", {X1: 1})
+    assert node.asks() == "X"
+    node.answer("X", advanced=False)
+    node.hear("X", {X1: 1}, instance=2)
+    assert node.asks() == "X"
+
+
+def test_a_heartbeat_ends_no_pause() -> None:
+    node = Node()
+    node.hear("X", {X1: 1})
+    assert node.asks() == "X"
+    node.answer("X", advanced=False)
+    node.hear("X", {X1: 1})
+    assert node.asks() is None
+    assert node.asks_until(5000)[0] == (1000 + TIMEOUT_US, "X")

@@ -1,0 +1,101 @@
+"""A peer that greets a node properly, and then says whatever the test wants."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import zmq
+
+from kvnode.cli.cluster import LocalNode, until
+from kvnode.codec.gossip import BATCH, CLAIM, Header, encode_claim, encode_header
+from kvnode.codec.server import Hello, Since, decode_request, encode_answer
+from kvnode.core.messages import Claim
+from kvnode.core.vector import Vector
+
+_LOOK_AGAIN_MS = 20
+
+
+class FakePeer:
+    """A ROUTER that a thread answers, and a PUB for the test. A context manager."""
+
+    def __init__(self, name: str = "F", cluster: str = "kvnode") -> None:
+        self.name, self.cluster, self.instance = name, cluster, 1
+        self._context = zmq.Context()
+        self._router = self._context.socket(zmq.ROUTER)
+        self.listen = self._bound(self._router)
+        self.publisher = self._context.socket(zmq.PUB)
+        self.gossip = self._bound(self.publisher)
+        #: What is answered to hellos and to pulls: a result, or whole frames.
+        self.greeting: Callable[[], Any] = self.proper_greeting
+        self.pulled: Callable[[Vector], Any] = lambda vector: ("ok", [])
+        self.pulls: list[Vector] = []
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._answer_all)
+
+    def proper_greeting(self) -> Sequence[Any]:
+        """What a node answers to hello."""
+        return ("ok", self.cluster, self.name, self.instance, self.gossip)
+
+    def move(self) -> None:
+        """Gossip elsewhere from now on."""
+        self.publisher.close()
+        self.publisher = self._context.socket(zmq.PUB)
+        self.gossip = self._bound(self.publisher)
+
+    def publish(self, *frames: bytes) -> None:
+        """Publish what one likes."""
+        self.publisher.send_multipart(frames)
+
+    def publish_batch(self, encoded: bytes) -> None:
+        """Publish a batch under a proper header."""
+        self.publish(self.header(BATCH), encoded)
+
+    def claim(self, delivered: Vector) -> None:
+        """Publish a proper heartbeat."""
+        claim = Claim(self.name, self.instance, delivered, delivered, 0)
+        self.publish(self.header(CLAIM), encode_claim(claim))
+
+    def header(self, kind: str) -> bytes:
+        """A proper first frame."""
+        return encode_header(Header(self.cluster, self.name, self.instance, kind))
+
+    def until_heard(self, node: LocalNode) -> None:
+        """Publish heartbeats until the node has got one."""
+
+        def heard() -> bool:
+            self.claim({})
+            return any(peer["lag_updates"] is not None for peer in node.status()["peers"])
+
+        until(f"{node.name} hears {self.name}", heard)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self._context.destroy(linger=0)
+
+    def _answer_all(self) -> None:
+        while not self._done.is_set():
+            if not self._router.poll(_LOOK_AGAIN_MS):
+                continue
+            identity, payload = self._router.recv_multipart()
+            asked = decode_request(payload)
+            match asked.operations:
+                case Hello():
+                    answer = self.greeting()
+                case Since(vector, _):
+                    self.pulls.append(vector)
+                    answer = self.pulled(vector)
+                case _:
+                    continue
+            if isinstance(answer, tuple):
+                answer = [encode_answer(asked.id, None, [answer])]
+            self._router.send_multipart([identity, *answer])
+
+    def _bound(self, socket: zmq.Socket[bytes]) -> str:
+        return f"tcp://127.0.0.1:{socket.bind_to_random_port('tcp://127.0.0.1')}"

@@ -1,0 +1,161 @@
+"""Where a daemon's settings come from, and which win."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kvnode.cli.kvnode import main
+from kvnode.daemon.config import PEERS_MAX, load
+from kvnode.daemon.node import Durability
+
+DEFAULTS = {
+    "cluster": "kvnode",
+    "listen": "tcp://127.0.0.1:7411",
+    "gossip": "tcp://127.0.0.1:7412",
+    "peers": (),
+    "durability": Durability.ALWAYS,
+    "sync_interval_ms": 1000,
+    "heartbeat_ms": 500,
+    "log_format": "human",
+    "log_level": "info",
+    "allow_faults": False,
+}
+
+# Each setting: in TOML, as a variable and as flags, and what each of the three means.
+SETTINGS = [
+    ("name", '"t"', "e", ["--name", "f"], ["t", "e", "f"]),
+    ("cluster", '"t"', "e", ["--cluster", "f"], ["t", "e", "f"]),
+    ("data", '"t/t"', "e/e", ["--data", "f"], [Path("t/t"), Path("e/e"), Path("f")]),
+    (
+        "listen",
+        '"tcp://t:1"',
+        "e:2",
+        ["--listen", "[::1]:3"],
+        ["tcp://t:1", "tcp://e:2", "tcp://[::1]:3"],
+    ),
+    ("gossip", '"t:1"', "e:2", ["--gossip", "f:3"], ["tcp://t:1", "tcp://e:2", "tcp://f:3"]),
+    (
+        "advertise_listen",
+        '"t:1"',
+        "e:2",
+        ["--advertise-listen", "f:3"],
+        ["tcp://t:1", "tcp://e:2", "tcp://f:3"],
+    ),
+    (
+        "advertise_gossip",
+        '"t:1"',
+        "e:2",
+        ["--advertise-gossip", "f:3"],
+        ["tcp://t:1", "tcp://e:2", "tcp://f:3"],
+    ),
+    (
+        "peers",
+        '["t:1", "t:2"]',
+        "e:1, e:2",
+        ["--peer", "f:1", "--peer", "tcp://f:2"],
+        [("tcp://t:1", "tcp://t:2"), ("tcp://e:1", "tcp://e:2"), ("tcp://f:1", "tcp://f:2")],
+    ),
+    (
+        "durability",
+        '"interval"',
+        "never",
+        ["--durability", "always"],
+        [Durability.INTERVAL, Durability.NEVER, Durability.ALWAYS],
+    ),
+    ("sync_interval_ms", "10", "60000", ["--sync-interval-ms", "30"], [10, 60_000, 30]),
+    ("heartbeat_ms", "10", "60000", ["--heartbeat-ms", "30"], [10, 60_000, 30]),
+    ("log_format", '"json"', "human", ["--log-format", "json"], ["json", "human", "json"]),
+    ("log_level", '"debug"', "error", ["--log-level", "warning"], ["debug", "error", "warning"]),
+    ("allow_faults", "true", "no", ["--allow-faults"], [True, False, True]),
+]
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The settings that `kvnode serve` starts a daemon with; it starts none."""
+    settings = []
+    monkeypatch.setattr("kvnode.daemon.loop.run", settings.append)
+    monkeypatch.setattr("kvnode.daemon.logs.configure", lambda *_: None)
+    return settings
+
+
+@pytest.fixture
+def toml(tmp_path):
+    file = tmp_path / "kvnode.toml"
+    file.write_text("")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("setting", "in_toml", "in_variable", "flags", "meant"), SETTINGS, ids=[s[0] for s in SETTINGS]
+)
+def test_flags_win_over_variables_and_variables_over_the_file(
+    setting, in_toml, in_variable, flags, meant, started, toml, monkeypatch
+):
+    toml.write_text(f"{setting} = {in_toml}\n")
+    assert main(["serve", "--config", str(toml)]) == 0
+    monkeypatch.setenv(f"KVNODE_{setting.upper()}", in_variable)
+    assert main(["serve", "--config", str(toml)]) == 0
+    assert main(["serve", "--config", str(toml), *flags]) == 0
+    assert [getattr(settings, setting) for settings in started] == meant
+
+
+def test_what_nobody_sets_has_its_default():
+    settings = load({"name": "X"}, {})
+    assert {setting: getattr(settings, setting) for setting in DEFAULTS} == DEFAULTS
+    assert settings.data == Path("kvnode-data/X")
+
+
+def test_every_setting_is_in_the_table_of_this_test():
+    assert {row[0] for row in SETTINGS} == set(load({"name": "X"}, {}).__slots__)
+
+
+def test_the_file_can_be_named_by_a_variable_and_the_flag_wins(
+    started, toml, tmp_path, monkeypatch
+):
+    toml.write_text('name = "variable"')
+    flag = tmp_path / "flag.toml"
+    flag.write_text('name = "flag"')
+    monkeypatch.setenv("KVNODE_CONFIG", str(toml))
+    assert main(["serve"]) == main(["serve", "--config", str(flag)]) == 0
+    assert [settings.name for settings in started] == ["variable", "flag"]
+
+
+def test_the_name_is_the_hosts_without_its_domain(monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "rack4-7.example.org")
+    assert load({}, {}).name == "rack4-7"
+
+
+@pytest.mark.parametrize(
+    ("given", "peers"),
+    [
+        ("", ()),
+        (" a:1 ,, b:2,", ("tcp://a:1", "tcp://b:2")),
+        ("a:1,tcp://a:1", ("tcp://a:1",)),
+    ],
+)
+def test_peers_are_separated_by_commas(given, peers):
+    assert load({"name": "X"}, {"KVNODE_PEERS": given}).peers == peers
+
+
+def test_a_node_has_room_for_the_peers_of_a_full_mesh():
+    peers = [f"host{n}:7411" for n in range(PEERS_MAX)]
+    assert len(load({"name": "X", "peers": peers}, {}).peers) == PEERS_MAX
+
+
+@pytest.mark.parametrize("wildcard", ["*", "0.0.0.0", "[::]"])
+def test_a_wildcard_is_advertised_as_the_host(wildcard, monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "rack4")
+    given = {"name": "X", "listen": f"{wildcard}:1", "gossip": f"{wildcard}:2"}
+    settings = load(given, {})
+    assert settings.listen == f"tcp://{wildcard}:1"
+    assert settings.advertise_listen == "tcp://rack4:1"
+    assert settings.advertise_gossip == "tcp://rack4:2"
+
+
+def test_a_plain_address_is_advertised_as_it_is():
+    settings = load({"name": "X", "listen": "10.0.0.1:1", "advertise_gossip": "public:9"}, {})
+    assert settings.advertise_listen == "tcp://10.0.0.1:1"
+    assert settings.advertise_gossip == "tcp://public:9"

@@ -1,0 +1,101 @@
+"""Links from peers pass, hold or drop what comes, each by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvnode.codec.server import DROP, GOSSIP, HOLD, PASS, REPAIR, Fault
+from kvnode.core.batch import Batch
+from kvnode.core.messages import Claim, Inputs, Pulled
+from kvnode.daemon import links as links_module
+from kvnode.daemon.links import Links
+
+BATCH = Batch("X~" + "0" * 16, 1, {}, 1, (), b"")
+CLAIM = Claim("X", 1, {}, {}, 0)
+PULLED = Pulled("X", (BATCH,))
+
+
+def received(links, *items, peer="X"):
+    inputs = Inputs()
+    for item in items:
+        links.receive(peer, item, inputs)
+    return inputs
+
+
+def set_links(links, *faults):
+    inputs = Inputs()
+    for fault in faults:
+        links.set(Fault(*fault), inputs)
+    return inputs
+
+
+def test_all_passes_where_nothing_is_said():
+    inputs = received(Links(), BATCH, CLAIM, PULLED)
+    assert inputs == Inputs(batches=[BATCH], claims=[CLAIM], pulled=[PULLED])
+
+
+@pytest.mark.parametrize("action", [HOLD, DROP])
+def test_gossip_and_repair_are_stopped_one_by_one(action):
+    links = Links()
+    set_links(links, ("X", GOSSIP, action))
+    assert received(links, BATCH, CLAIM, PULLED) == Inputs(pulled=[PULLED])
+    set_links(links, ("X", GOSSIP, PASS), ("X", REPAIR, action))
+    assert received(links, BATCH, CLAIM, PULLED) == Inputs(batches=[BATCH], claims=[CLAIM])
+
+
+@pytest.mark.parametrize("action", [HOLD, DROP])
+def test_other_peers_are_heard_all_the_same(action):
+    links = Links()
+    set_links(links, ("X", GOSSIP, action))
+    assert received(links, BATCH, peer="Y") == Inputs(batches=[BATCH])
+
+
+def test_what_was_held_comes_in_its_order_when_the_link_passes_again():
+    links = Links()
+    set_links(links, ("X", GOSSIP, HOLD))
+    claims = [Claim("X", 1, {}, {}, number) for number in range(5)]
+    assert received(links, *claims) == Inputs()
+    assert set_links(links, ("X", GOSSIP, PASS)) == Inputs(claims=claims)
+    assert set_links(links, ("X", GOSSIP, PASS)) == Inputs(), "once"
+    assert received(links, CLAIM) == Inputs(claims=[CLAIM])
+
+
+def test_holding_twice_keeps_what_was_held():
+    links = Links()
+    set_links(links, ("X", REPAIR, HOLD))
+    received(links, PULLED)
+    set_links(links, ("X", REPAIR, HOLD))
+    assert set_links(links, ("X", REPAIR, PASS)) == Inputs(pulled=[PULLED])
+
+
+def test_dropping_loses_what_was_held_too():
+    links = Links()
+    set_links(links, ("X", GOSSIP, HOLD))
+    received(links, BATCH)
+    set_links(links, ("X", GOSSIP, DROP))
+    received(links, BATCH)
+    assert set_links(links, ("X", GOSSIP, PASS)) == Inputs()
+
+
+def test_passing_one_channel_does_not_let_go_the_other():
+    links = Links()
+    set_links(links, ("X", GOSSIP, HOLD), ("X", REPAIR, HOLD))
+    received(links, BATCH, PULLED)
+    assert set_links(links, ("X", REPAIR, PASS)) == Inputs(pulled=[PULLED])
+    assert set_links(links, ("X", GOSSIP, PASS)) == Inputs(batches=[BATCH])
+
+
+def test_a_held_link_keeps_so_many_messages_and_no_more(monkeypatch):
+    monkeypatch.setattr(links_module, "HELD_MESSAGES_MAX", 3)
+    links = Links()
+    set_links(links, ("X", GOSSIP, HOLD))
+    received(links, *5 * [CLAIM])
+    assert set_links(links, ("X", GOSSIP, PASS)) == Inputs(claims=3 * [CLAIM])
+
+
+def test_status_shows_only_the_links_that_do_not_pass():
+    links = Links()
+    set_links(links, ("X", GOSSIP, HOLD), ("Y", REPAIR, DROP), ("Z", REPAIR, PASS))
+    assert links.shown() == {"X gossip": HOLD, "Y repair": DROP}
+    set_links(links, ("X", GOSSIP, PASS), ("Y", REPAIR, PASS))
+    assert links.shown() == {}

@@ -1,0 +1,57 @@
+"""The data directory: one node's, and one daemon's at a time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kvnode.errors import StorageError
+from kvnode.storage.directory import DataDirectory
+
+
+def opened(path: Path, name: str = "X", cluster: str = "c") -> DataDirectory:
+    return DataDirectory(path, name=name, cluster=cluster)
+
+
+def test_a_directory_is_made_with_its_parents(tmp_path: Path) -> None:
+    directory = opened(tmp_path / "a" / "b")
+    assert directory.path.is_dir()
+    assert directory.store.parent == directory.path
+    directory.close()
+
+
+def test_a_directory_in_use_is_refused_with_the_process_that_uses_it(tmp_path: Path) -> None:
+    directory = opened(tmp_path)
+    with pytest.raises(StorageError, match=f"in use by process {os.getpid()}"):
+        opened(tmp_path)
+    directory.close()
+    opened(tmp_path).close()
+
+
+@pytest.mark.parametrize("owner", [("Y", "c"), ("X", "other")])
+def test_the_directory_of_another_node_is_refused(tmp_path: Path, owner: tuple[str, str]) -> None:
+    opened(tmp_path).close()
+    with pytest.raises(StorageError, match="belongs to"):
+        opened(tmp_path, *owner)
+    opened(tmp_path).close()
+
+
+@pytest.mark.parametrize("damage", ["", "{", "\0\xff"])
+def test_a_directory_whose_owner_cannot_be_read_is_refused(tmp_path: Path, damage: str) -> None:
+    opened(tmp_path).close()
+    (tmp_path / "node.json").write_bytes(damage.encode("latin-1"))
+    with pytest.raises(StorageError, match=r"can't read .*node\.json"):
+        opened(tmp_path)
+
+
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="can't use the data directory"):
+        opened(tmp_path / "file")
+
+
+def test_no_partial_file_is_left(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "node.json"}

@@ -1,0 +1,167 @@
+"""Stores: one suite for RocksDB and for its in-memory twin."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvnode.codec.client import decode_answer
+from kvnode.codec.packing import pack
+from kvnode.codec.server import encode_answer
+from kvnode.core.messages import OriginState
+from kvnode.core.replica import Saved
+from kvnode.core.versions import DIGEST_MODULUS
+from kvnode.errors import StorageError
+from kvnode.storage.memory import MemoryDisk
+from kvnode.storage.rocks import RocksStore
+from tests.storage.commits import X1, X, Y, Z, batch, commit, version
+from tests.storage.conftest import Disk
+
+MIB = 1 << 20
+
+
+# --- tables and states
+
+
+def test_a_fresh_store_has_nothing(disk: Disk) -> None:
+    assert disk.store.load() == Saved({}, 0, 0)
+    assert disk.store.versions(b"key") == ()
+    assert disk.store.since({X: 1}, MIB) == []
+
+
+def test_what_is_committed_is_read_back_siblings_and_their_order_included(disk: Disk) -> None:
+    table = {b"a": (version(X, 2), version(Y, 1)), b"b": (version(X, 1, b""),)}
+    disk.store.commit(commit(table=table), sync=True)
+    assert {key: disk.store.versions(key) for key in table} == table
+
+
+def test_keys_are_any_bytes_and_no_key_is_anothers_prefix(disk: Disk) -> None:
+    keys = [b"\0", b"\0\0", b"a", b"ab", b"\xff" * 4096]
+    table = {key: (version(X, at),) for at, key in enumerate(keys, 1)}
+    disk.store.commit(commit(table=table), sync=True)
+    assert {key: disk.store.versions(key) for key in keys} == table
+
+
+def test_a_later_commit_replaces_the_versions_of_its_keys_and_no_others(disk: Disk) -> None:
+    disk.store.commit(commit(table={b"a": (version(X, 1),), b"b": (version(X, 2),)}), sync=True)
+    disk.store.commit(commit(table={b"a": (version(Y, 1),)}), sync=True)
+    assert disk.store.versions(b"a") == (version(Y, 1),)
+    assert disk.store.versions(b"b") == (version(X, 2),)
+
+
+def test_a_key_without_versions_is_gone(disk: Disk) -> None:
+    disk.store.commit(commit(table={b"a": (version(X, 1),)}), sync=True)
+    disk.store.commit(commit(table={b"a": (), b"never there": ()}), sync=True)
+    assert disk.store.versions(b"a") == disk.store.versions(b"never there") == ()
+    assert disk.reopen().versions(b"a") == ()
+
+
+def test_a_replica_loads_exactly_what_was_committed(disk: Disk) -> None:
+    origins = {
+        X: OriginState(5, 70, {Y: 2, X1: 3}, {X1: 3}),
+        Y: OriginState(1 << 62, 1, {}, {}),
+    }
+    digest = DIGEST_MODULUS - 1
+    disk.store.commit(commit(origins=origins, clock_us=90, digest=digest), sync=True)
+    assert disk.store.load() == Saved(origins, 90, digest)
+    assert disk.reopen().load() == Saved(origins, 90, digest)
+
+
+def test_later_states_replace_earlier_ones_of_the_same_origin(disk: Disk) -> None:
+    one, other, later = (OriginState(seq, seq, {}, {}) for seq in (1, 2, 3))
+    disk.store.commit(commit(origins={X: one, Y: other}, clock_us=1, digest=1), sync=True)
+    disk.store.commit(commit(origins={X: later}, clock_us=2, digest=2), sync=True)
+    assert disk.store.load() == Saved({X: later, Y: other}, 2, 2)
+
+
+def test_everything_is_there_after_a_reopening_synced_or_not(disk: Disk) -> None:
+    for sync in (True, False):
+        seq = 1 if sync else 2
+        disk.store.commit(commit(batch(X, seq), table={b"a": (version(X, seq),)}), sync=sync)
+    store = disk.reopen()
+    assert store.versions(b"a") == (version(X, 2),)
+    assert store.since({X: 1}, MIB) == [batch(X, 1).encoded, batch(X, 2).encoded]
+    assert store.load().origins == {X: OriginState(2, 7, {}, {})}
+
+
+# --- the log
+
+
+def test_batches_come_in_the_order_of_their_delivery(disk: Disk) -> None:
+    delivered = [batch(Y, 1), batch(X, 1), batch(X, 2), batch(Z, 1), batch(Y, 2)]
+    disk.store.commit(commit(*delivered[:2]), sync=True)
+    disk.store.commit(commit(*delivered[2:]), sync=True)
+    encoded = [each.encoded for each in delivered]
+    assert disk.store.since({X: 1, Y: 1, Z: 1}, MIB) == encoded
+    assert disk.store.since({X: 1}, MIB) == [encoded[1], encoded[2]]
+    assert disk.store.since({Z: 1, Y: 2}, MIB) == [encoded[3], encoded[4]]
+
+
+def test_the_batch_that_holds_the_first_seq_comes_whole(disk: Disk) -> None:
+    delivered = [batch(X, 1, writes=3), batch(X, 4, writes=2), batch(X, 6)]
+    disk.store.commit(commit(*delivered), sync=True)
+    lengths = {seq: len(disk.store.since({X: seq}, MIB)) for seq in range(1, 8)}
+    assert lengths == {1: 3, 2: 3, 3: 3, 4: 2, 5: 2, 6: 1, 7: 0}
+
+
+def test_origins_whose_names_start_alike_are_kept_apart(disk: Disk) -> None:
+    disk.store.commit(commit(batch(X, 1), batch(X1, 1)), sync=True)
+    assert disk.store.since({X: 1}, MIB) == [batch(X, 1).encoded]
+    assert disk.store.since({X1: 1}, MIB) == [batch(X1, 1).encoded]
+    assert disk.store.since({X[:-1]: 1, Z: 1}, MIB) == []
+    assert disk.store.since({}, MIB) == []
+
+
+def test_numbers_of_more_than_a_byte_are_in_order(disk: Disk) -> None:
+    delivered = [batch(origin, seq) for seq in range(1, 301) for origin in (X, Y)]
+    disk.store.commit(commit(*delivered), sync=True)
+    encoded = [each.encoded for each in delivered]
+    assert disk.store.since({X: 1, Y: 1}, MIB) == encoded
+    assert disk.store.since({X: 255, Y: 258}, MIB) == [
+        each.encoded for each in delivered if each.first >= (255 if each.origin == X else 258)
+    ]
+
+
+def test_an_answer_ends_before_the_batch_that_would_exceed_its_size(disk: Disk) -> None:
+    delivered = [batch(X, seq) for seq in range(1, 6)]
+    disk.store.commit(commit(*delivered), sync=True)
+    size = len(delivered[0].encoded)
+    lengths = [len(disk.store.since({X: 1}, limit)) for limit in (2 * size, 3 * size - 1, 3 * size)]
+    assert lengths == [2, 2, 3]
+
+
+def test_an_answer_has_one_batch_at_least_however_large(disk: Disk) -> None:
+    disk.store.commit(commit(batch(X, 1, value=bytes(MIB)), batch(X, 2)), sync=True)
+    assert disk.store.since({X: 1}, 1) == [batch(X, 1, value=bytes(MIB)).encoded]
+
+
+def test_the_log_goes_on_after_a_reopening(disk: Disk) -> None:
+    for seq in range(1, 4):
+        disk.store.commit(commit(batch(X, seq), batch(Y, seq)), sync=True)
+        disk.reopen()
+    expected = [batch(origin, seq).encoded for seq in range(1, 4) for origin in (X, Y)]
+    assert disk.store.since({X: 1, Y: 1}, MIB) == expected
+
+
+def test_a_peer_can_read_the_answer_to_a_pull_however_small_its_batches(disk: Disk) -> None:
+    disk.store.commit(commit(*[batch(X, seq) for seq in range(1, 6001)]), sync=True)
+    found = disk.store.since({X: 1}, MIB)
+    assert decode_answer(encode_answer(1, None, [("ok", found)])).results == [["ok", found]]
+
+
+# --- what is no store of ours
+
+
+@pytest.mark.parametrize("state", [[2, 7, bytes(16)], [2, "of", "another", "shape"]])
+@pytest.mark.parametrize("origin", [None, [1, 2, 3, 4, "another shape"]])
+def test_a_store_of_another_format_is_refused(disk: Disk, state: object, origin: object) -> None:
+    records = {b"state": pack(state)}
+    if origin is not None:
+        records[b"origin/" + X.encode()] = pack(origin)
+    for key, record in records.items():
+        if isinstance(disk.medium, MemoryDisk):
+            disk.medium.families["meta"][key] = record
+        else:
+            assert isinstance(disk.store, RocksStore)
+            disk.store._meta[key] = record
+    with pytest.raises(StorageError, match="format"):
+        disk.reopen().load()
