@@ -1,0 +1,135 @@
+"""The trouble of one run: which fault strikes whom and when, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.simulation.cluster import Cluster
+from tests.simulation.dice import Dice
+from tests.simulation.machine import Machine
+from tests.simulation.plan import SECOND_US
+
+_HOUR_US: Final = 3600 * SECOND_US
+_STEPS_IN_A_TURN: Final = 12
+
+
+class Faults:
+    """Strikes until the trouble ends; `heal` mends all that is broken."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._world = cluster.world
+        self._dice = Dice(cluster.plan.seed, "faults")
+        self._strikes: dict[str, tuple[int, Callable[[], None]]] = {
+            "slow links": (SECOND_US, self._slow_a_link),
+            "partitions": (2 * SECOND_US, self._partition),
+            "one-way cuts": (SECOND_US, self._cut_one_way),
+            "kills": (SECOND_US, self._kill),
+            "power failures": (SECOND_US, self._fail_power),
+            "crashes in a turn": (SECOND_US, self._crash_in_a_turn),
+            "failing commits": (SECOND_US, self._fail_a_commit),
+            "full disks": (2 * SECOND_US, self._fill_a_disk),
+            "wiped disks": (4 * SECOND_US, self._wipe),
+            "clock jumps": (SECOND_US, self._jump),
+        }
+
+    def begin(self) -> None:
+        """Set clocks wrong, and let each chosen fault strike now and then."""
+        if "clock skew" in self._cluster.plan.faults:
+            for machine in self._cluster.machines.values():
+                machine.skew_us = self._dice.between(-5 * SECOND_US, 5 * SECOND_US)
+        for fault in self._cluster.plan.faults:
+            if fault in self._strikes:
+                self._strike_later(*self._strikes[fault])
+
+    def heal(self) -> None:
+        """Everything works from now on, but for a node that is gone for good."""
+        if "a node gone for good" in self._cluster.plan.faults and self._cluster.plan.nodes > 2:
+            self._lose(self._someone())
+        self._cluster.network.heal()
+        for machine in self._cluster.machines.values():
+            machine.disk.full = False
+            machine.disk.fail_next_commit = None
+            machine.steps_left = 0
+            machine.start()
+
+    def _strike_later(self, mean_us: int, strike: Callable[[], None]) -> None:
+        def act() -> None:
+            if self._world.now_us < self._cluster.trouble_ends_us:
+                strike()
+                self._strike_later(mean_us, strike)
+
+        self._world.after(self._dice.after(mean_us), act)
+
+    def _someone(self) -> Machine:
+        return self._cluster.machines[self._dice.pick(self._cluster.names)]
+
+    def _later(self, mean_us: int, action: Callable[[], None]) -> None:
+        self._world.after(self._dice.after(mean_us), action)
+
+    # --- links
+
+    def _slow_a_link(self) -> None:
+        link = (self._dice.pick(self._cluster.names), self._dice.pick(self._cluster.names))
+        self._cluster.network.slow.add(link)
+        self._later(SECOND_US, lambda: self._cluster.network.slow.discard(link))
+
+    def _cut_one_way(self) -> None:
+        self._cut([(self._dice.pick(self._cluster.names), self._dice.pick(self._cluster.names))])
+
+    def _partition(self) -> None:
+        one = [name for name in self._cluster.names if self._dice.chance(0.5)]
+        other = [name for name in self._cluster.names if name not in one]
+        self._cut([(a, b) for a in one for b in other] + [(b, a) for a in one for b in other])
+
+    def _cut(self, links: list[tuple[str, str]]) -> None:
+        cut = self._cluster.network.cut
+        self._world.note(f"cut {links}")
+        cut.update(links)
+        self._later(2 * SECOND_US, lambda: cut.difference_update(links))
+
+    # --- machines
+
+    def _kill(self) -> None:
+        machine = self._someone()
+        machine.kill()
+        self._later(SECOND_US, machine.start)
+
+    def _fail_power(self) -> None:
+        machine = self._someone()
+        machine.fail()
+        self._later(SECOND_US, machine.start)
+
+    def _crash_in_a_turn(self) -> None:
+        self._someone().steps_left = self._dice.between(1, _STEPS_IN_A_TURN)
+
+    def _wipe(self) -> None:
+        machine = self._someone()
+        machine.wipe()
+        self._later(SECOND_US, machine.start)
+
+    def _lose(self, machine: Machine) -> None:
+        """Its writes must reach all if they reached anyone."""
+        machine.kill()
+        machine.gone = True
+        self._cluster.oracle.excused |= machine.seen
+        self._world.reach("a node gone for good")
+
+    def _jump(self) -> None:
+        self._someone().skew_us += self._dice.between(-_HOUR_US, _HOUR_US)
+        self._world.states["a clock jumped"] += 1
+
+    # --- disks
+
+    def _fail_a_commit(self) -> None:
+        self._someone().disk.fail_next_commit = self._dice.chance(0.5)
+
+    def _fill_a_disk(self) -> None:
+        disk = self._someone().disk
+        disk.full = True
+
+        def free() -> None:
+            disk.full = False
+
+        self._later(SECOND_US, free)

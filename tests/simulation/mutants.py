@@ -1,0 +1,288 @@
+"""Deliberate faults, each a small change to the sources. The simulator must catch every one."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+_AUTHOR: Final = "kvnode/core/author.py"
+_HOLDBACK: Final = "kvnode/core/holdback.py"
+_REPAIR: Final = "kvnode/core/repair.py"
+_REPLICA: Final = "kvnode/core/replica.py"
+_SUCCESSION: Final = "kvnode/core/succession.py"
+_VECTOR: Final = "kvnode/core/vector.py"
+_VERSIONS: Final = "kvnode/core/versions.py"
+_NODE: Final = "kvnode/daemon/node.py"
+_LAYOUT: Final = "kvnode/storage/layout.py"
+_SESSION: Final = "kvnode/client/session.py"
+
+
+class Edit(NamedTuple):
+    """A text that stands in a file exactly once, and what to put in its place."""
+
+    file: str
+    old: str
+    new: str
+
+
+class Mutant(NamedTuple):
+    """One deliberate fault."""
+
+    fault: str
+    edits: tuple[Edit, ...]
+
+
+def _mutant(fault: str, file: str, old: str, new: str) -> Mutant:
+    return Mutant(fault, (Edit(file, old, new),))
+
+
+MUTANTS: Final = (
+    # --- delivery
+    _mutant(
+        "deliver without checking deps",
+        _HOLDBACK,
+        "        needs = item.deps\n",
+        "        needs = {}\n",
+    ),
+    Mutant(
+        "forget the origin's own gap",
+        (
+            Edit(
+                _HOLDBACK,
+                "        if delivered.get(item.origin, 0) < item.first - 1:\n",
+                "        if False:\n",
+            ),
+            Edit(
+                _REPLICA,
+                "            if batch.first != self.cut.entries.get(batch.origin, 0) + 1:\n",
+                "            if batch.last <= self.cut.entries.get(batch.origin, 0):\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "deliver what is delivered already",
+        (
+            Edit(
+                _HOLDBACK,
+                "        if batch.last <= delivered.get(batch.origin, 0) or dot in self.batches:\n",
+                "        if dot in self.batches:\n",
+            ),
+            Edit(
+                _REPLICA,
+                "            if batch.first != self.cut.entries.get(batch.origin, 0) + 1:\n",
+                "            if False:\n",
+            ),
+            Edit(_SUCCESSION, "        assert seq > self.entries.get(origin, 0)\n", ""),
+        ),
+    ),
+    _mutant(
+        "freeze deps at the start of the turn",
+        _REPLICA,
+        "        self._receive(inputs, now)\n",
+        "        frozen = dict(self.cut.heads)\n"
+        "        self._receive(inputs, now)\n"
+        "        now_heads, self.cut.heads = self.cut.heads, frozen\n"
+        "        if inputs.requests:\n"
+        "            self._close_batch()\n"
+        "            self._author.open(now.wall_us)\n"
+        "            if not any(isinstance(o, Put | Delete) for r in inputs.requests"
+        " for o in r.operations):\n"
+        "                self._author._open = None\n"
+        "        self.cut.heads = now_heads\n",
+    ),
+    _mutant(
+        "send too few deps changes",
+        _AUTHOR,
+        "            self._unsent[origin] = None\n",
+        "            self._unsent = self._unsent or {origin: None}\n",
+    ),
+    _mutant(
+        "forget deps changes with the first batch of a turn",
+        _AUTHOR,
+        "            deps = {origin: row[origin] for origin in self._unsent if origin in row}\n",
+        "            deps = {}\n",
+    ),
+    # --- merging
+    _mutant(
+        "judge a batch's later writes by its first row",
+        _VERSIONS,
+        "        return version.seq < own.seq\n",
+        "        return succession.covers(row, version.origin, version.seq)\n",
+    ),
+    _mutant(
+        "keep only the latest deps as a row",
+        _REPLICA,
+        "        row = {**before, **batch.deps, batch.origin: batch.first - 1}\n",
+        "        row = {**batch.deps, batch.origin: batch.first - 1}\n",
+    ),
+    _mutant(
+        "replace what was not seen",
+        _VERSIONS,
+        "    return succession.covers(row, version.origin, version.seq)\n",
+        "    return True\n",
+    ),
+    _mutant(
+        "pick the winner by arrival",
+        _VERSIONS,
+        "        kept.sort(reverse=True)\n",
+        "        kept.insert(0, kept.pop())\n",
+    ),
+    _mutant(
+        "resurrect a deleted key at a restart",
+        _LAYOUT,
+        '        ("table", key, encode_versions(versions) if versions else None)\n'
+        "        for key, versions in commit.table.items()\n",
+        '        ("table", key, encode_versions(versions))\n'
+        "        for key, versions in commit.table.items()\n"
+        "        if versions\n",
+    ),
+    _mutant(
+        "never subtract from the digest",
+        _VERSIONS,
+        "            change -= fingerprint(key, version)\n",
+        "            change -= 0\n",
+    ),
+    # --- clocks and vectors
+    _mutant(
+        "do not observe delivered stamps",
+        _REPLICA,
+        "            self.clock.observe(batch.stamp_us)\n",
+        "",
+    ),
+    _mutant(
+        "forget the clock at a restart",
+        _REPLICA,
+        "        self.clock = HybridLogicalClock(saved.clock_us)\n",
+        "        self.clock = HybridLogicalClock(0)\n",
+    ),
+    _mutant(
+        "keep one incarnation for ever",
+        _VECTOR,
+        "{_digits(created_s, _CREATED_DIGITS)}{_digits(random_bits, _RANDOM_DIGITS)}",
+        "{_digits(0, _CREATED_DIGITS)}{_digits(0, _RANDOM_DIGITS)}",
+    ),
+    _mutant(
+        "read vectors without succession",
+        _SUCCESSION,
+        "        return origin in self._ended_by and self._implied(vector, origin) >= seq\n",
+        "        return False\n",
+    ),
+    _mutant(
+        "forget ends at a restart",
+        _SUCCESSION,
+        "            cut.succession.add(origin, ended)\n",
+        "            pass\n",
+    ),
+    _mutant(
+        "leave out entries that nothing implies",
+        _SUCCESSION,
+        "            if self.entries[ended] <= self._implied[ended]:\n",
+        "            if True:\n",
+    ),
+    # --- order of the turn
+    _mutant(
+        "publish before commit",
+        _NODE,
+        "            if effects.commit is not None:\n",
+        "            for batch in effects.publish:\n"
+        "                outbox.publish(batch)\n"
+        "            if effects.commit is not None:\n",
+    ),
+    _mutant(
+        "answer before commit",
+        _NODE,
+        "            if effects.commit is not None:\n",
+        "            for reply in effects.replies:\n"
+        "                outbox.reply(reply, effects.token)\n"
+        "            if effects.commit is not None:\n",
+    ),
+    _mutant(
+        "acknowledge before fsync",
+        _NODE,
+        "                sync = self._durability is Durability.ALWAYS\n",
+        "                sync = False\n",
+    ),
+    _mutant(
+        "go on in memory after a failed commit",
+        _NODE,
+        "        self._store.close()\n"
+        "        self._store = None\n"
+        "        self._sync_due_us = None\n"
+        "        self._reopen(now, outbox)\n",
+        "",
+    ),
+    _mutant(
+        "call a failed write undone",
+        _NODE,
+        "            if id(request) in tried and _writes(request):\n",
+        "            if False:\n",
+    ),
+    # --- clients
+    _mutant(
+        "ignore the token",
+        _REPLICA,
+        "            if self.cut.covers(request.token):\n",
+        "            if True:\n",
+    ),
+    _mutant(
+        "drop a parked request",
+        _HOLDBACK,
+        "            self._ready_requests[waiter.arrival] = waiter\n",
+        "            pass\n",
+    ),
+    _mutant(
+        "let a request wait beyond its deadline",
+        _HOLDBACK,
+        "        while (least := self._deadlines.least()) and least[0] <= steady_us:\n",
+        "        while False and (least := self._deadlines.least()) and least[0] <= steady_us:\n",
+    ),
+    _mutant(
+        "take the token before the turn's own writes",
+        _REPLICA,
+        "            token=dict(self.cut.heads),\n",
+        "            token={o: s for o, s in self.cut.heads.items()"
+        " if o != self.identity.origin},\n",
+    ),
+    _mutant(
+        "do not see what the turn has changed",
+        _REPLICA,
+        "        return self._table.versions(key) if changed is None else changed\n",
+        "        return self._table.versions(key)\n",
+    ),
+    _mutant(
+        "keep the first token for ever",
+        _SESSION,
+        "            self.token = answer.token\n",
+        "            self.token = self.token or answer.token\n",
+    ),
+    # --- repair
+    _mutant(
+        "never ask a third party",
+        _REPAIR,
+        "                others.append(peer)\n",
+        "                peer.settled = True\n",
+    ),
+    _mutant(
+        "ask only owners, though they are gone",
+        _REPAIR,
+        "        return owners + others  # the owners did not answer: they may be gone\n",
+        "        return owners or others\n",
+    ),
+    _mutant(
+        "count what a held incarnation ends as come",
+        _REPAIR,
+        "            unread += ends\n",
+        "",
+    ),
+    _mutant(
+        "serve the log by origin, not by delivery",
+        _LAYOUT,
+        "    for position in heapq.merge(*streams):\n",
+        "    for position in (p for stream in streams for p in stream):\n",
+    ),
+    _mutant(
+        "pull in bare normal form",
+        _REPAIR,
+        "        if origin in cut.heads or name_of(origin) in differing\n",
+        "        if origin in cut.heads\n",
+    ),
+)

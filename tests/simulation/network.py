@@ -1,0 +1,74 @@
+"""The network: streams between places that delay, lose, double, slow down and break.
+
+As with TCP beneath ZeroMQ, what arrives from one sender arrives in its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+from tests.simulation.dice import Dice
+from tests.simulation.plan import Plan
+from tests.simulation.world import World
+
+_USUAL_DELAY_US: Final = 500
+_LONG_DELAY_US: Final = 300_000
+_SLOW_US_PER_BYTE: Final = 500
+
+
+class Network:
+    """What is sent from place to place."""
+
+    def __init__(self, world: World, plan: Plan, nodes: Collection[str]) -> None:
+        self._nodes = nodes
+        self._world = world
+        self._plan = plan
+        self._dice = Dice(plan.seed, "network")
+        #: Directed links through which nothing comes.
+        self.cut: set[tuple[str, str]] = set()
+        #: Directed links that take their time for each byte.
+        self.slow: set[tuple[str, str]] = set()
+        self._free_at_us: dict[tuple[str, str], int] = {}
+        self._faulty = True
+
+    def heal(self) -> None:
+        """From now on everything arrives, soon."""
+        self.cut.clear()
+        self.slow.clear()
+        self._free_at_us.clear()
+        self._faulty = False
+
+    def send(self, sender: str, receiver: str, size_bytes: int, arrive: Callable[[], None]) -> None:
+        """Have this arrive, later, perhaps; twice, perhaps."""
+        link = (sender, receiver)
+        if link in self.cut or (self._on("loss") and self._dice.chance(0.1)):
+            self._world.states["a message lost"] += 1
+            return
+        # Clients have one connection to a node, so nothing of theirs comes twice; peers
+        # have two, for gossip and for pulls.
+        between_nodes = sender in self._nodes and receiver in self._nodes
+        doubled = between_nodes and self._on("duplication") and self._dice.chance(0.1)
+        copies = 2 if doubled else 1
+        for _ in range(copies):
+            self._arrive_later(link, size_bytes, arrive)
+
+    def _arrive_later(
+        self, link: tuple[str, str], size_bytes: int, arrive: Callable[[], None]
+    ) -> None:
+        delay_us = self._dice.after(_USUAL_DELAY_US)
+        if self._on("delay") and self._dice.chance(0.2):
+            delay_us += self._dice.after(_LONG_DELAY_US)
+        if link in self.slow:
+            delay_us += size_bytes * _SLOW_US_PER_BYTE
+        at_us = max(self._world.now_us + delay_us, self._free_at_us.get(link, 0))
+        self._free_at_us[link] = at_us
+
+        def arrive_unless_cut() -> None:
+            if link not in self.cut:
+                arrive()
+
+        self._world.at(at_us, arrive_unless_cut)
+
+    def _on(self, fault: str) -> bool:
+        return self._faulty and fault in self._plan.faults

@@ -1,0 +1,150 @@
+"""What is true: for every write, all that its author had seen.
+
+Sets of writes are integers, a bit for each write in the order of their making. The oracle
+never looks at a replica's own vectors; it follows commits and answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kvnode.core.batch import Batch, Write
+from kvnode.core.messages import Commit, Entry, Get, Operation, Result, Written
+from kvnode.core.vector import Dot, Missing
+from kvnode.core.versions import Version, Versions
+from tests.simulation.world import Violation
+
+#: A set of writes.
+Seen = int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One write as it was made."""
+
+    bit: Seen
+    dot: Dot
+    stamp_us: int
+    changes: Write
+    past: Seen
+
+
+class Oracle:
+    """Every write that any node ever tried to commit."""
+
+    def __init__(self) -> None:
+        self.made: list[Made] = []
+        self._by_dot: dict[Dot, Made] = {}
+        self._by_key: dict[bytes, list[Made]] = {}
+        #: Writes that clients were told of.
+        self.acknowledged: Seen = 0
+        #: Writes that a disk lost as it may: it was wiped, or not synced.
+        self.excused: Seen = 0
+
+    def commit(self, seen: Seen, own_origin: str, commit: Commit) -> tuple[Seen, Seen]:
+        """A node that has seen this commits; what it has seen then, first without its own.
+
+        Checks causal delivery, that nothing is delivered twice, and what dots stand for.
+        """
+        others = seen
+        for batch in commit.batches:
+            if batch.origin == own_origin:
+                seen = self._make(seen, batch)
+            else:
+                seen = self._deliver(seen, batch)
+                others = seen
+        return others, seen
+
+    def found(self, batches: Iterable[Batch]) -> Seen:
+        """What a disk's log holds."""
+        seen = 0
+        for batch in batches:
+            for seq in range(batch.first, batch.last + 1):
+                seen |= self._by_dot[Dot(batch.origin, seq)].bit
+        return seen
+
+    def known(self, missing: Iterable[Missing]) -> Seen:
+        """Those of these dots that were ever made."""
+        seen = 0
+        for origin, first, last in missing:
+            for seq in range(first, last + 1):
+                made = self._by_dot.get(Dot(origin, seq))
+                seen |= made.bit if made is not None else 0
+        return seen
+
+    def answer(
+        self, seen: Seen, operations: Iterable[Operation], results: Iterable[Result]
+    ) -> Seen:
+        """A node that has seen this answered so, in this order; what it has seen then."""
+        for operation, result in zip(operations, results, strict=True):
+            if isinstance(result, Written):
+                if result.dot not in self._by_dot:
+                    raise Violation("save, then send", f"{result.dot} is answered uncommitted")
+                bit = self._by_dot[result.dot].bit
+                self.acknowledged |= bit
+                seen |= bit
+            elif isinstance(result, Entry):
+                self._check_read(seen, operation, result)
+        return seen
+
+    def _check_read(self, seen: Seen, operation: Operation, entry: Entry) -> None:
+        """What is shown of a key must be what this past makes of it, the winner first."""
+        truth = self.versions(seen, operation.key)
+        if isinstance(operation, Get):
+            truth = truth[:1]
+        if list(entry.versions) != truth:
+            raise Violation("reads", f"{operation} shows {entry.versions}, the truth is {truth}")
+
+    def versions(self, seen: Seen, key: bytes) -> list[Version]:
+        """What a node that has seen this must hold for a key, the winner first."""
+        writes = [made for made in self._by_key.get(key, []) if made.bit & seen]
+        covered = 0
+        for made in writes:
+            covered |= made.past
+        versions = [
+            Version(made.stamp_us, made.dot.origin, made.dot.seq, value)
+            for made in writes
+            if not made.bit & covered
+            for changed, value in made.changes
+            if changed == key and value is not None
+        ]
+        return sorted(versions, reverse=True)
+
+    def state(self, seen: Seen) -> dict[bytes, Versions]:
+        """The whole table of a node that has seen this."""
+        state = {key: tuple(self.versions(seen, key)) for key in self._by_key}
+        return {key: versions for key, versions in state.items() if versions}
+
+    def dots(self, seen: Seen) -> list[str]:
+        """For people."""
+        return [f"{made.dot.origin}:{made.dot.seq}" for made in self.made if made.bit & seen]
+
+    def _make(self, seen: Seen, batch: Batch) -> Seen:
+        greatest = max((made.stamp_us for made in self.made if made.bit & seen), default=0)
+        if batch.stamp_us <= greatest:
+            raise Violation("stamps", f"{batch.origin}:{batch.first} is not later than its past")
+        for seq, changes in enumerate(batch.writes, batch.first):
+            dot = Dot(batch.origin, seq)
+            if dot in self._by_dot:
+                raise Violation("unique dots", f"{dot} stands for two writes")
+            made = Made(1 << len(self.made), dot, batch.stamp_us, changes, seen)
+            self.made.append(made)
+            self._by_dot[dot] = made
+            for key, _ in changes:
+                self._by_key.setdefault(key, []).append(made)
+            seen |= made.bit
+        return seen
+
+    def _deliver(self, seen: Seen, batch: Batch) -> Seen:
+        for seq, changes in enumerate(batch.writes, batch.first):
+            made = self._by_dot.get(Dot(batch.origin, seq))
+            if made is None or made.changes != changes or made.stamp_us != batch.stamp_us:
+                raise Violation("unique dots", f"{batch.origin}:{seq} was not written so")
+            if made.bit & seen:
+                raise Violation("no duplicates", f"{batch.origin}:{seq} is delivered twice")
+            if made.past & ~seen:
+                lacking = self.dots(made.past & ~seen)
+                raise Violation("causal delivery", f"{batch.origin}:{seq} before {lacking}")
+            seen |= made.bit
+        return seen

@@ -1,0 +1,98 @@
+"""What one run is made of: the seed turns a random subset of faults on (swarm testing:
+Groce et al., ISSTA 2012), so that no fault hides behind another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from kvnode.core.limits import Limits
+from kvnode.daemon.node import Durability
+from tests.simulation.dice import Dice
+
+SECOND_US: Final = 1_000_000
+
+#: Every fault by name; what each does is in `faults.py` and `network.py`.
+FAULTS: Final = (
+    "loss",
+    "duplication",
+    "delay",
+    "slow links",
+    "partitions",
+    "one-way cuts",
+    "kills",
+    "power failures",
+    "crashes in a turn",
+    "failing commits",
+    "full disks",
+    "wiped disks",
+    "a node gone for good",
+    "clock skew",
+    "clock jumps",
+    "tiny limits",
+)
+
+TINY_LIMITS: Final = Limits(
+    held_batches_max=3,
+    held_bytes_max=400,
+    parked_requests_max=2,
+    parked_bytes_max=400,
+    delivered_writes_per_turn=2,
+    answered_bytes_per_turn=64,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run. `faults` and the sizes are what minimising makes smaller."""
+
+    seed: int
+    nodes: int
+    sessions: int
+    #: How long clients work and faults happen; afterwards all is healed.
+    trouble_s: float
+    faults: tuple[str, ...]
+    durability: Durability
+    keys: int
+    #: Mean time that a session thinks between two requests.
+    think_us: int
+    #: Mean time that a node takes to come round to its next turn.
+    turn_us: int
+
+    @property
+    def limits(self) -> Limits:
+        """Usual ones, or such that overflow is the rule."""
+        return TINY_LIMITS if "tiny limits" in self.faults else Limits()
+
+    @staticmethod
+    def of(seed: int) -> Plan:
+        """What this seed decides."""
+        dice = Dice(seed, "plan")
+        likely = dice.pick((0.0, 0.2, 0.4, 0.7))
+        faults = tuple(fault for fault in FAULTS if dice.chance(likely))
+        return Plan(
+            seed=seed,
+            nodes=dice.pick((2, 3, 3, 3, 4, 4, 5, 6, 9)),
+            sessions=dice.between(2, 8),
+            trouble_s=dice.pick((2.0, 5.0, 10.0)),
+            faults=faults,
+            durability=dice.pick((*[Durability.ALWAYS] * 3, Durability.INTERVAL, Durability.NEVER)),
+            keys=dice.between(1, 6),
+            think_us=dice.pick((20_000, 60_000, 200_000)),
+            turn_us=dice.pick((200, 2_000, 20_000)),
+        )
+
+    def smaller(self) -> dict[str, Plan]:
+        """Plans with one thing less each, by that thing; the greatest cuts first."""
+        less = {}
+        if self.trouble_s > 0.2:
+            less["trouble"] = replace(self, trouble_s=round(self.trouble_s / 2, 3))
+        if self.nodes > 2:
+            less["nodes"] = replace(self, nodes=self.nodes - 1)
+        if self.sessions > 1:
+            less["sessions"] = replace(self, sessions=self.sessions - 1)
+        for fault in self.faults:
+            less[fault] = replace(self, faults=tuple(f for f in self.faults if f != fault))
+        if self.keys > 1:
+            less["keys"] = replace(self, keys=1)
+        return less

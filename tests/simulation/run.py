@@ -1,0 +1,136 @@
+"""One run: trouble, then healing, then the reckoning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint
+from kvnode.storage.layout import decode_table_record
+from tests.simulation.cluster import Cluster
+from tests.simulation.faults import Faults
+from tests.simulation.machine import Machine
+from tests.simulation.plan import SECOND_US, Plan
+from tests.simulation.sessions import SimulatedClient
+from tests.simulation.world import Violation, World
+
+#: With all faults ended, a cluster that has not converged by then never will.
+CONVERGED_WITHIN_US: Final = 60 * SECOND_US
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. The trace is the same for every run of a plan."""
+
+    plan: Plan
+    trace: str
+    simulated_s: float
+    states: Counter[str]
+    #: The invariant that does not hold, and how it shows; None if all is well.
+    invariant: str | None
+    message: str | None
+    history: list[dict[str, Any]]
+
+
+def run(plan: Plan, tell: Callable[[str], None] | None = None) -> Outcome:
+    """Play a plan. Whatever goes wrong in it is an outcome, not an exception."""
+    world = World(tell)
+    cluster = Cluster(world, plan)
+    invariant: str | None = None
+    message: str | None = None
+    try:
+        _play(world, cluster)
+    except Violation as violation:
+        invariant, message = violation.invariant, str(violation)
+    except Exception as error:
+        invariant, message = "no crash", f"{type(error).__name__}: {error}"
+    if invariant is not None:
+        world.note(f"VIOLATION {message}")
+    return Outcome(
+        plan, world.trace, world.now_us / SECOND_US, world.states, invariant, message,
+        cluster.history,
+    )  # fmt: skip
+
+
+def _play(world: World, cluster: Cluster) -> None:
+    for name in cluster.names:
+        cluster.machines[name] = Machine(cluster, name)
+    cluster.clients = [
+        SimulatedClient(cluster, f"c{number}") for number in range(1, cluster.plan.sessions + 1)
+    ]
+    for machine in cluster.machines.values():
+        machine.start()
+    for client in cluster.clients:
+        client.work()
+    faults = Faults(cluster)
+    faults.begin()
+    world.run_until(cluster.trouble_ends_us)
+    world.note("all is healed")
+    faults.heal()
+    world.run_until(world.now_us + CONVERGED_WITHIN_US, lambda: _is_at_rest(cluster))
+    _reckon(cluster)
+
+
+def _is_at_rest(cluster: Cluster) -> bool:
+    machines = cluster.living
+    return (
+        all(machine.node is not None and machine.node.health.serving for machine in machines)
+        and all(machine.seen == machines[0].seen for machine in machines)
+        and not any(client.busy for client in cluster.clients)
+    )
+
+
+def _reckon(cluster: Cluster) -> None:
+    """What must hold in the end, on every node."""
+    oracle = cluster.oracle
+    everything = 0
+    for machine in cluster.living:
+        everything |= machine.seen
+    if lost := oracle.acknowledged & ~everything & ~oracle.excused:
+        raise Violation("nothing acknowledged is lost", f"{oracle.dots(lost)} are nowhere")
+    for made in oracle.made:
+        if made.bit & everything and any(value in cluster.undone for _, value in made.changes):
+            raise Violation("definite errors", f"{made.dot} was called undone, and is there")
+    truth = oracle.state(everything)
+    for machine in cluster.living:
+        _reckon_with(machine, cluster, everything, truth)
+    first, *others = (m.node.replica for m in cluster.living if m.node is not None)
+    for other in others:
+        for what in ("heads", "entries"):
+            if getattr(other.cut, what) != getattr(first.cut, what):
+                raise Violation("convergence", f"{what} of {other.identity.name} differ")
+        if other.digest != first.digest:
+            raise Violation("convergence", f"the digest of {other.identity.name} differs")
+        if other.origins != first.origins:
+            raise Violation("convergence", f"the rows of {other.identity.name} differ")
+
+
+def digest_of(state: dict[bytes, Versions]) -> int:
+    """The digest of a state, reckoned anew."""
+    prints = (fingerprint(key, version) for key, held in state.items() for version in held)
+    return sum(prints) % DIGEST_MODULUS
+
+
+def _reckon_with(
+    machine: Machine, cluster: Cluster, everything: int, truth: dict[bytes, Versions]
+) -> None:
+    if machine.node is None or not machine.node.health.serving:
+        raise Violation("liveness", f"{machine.name} does not run though nothing prevents it")
+    if machine.seen != everything:
+        lacking = cluster.oracle.dots(everything & ~machine.seen)
+        raise Violation("liveness", f"{machine.name} still lacks {lacking}")
+    holdback = machine.node.replica.holdback
+    if holdback.requests or any(client.busy for client in cluster.clients):
+        raise Violation("liveness", f"requests still wait at {machine.name}, or for an answer")
+    table = machine.disk.families["table"]
+    if machine.node.replica.digest != digest_of(truth):
+        raise Violation("convergence", f"the digest of {machine.name} is not its state's")
+    shown = {key: decode_table_record(record) for key, record in table.items()}
+    if shown != truth:
+        raise Violation("convergence", f"{machine.name} holds {shown}, the truth is {truth}")
+    counted = bin(machine.seen).count("1")
+    entries = machine.node.replica.cut.entries
+    if sum(entries.values()) != counted:
+        raise Violation("vectors", f"{machine.name} counts {entries} for {counted} writes")

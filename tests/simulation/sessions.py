@@ -1,0 +1,132 @@
+"""Clients: sessions that do every operation, move between nodes with their token, give up
+waiting, and go on."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kvnode.client.session import Request, Session, packed_value
+from kvnode.codec import client as ask
+from kvnode.codec.packing import unpack_record
+from kvnode.codec.server import decode_request
+from kvnode.errors import Delayed, KvnodeError
+from tests.simulation.cluster import Cluster
+from tests.simulation.dice import Dice
+from tests.simulation.machine import Flight
+from tests.simulation.oracle import Seen
+
+_PATIENCE_US: Final = 1_000_000
+
+#: A session whose past is nowhere any more starts anew.
+_DELAYS_MAX: Final = 3
+
+
+class SimulatedClient:
+    """One client; when it drops its token it is a new session."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.name = name
+        self.busy = False
+        self._cluster = cluster
+        self._world = cluster.world
+        self._dice = Dice(cluster.plan.seed, f"client {name}")
+        self._home = self._dice.pick(cluster.names)
+        self._values = 0
+        self._sessions = 0
+        self._begin()
+
+    def work(self) -> None:
+        """Ask, and ask again a while after the answer, as long as there is trouble."""
+        if self._world.now_us >= self._cluster.trouble_ends_us:
+            return
+        if self._dice.chance(0.1):
+            self._home = self._dice.pick(self._cluster.names)
+            self._world.states["a session moved"] += 1
+        operations, told = self._operations()
+        wait_s = self._dice.pick((0.0, 0.05, 1.0, 1.0))
+        request = self._session.request(operations, wait_s)
+        self._request, self._told, self.busy = request, told, True
+        decoded = decode_request(request.payload).operations
+        assert isinstance(decoded, tuple)
+        flight = Flight(self._session_name, self._seen, decoded)
+        self._world.note(f"{self._session_name} asks {self._home}: {operations}")
+        self._cluster.send_request(self, self._home, flight, request.payload)
+        self._world.after(_PATIENCE_US + int(wait_s * 1_000_000), lambda: self._give_up(request))
+
+    def receive(self, flight: Flight, payload: bytes, seen: Seen) -> None:
+        """An answer arrives, perhaps one that nobody waits for any more."""
+        if not self.busy or flight.session != self._session_name:
+            return
+        try:
+            results = self._session.results(self._request, payload)
+            if results is None:
+                return
+            self._seen |= seen
+            self._delays = 0
+            self._tell(results)
+        except Delayed:
+            self._world.states["told: delayed"] += 1
+            self._delays += 1
+            self._tell(None)
+            if self._delays == _DELAYS_MAX:
+                self._world.reach("a session given up")
+                self._begin()
+        except KvnodeError as error:
+            self._world.reach(f"told: {type(error).__name__}")
+            self._tell(None)
+        self._rest()
+
+    def _begin(self) -> None:
+        self._session = Session(None)
+        self._sessions += 1
+        self._session_name = f"{self.name}.{self._sessions}"
+        self._seen: Seen = 0
+        self._delays = 0
+
+    def _operations(self) -> tuple[list[ask.Operation], list[dict[str, Any]]]:
+        """What to ask, and how the judge is told of it (put-only keys alone)."""
+        operations, told = [], []
+        for _ in range(self._dice.pick((1, 1, 1, 2, 4))):
+            number = self._dice.between(1, self._cluster.plan.keys)
+            put_only = self._dice.chance(0.5)
+            key = f"{'p' if put_only else 'k'}{number}"
+            kind = self._dice.pick(("put", "get", "read", "put" if put_only else "delete"))
+            value = None
+            if kind == "put":
+                self._values += 1
+                value = f"{self.name}:{self._values}"
+                operations.append(ask.put(key.encode(), packed_value(value)))
+            else:
+                operations.append(self._ask(kind, key.encode()))
+            if put_only:
+                op = "put" if kind == "put" else "get"
+                told.append({"session": self._session_name, "op": op, "key": key, "value": value})
+            else:
+                told.append({})
+        return operations, told
+
+    def _ask(self, kind: str, key: bytes) -> ask.Operation:
+        if kind == "read":
+            return ask.read(key, 0)
+        return ask.get(key) if kind == "get" else ask.delete(key)
+
+    def _tell(self, results: list[list[Any]] | None) -> None:
+        for at, line in enumerate(self._told):
+            if not line:
+                continue
+            ok = results is not None and results[at][0] == "ok"
+            if ok and line["op"] == "get":
+                assert results is not None
+                versions = results[at][1]
+                line["value"] = unpack_record(versions[0][3]) if versions else None
+            self._cluster.history.append(line | {"ok": ok})
+
+    def _give_up(self, request: Request) -> None:
+        if self.busy and self._request is request:
+            self._world.reach("a request timed out")
+            self._tell(None)
+            self._rest()
+
+    def _rest(self) -> None:
+        self.busy = False
+        self._world.after(self._dice.after(self._cluster.plan.think_us), self.work)
