@@ -4,6 +4,7 @@ one directory. The demo and the integration tests are played on it."""
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -41,21 +42,34 @@ def until(what: str, look: Callable[[], Seen | None], patience_s: float = PATIEN
 
 
 class LocalNode:
-    """One daemon that can be started, stopped and killed."""
+    """One daemon that can be started, stopped and killed.
 
-    def __init__(self, name: str, directory: Path, flags: Sequence[str]) -> None:
+    It runs under the command `prefix` and listens at `addresses`, if they are given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        flags: Sequence[str],
+        *,
+        prefix: Sequence[str] = (),
+        addresses: tuple[str, str] | None = None,
+    ) -> None:
         self.name = name
-        self.listen, self.gossip = (f"tcp://127.0.0.1:{port}" for port in _free_ports(2))
+        self.listen, self.gossip = addresses or _free_addresses()
         self.data = directory / name
         self.log = directory / f"{name}.log"
         self.peers: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
         self._flags = flags
+        self._prefix = prefix
 
     def start(self) -> None:
         """Start it, without waiting for its first answer."""
         assert self.process is None
-        command = [sys.executable, "-m", "kvnode.cli.kvnode", "serve", "--name", self.name]
+        command = [*self._prefix, sys.executable, "-m", "kvnode.cli.kvnode", "serve"]
+        command += ["--name", self.name]
         command += ["--data", str(self.data), "--listen", self.listen, "--gossip", self.gossip]
         for peer in self.peers:
             command += ["--peer", peer]
@@ -92,10 +106,13 @@ class LocalNode:
         with self.client() as client:
             return client.status()
 
-    def hears_all(self) -> bool:
-        """Whether it has gossip from all its peers."""
+    def check(self) -> None:
+        """Raise NotSeen with its log if it was started and has ended by itself."""
         if self.process is not None and self.process.poll() is not None:
             raise NotSeen(f"{self.name} ended at its start:\n{self.log.read_text()}")
+
+    def hears_all(self) -> bool:
+        """Whether it has gossip from all its peers."""
         return all(peer["lag_updates"] is not None for peer in self.status()["peers"])
 
 
@@ -128,8 +145,13 @@ class LocalCluster:
 
     def wait_for_mesh(self) -> None:
         """Until every node hears every other."""
-        for node in self.nodes.values():
-            until(f"{node.name} hears all its peers", node.hears_all)
+
+        def all_hear() -> bool:
+            for node in self.nodes.values():
+                node.check()
+            return all(node.hears_all() for node in self.nodes.values())
+
+        until("every node hears all its peers", all_hear)
 
     def statuses(self) -> dict[str, dict[str, Any]]:
         """What each node says of itself, by name."""
@@ -142,10 +164,18 @@ class LocalCluster:
         return statuses if all(one == said[0] for one in said) else None
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listened at a moment ago."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+def _free_addresses() -> tuple[str, str]:
+    """Two on loopback that nobody listened at a moment ago."""
+    with socket.socket() as one, socket.socket() as other:
+        return _bound(one), _bound(other)
+
+
+def _bound(one: socket.socket) -> str:
+    """Below the ephemeral ports, which others may be handed before our daemon binds."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return f"tcp://127.0.0.1:{port}"

@@ -16,18 +16,31 @@ CLUSTER_BYTES_MAX: Final = 64
 TOKEN_BYTES_MAX: Final = 64 * KIB
 
 
+#: Usual tokens have under 200 bytes; larger ones are not worth memory.
+_CACHED_TOKEN_BYTES_MAX: Final = KIB
+
+
 def encode_token(cluster: str, seen: Vector) -> bytes:
     """The token of a session that has seen this vector."""
     return pack([cluster, dict(seen)])
 
 
-@lru_cache(maxsize=256)  # requests in flight carry the same few tokens
 def decode_token(token: bytes) -> tuple[str, Vector]:
     """Its cluster and vector; raises MalformedError."""
+    if len(token) <= _CACHED_TOKEN_BYTES_MAX:
+        return _decode_cached(token)
     if len(token) > TOKEN_BYTES_MAX:
         raise MalformedError(f"a token must have at most {TOKEN_BYTES_MAX} bytes")
+    return _decode(token)
+
+
+def _decode(token: bytes) -> tuple[str, Vector]:
     cluster, seen = unpack_array(token, 2, "a token")
     return text(cluster, CLUSTER_BYTES_MAX, "a token's cluster"), vector(seen, "a token's vector")
+
+
+# Requests in flight carry the same few tokens.
+_decode_cached = lru_cache(maxsize=256)(_decode)
 
 
 def merge_tokens(one: bytes | None, other: bytes) -> bytes:

@@ -81,7 +81,9 @@ class Repair:
         elif name == self._asked:
             self._back_off(peer, steady_us)
         if name == self._asked:
-            self._asked, self._look_us = None, 0
+            self._asked = None
+        if self._asked is None:
+            self._look_us = 0
 
     def wake_us(self) -> int | None:
         """When `next_pull` may have something to say without new input."""

@@ -98,7 +98,6 @@ class Cut:
         self.succession = succession
         self.entries: dict[str, int] = {}
         self.heads: dict[str, int] = {}
-        self._implied: dict[str, int] = {}
 
     @classmethod
     def restored(cls, entries: Vector, ends: Mapping[str, Mapping[str, int]]) -> Cut:
@@ -107,22 +106,17 @@ class Cut:
         cut.entries.update(entries)
         for origin, ended in ends.items():
             cut.succession.add(origin, ended)
-            for other, seq in ended.items():
-                cut._implied[other] = max(seq, cut._implied.get(other, 0))
         cut.heads.update(cut.succession.normal(cut.entries))
         return cut
 
     def advance(self, origin: str, seq: int, ends: Mapping[str, int]) -> None:
         """Deliver up to (origin, seq); `ends` are those of its first batch, else empty."""
         assert seq > self.entries.get(origin, 0)
-        self.entries[origin] = seq
-        if seq > self._implied.get(origin, 0):
-            self.heads[origin] = seq
+        self.entries[origin] = self.heads[origin] = seq
         self.succession.add(origin, ends)
         for ended, last in ends.items():
             assert self.entries.get(ended, 0) >= last, "deps are delivered before"
-            self._implied[ended] = max(last, self._implied.get(ended, 0))
-            if self.entries[ended] <= self._implied[ended]:
+            if self.entries[ended] == last:
                 self.heads.pop(ended, None)
 
     def covers(self, vector: Vector) -> bool:

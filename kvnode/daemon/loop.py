@@ -117,7 +117,7 @@ class Daemon:
     def run(self, wake_up: socket.socket) -> None:
         """Turn until a byte comes on `wake_up`, then drain and close."""
         self._poller.register(wake_up, zmq.POLLIN)
-        vector = shown(self._node.replica.cut.heads)
+        vector = shown(self._node.vector)
         LOGGER.info("listening at %s, vector %s", self._config.listen, vector)
         try:
             while not self._stopping:
@@ -137,7 +137,7 @@ class Daemon:
             self._mesh.receive_gossip(inputs, now.steady_us, RECEIVED_BYTES_PER_TURN)
         for peer in self._mesh.peers:
             if peer.socket in events:
-                self._mesh.receive_answers(peer, inputs, now.steady_us)
+                self._mesh.receive_answers(peer, inputs, now.steady_us, RECEIVED_BYTES_PER_TURN)
         if self._router in events and not self._node.replica.ready:
             questions = self._receive_requests(inputs, now)
         for _, asked in questions:
@@ -171,12 +171,14 @@ class Daemon:
         return max(0, -(-(wake_us - _now().steady_us) // 1000))
 
     def _close(self) -> None:
-        self._node.close(self)
+        failure = self._node.close(self)
         self._mesh.close()
         self._router.close(linger=LINGER_MS)
         self._publisher.close(linger=LINGER_MS)
         self._context.term()
-        LOGGER.info("closed cleanly, vector %s", shown(self._node.replica.cut.heads))
+        if failure is not None:
+            raise failure
+        LOGGER.info("closed cleanly, vector %s", shown(self._node.vector))
 
     # --- receiving
 

@@ -154,12 +154,14 @@ class Mesh:
             peer.heard_us = steady_us
         self._links.receive(header.name, item, inputs)
 
-    def receive_answers(self, peer: Peer, inputs: Inputs, steady_us: int) -> None:
-        """Read what a peer answered to hellos and pulls."""
+    def receive_answers(self, peer: Peer, inputs: Inputs, steady_us: int, bytes_max: int) -> None:
+        """Read what a peer answered to hellos and pulls, within bounds."""
+        read_bytes = 0
         for _ in range(FRAMES_PER_TURN):
-            frames = receive_frames(peer.socket, 1)
+            frames = receive_frames(peer.socket, 1) if read_bytes < bytes_max else None
             if frames is None:
                 return
+            read_bytes += sum(len(frame) for frame in frames)
             peer.heard_us = peer.answered_us = steady_us
             try:
                 if not frames:

@@ -133,8 +133,12 @@ class Node:
             return min(self._sync_due_us, self.replica.wake_us())
         return self.replica.wake_us()
 
-    def close(self, outbox: Outbox) -> None:
-        """Answer what waits, sync and close; nothing may be called afterwards."""
+    def close(self, outbox: Outbox) -> StorageError | None:
+        """Answer what waits, sync and close; nothing may be called afterwards.
+
+        Returns the error if not all that was acknowledged could be synced.
+        """
+        failure = None
         for request in self._waiting():
             message = "the node is shutting down; nothing was done"
             outbox.reply(_failed(request, "unavailable", message, maybe=False), {})
@@ -143,8 +147,10 @@ class Node:
                 self._store.sync()
             except StorageError as error:
                 self.health.last_error = str(error)
+                failure = error
             self._store.close()
             self._store = None
+        return failure
 
     def _send(self, effects: Effects, outbox: Outbox) -> None:
         for batch in effects.publish:

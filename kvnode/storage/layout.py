@@ -78,7 +78,13 @@ def encode_commit(commit: Commit, position: int) -> Puts:
 
 def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
     """What the family `meta` says; a fresh disk says nothing."""
-    records = dict(meta)
+    try:
+        return _decode_saved(dict(meta))
+    except (ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"the data directory has unreadable records: {error}") from error
+
+
+def _decode_saved(records: dict[bytes, bytes]) -> Saved:
     if _STATE not in records:
         return Saved({}, 0, 0)
     store_format, *state = unpack_record(records.pop(_STATE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 
@@ -131,8 +132,6 @@ def test_garbage_from_the_node_is_told_without_a_traceback(kv):
 
 
 def test_a_session_of_another_cluster_is_exit_code_4(at_x, tmp_path):
-    import base64
-
     file = tmp_path / "token"
     file.write_bytes(base64.b64encode(encode_token("elsewhere", {new_origin("X", 1, 1): 1})))
     code, output, errors = at_x("--token-file", file, "get", "k")

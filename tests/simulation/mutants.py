@@ -175,7 +175,7 @@ MUTANTS: Final = (
     _mutant(
         "leave out entries that nothing implies",
         _SUCCESSION,
-        "            if self.entries[ended] <= self._implied[ended]:\n",
+        "            if self.entries[ended] == last:\n",
         "            if True:\n",
     ),
     # --- order of the turn

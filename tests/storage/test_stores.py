@@ -83,6 +83,15 @@ def test_everything_is_there_after_a_reopening_synced_or_not(disk: Disk) -> None
     assert store.load().origins == {X: OriginState(2, 7, {}, {})}
 
 
+def test_a_deleted_key_leaves_no_record(disk: Disk) -> None:
+    disk.store.commit(commit(table={b"a": (version(X, 1),)}), sync=True)
+    disk.store.commit(commit(table={b"a": ()}), sync=True)
+    if isinstance(disk.store, RocksStore):
+        assert list(disk.store._table.keys()) == []
+    else:
+        assert disk.medium.families["table"] == {}
+
+
 # --- the log
 
 
