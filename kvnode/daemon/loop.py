@@ -6,11 +6,8 @@ poll -> receive (bounded) -> the node's turn -> answer what concerns the node
 from __future__ import annotations
 
 import secrets
-import signal
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 from typing import Any, Final
 
@@ -18,17 +15,11 @@ import zmq
 
 from kvnode.codec import gossip
 from kvnode.codec.batches import encode_batch
-from kvnode.codec.client import Greeting
-from kvnode.codec.packing import INTEGER_MAX
 from kvnode.codec.server import (
     Asked,
     BadRequest,
     Fault,
-    Hello,
     NodeOperation,
-    Ping,
-    Since,
-    Status,
     decode_request,
     encode_answer,
     encode_result,
@@ -45,8 +36,9 @@ from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Durability, Node
-from kvnode.daemon.status import node_status, peers_status
-from kvnode.errors import MalformedError, StorageError
+from kvnode.daemon.questions import Questions
+from kvnode.daemon.signals import wake_up_on_signals
+from kvnode.errors import MalformedError
 from kvnode.storage.directory import DataDirectory
 from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
@@ -82,9 +74,7 @@ class Daemon:
             durability=config.durability,
             sync_interval_us=config.sync_interval_ms * 1000,
         )
-        self._links = Links()
         self._complaints = Complaints()
-        self._started = time.monotonic()
         self._stopping = False
         self._reported_health = (0, True)
         self._token: tuple[Vector, bytes] = ({}, encode_token(config.cluster, {}))
@@ -98,7 +88,7 @@ class Daemon:
                 self._node.replica.identity,
                 config.cluster,
                 config.peers,
-                self._links,
+                Links(),
                 self._complaints,
                 heartbeat_us=config.heartbeat_ms * 1000,
             )
@@ -106,6 +96,9 @@ class Daemon:
             self._context.destroy(linger=0)
             self._node.close(self)
             raise
+        self._questions = Questions(
+            config, self._instance, self._node, self._mesh, self._complaints
+        )
         self._poller = zmq.Poller()
         self._poller.register(self._router, zmq.POLLIN)
         self._poller.register(self._mesh.subscriber, zmq.POLLIN)
@@ -142,11 +135,13 @@ class Daemon:
             questions = self._receive_requests(inputs, now)
         for _, asked in questions:
             if isinstance(asked.operations, Fault) and self._config.allow_faults:
-                self._links.set(asked.operations, inputs)
+                self._mesh.links.set(asked.operations, inputs)
         self._node.turn(inputs, now, self)
         self._report_health()
         for to, asked in questions:
-            self._answer_question(to, asked, now)
+            assert isinstance(asked.operations, NodeOperation)
+            result = self._questions.answer(asked.operations, now.steady_us)
+            self._answer(to, asked.id, None, [result])
         self._mesh.greet(now.steady_us)
 
     def _report_health(self) -> None:
@@ -252,57 +247,6 @@ class Daemon:
         if not send_answer(self._router, to, encode_answer(id_, token, results)):
             self._complaints.add("dropped_answers", "the client is gone or does not read")
 
-    def _answer_question(self, to: Return, asked: Asked, now: Now) -> None:
-        assert isinstance(asked.operations, NodeOperation)
-        try:
-            result = self._result(asked.operations, now)
-        except StorageError as error:
-            result = ("error", "unavailable", str(error), False)
-        self._answer(to, asked.id, None, [result])
-
-    def _result(self, question: NodeOperation, now: Now) -> tuple[Any, ...]:
-        match question:
-            case Ping():
-                if not self._node.health.serving:
-                    raise StorageError(f"the disk does not answer: {self._node.health.last_error}")
-                return ("ok", self._config.name)
-            case Status():
-                return ("ok", self._status(now))
-            case Since(vector, bytes_max):
-                return ("ok", self._node.since(vector, bytes_max))
-            case Hello():
-                return self._greeting(question)
-            case Fault() if self._config.allow_faults:
-                return ("ok",)
-            case Fault():
-                message = "this node was not started with --allow-faults"
-                return ("error", "refused", message, False)
-
-    def _greeting(self, hello: Hello) -> tuple[Any, ...]:
-        if hello.cluster != self._config.cluster:
-            message = f"this node is of cluster {self._config.cluster!r}, not {hello.cluster!r}"
-            self._complaints.add("refused_peers", f"{hello.name}: {message}")
-            return ("error", "wrong_cluster", message, False)
-        greeting = Greeting(
-            self._config.cluster,
-            self._config.name,
-            self._instance,
-            self._config.advertise_gossip,
-        )
-        return ("ok", *greeting)
-
-    def _status(self, now: Now) -> dict[str, Any]:
-        return node_status(self._node) | {
-            "cluster": self._config.cluster,
-            "listen": self._config.advertise_listen,
-            "gossip": self._config.advertise_gossip,
-            "durability": str(self._config.durability),
-            "uptime_s": int(time.monotonic() - self._started),
-            "peers": peers_status(self._mesh, self._node.replica, now.steady_us),
-            "complaints": dict(self._complaints.counts),
-            "faults": self._links.shown(),
-        }
-
     # --- making the node
 
     def _open_store(self) -> Store:
@@ -324,7 +268,7 @@ class Daemon:
     def _header(self, kind: str) -> bytes:
         config = self._config
         return gossip.encode_header(
-            gossip.Header(config.cluster, config.name, self._instance & INTEGER_MAX, kind)
+            gossip.Header(config.cluster, config.name, self._instance, kind)
         )
 
 
@@ -332,30 +276,10 @@ def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises StorageError, or zmq.ZMQError at the start."""
     directory = DataDirectory(config.data, name=config.name, cluster=config.cluster)
     try:
-        with _wake_up_on_signals() as wake_up:
+        with wake_up_on_signals() as wake_up:
             Daemon(config, directory).run(wake_up)
     finally:
         directory.close()
-
-
-@contextmanager
-def _wake_up_on_signals() -> Iterator[socket.socket]:
-    """A socket that gets a byte for each SIGTERM or SIGINT: a signal is one more input."""
-    ours, signalled = socket.socketpair()
-    with ours, signalled:
-        ours.setblocking(False)
-        signalled.setblocking(False)
-        before = signal.set_wakeup_fd(signalled.fileno(), warn_on_full_buffer=False)
-        handlers = {
-            number: signal.signal(number, lambda *_: None)
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        try:
-            yield ours
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(before)
 
 
 def _now() -> Now:

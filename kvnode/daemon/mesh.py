@@ -81,7 +81,7 @@ class Mesh:
         # Nothing seen, but of this cluster: who is of another refuses to serve a pull.
         self._token = encode_token(cluster, {})
         self._connected: set[str] = set()
-        self._links = links
+        self.links = links
         self._complaints = complaints
         self._heartbeat_us = heartbeat_us
         self.subscriber = subscriber(context)
@@ -152,7 +152,7 @@ class Mesh:
             item = gossip.decode_claim(header, body)
         for peer in peers:
             peer.heard_us = steady_us
-        self._links.receive(header.name, item, inputs)
+        self.links.receive(header.name, item, inputs)
 
     def receive_answers(self, peer: Peer, inputs: Inputs, steady_us: int, bytes_max: int) -> None:
         """Read what a peer answered to hellos and pulls, within bounds."""
@@ -190,7 +190,7 @@ class Mesh:
         if not all(type(batch) is bytes for batch in batches):
             raise MalformedError("a pulled batch must be bytes")
         pulled = Pulled(peer.greeting.name, tuple(decode_batch(batch) for batch in batches))
-        self._links.receive(pulled.name, pulled, inputs)
+        self.links.receive(pulled.name, pulled, inputs)
 
     def _receive_greeting(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
         if greeting == peer.greeting:
