@@ -111,7 +111,12 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="kv", description="Talk to a kvnode.")
+    parser = Parser(
+        prog="kv",
+        description="Talk to a kvnode.",
+        epilog="Exit codes: 0 done, 1 not found, 2 wrong usage, 3 unreachable or timed out, "
+        "4 rejected by the node, 5 the node's disk does not answer.",
+    )
     parser.add_argument("--version", action="version", version=f"kv {__version__}")
     _add_shared_flags(parser, os.environ.get("KVNODE_NODE", DEFAULT_ADDRESS))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
