@@ -13,6 +13,9 @@ from tests.simulation.plan import SECOND_US
 _HOUR_US: Final = 3600 * SECOND_US
 _STEPS_IN_A_TURN: Final = 12
 
+#: A tenth: far beyond any quartz, so that a short run shows what a long one would.
+_DRIFT_PPM_MAX: Final = 100_000
+
 
 class Faults:
     """Strikes until the trouble ends; `heal` mends all that is broken."""
@@ -39,6 +42,7 @@ class Faults:
         if "clock skew" in self._cluster.plan.faults:
             for machine in self._cluster.machines.values():
                 machine.skew_us = self._dice.between(-5 * SECOND_US, 5 * SECOND_US)
+                machine.drift_ppm = self._dice.between(-_DRIFT_PPM_MAX, _DRIFT_PPM_MAX)
         for fault in self._cluster.plan.faults:
             if fault in self._strikes:
                 self._strike_later(*self._strikes[fault])

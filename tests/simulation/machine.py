@@ -64,7 +64,9 @@ class Machine:
         self.node: Node | None = None
         #: What is delivered and committed here, as the oracle counts it.
         self.seen: Seen = 0
+        #: How wrong its wall clock is, and how much it gains in a million.
         self.skew_us = 0
+        self.drift_ppm = 0
         #: Whether it never starts again, its disk out of reach.
         self.gone = False
         #: Steps of a turn until the power fails; 0 for never.
@@ -190,7 +192,7 @@ class Machine:
         self._shown = self.seen
         now_us = self._world.now_us
         before = self._counts(node)
-        node.turn(inputs, Now(_EPOCH_US + now_us + self.skew_us, now_us), self)
+        node.turn(inputs, Now(self._wall_us(), now_us), self)
         self._note_rare_states(before, self._counts(node), inputs)
         for peer, payload in questions:
             self._answer(node, peer, payload)
@@ -243,6 +245,10 @@ class Machine:
         ):
             if size > limit:
                 raise Violation("bounds", f"{self.name} has {size} {what}; the limit is {limit}")
+
+    def _wall_us(self) -> int:
+        now_us = self._world.now_us
+        return _EPOCH_US + now_us + self.skew_us + now_us * self.drift_ppm // 1_000_000
 
     def step(self) -> None:
         """One step of a turn is done; the power may fail between any two."""
@@ -327,7 +333,7 @@ class Machine:
             lost = self._cluster.oracle.dots(before & ~self.seen)
             raise Violation("durability", f"{self.name} forgot {lost} without a power failure")
         self._shown = self.seen
-        created_s = (_EPOCH_US + self._world.now_us + self.skew_us) // 1_000_000
+        created_s = self._wall_us() // 1_000_000
         self._origin = new_origin(
             self.name, created_s, self._dice.between(0, (1 << RANDOM_BITS) - 1)
         )

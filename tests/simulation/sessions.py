@@ -17,6 +17,9 @@ from tests.simulation.oracle import Seen
 
 _PATIENCE_US: Final = 1_000_000
 
+#: What the keys start with that the judge is told of.
+_PUT_ONLY: Final = "p"
+
 #: A session whose past is nowhere any more starts anew.
 _DELAYS_MAX: Final = 3
 
@@ -32,6 +35,8 @@ class SimulatedClient:
         self._dice = Dice(cluster.plan.seed, f"client {name}")
         self._home = self._dice.pick(cluster.names)
         self._values = 0
+        #: What it has asked for and has no good answer to.
+        self._wanted: list[tuple[str, str]] = []
         self._sessions = 0
         self._begin()
 
@@ -42,6 +47,10 @@ class SimulatedClient:
         if self._dice.chance(0.1):
             self._home = self._dice.pick(self._cluster.names)
             self._world.states["a session moved"] += 1
+        if self._wanted and self._dice.chance(0.5):
+            self._world.states["a request tried again"] += 1
+        else:
+            self._wanted = self._wishes()
         operations, told = self._operations()
         wait_s = self._dice.pick((0.0, 0.05, 1.0, 1.0))
         request = self._session.request(operations, wait_s)
@@ -63,6 +72,7 @@ class SimulatedClient:
                 return
             self._seen |= seen
             self._delays = 0
+            self._wanted = []
             self._tell(results)
         except Delayed:
             self._world.states["told: delayed"] += 1
@@ -83,14 +93,24 @@ class SimulatedClient:
         self._seen: Seen = 0
         self._delays = 0
 
-    def _operations(self) -> tuple[list[ask.Operation], list[dict[str, Any]]]:
-        """What to ask, and how the judge is told of it (put-only keys alone)."""
-        operations, told = [], []
+    def _wishes(self) -> list[tuple[str, str]]:
+        """What to do to which keys."""
+        wishes = []
         for _ in range(self._dice.pick((1, 1, 1, 2, 4))):
             number = self._dice.between(1, self._cluster.plan.keys)
             put_only = self._dice.chance(0.5)
-            key = f"{'p' if put_only else 'k'}{number}"
+            key = f"{_PUT_ONLY if put_only else 'k'}{number}"
             kind = self._dice.pick(("put", "get", "read", "put" if put_only else "delete"))
+            wishes.append((kind, key))
+        return wishes
+
+    def _operations(self) -> tuple[list[ask.Operation], list[dict[str, Any]]]:
+        """What to ask, and how the judge is told of it (put-only keys alone).
+
+        Each put has a value of its own, also when it is tried again.
+        """
+        operations, told = [], []
+        for kind, key in self._wanted:
             value = None
             if kind == "put":
                 self._values += 1
@@ -98,7 +118,7 @@ class SimulatedClient:
                 operations.append(ask.put(key.encode(), packed_value(value)))
             else:
                 operations.append(self._ask(kind, key.encode()))
-            if put_only:
+            if key.startswith(_PUT_ONLY):
                 op = "put" if kind == "put" else "get"
                 told.append({"session": self._session_name, "op": op, "key": key, "value": value})
             else:
