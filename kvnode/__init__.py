@@ -16,6 +16,7 @@ from kvnode.errors import (
     TimedOut,
     Unavailable,
     Unreachable,
+    UnreadableAnswer,
 )
 
 __version__ = "0.1.0"
@@ -35,5 +36,6 @@ __all__ = [
     "TimedOut",
     "Unavailable",
     "Unreachable",
+    "UnreadableAnswer",
     "Version",
 ]

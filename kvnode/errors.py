@@ -10,6 +10,7 @@
     │   └── Unreachable          no connection to the node: nothing was sent
     ├── IndefiniteError          the operation may have happened, or may still
     │   ├── TimedOut             sent, but no answer came in time
+    │   ├── UnreadableAnswer     what came as an answer is none
     │   └── CommitFailed         the node could not tell whether its disk has it
     ├── MalformedError           bytes that are not what they should be
     ├── StorageError             the disk failed, or is full, or holds something else
@@ -82,6 +83,10 @@ class IndefiniteError(KvnodeError):
 
 class TimedOut(IndefiniteError):
     """The request was sent and no answer came in time."""
+
+
+class UnreadableAnswer(IndefiniteError):
+    """What came as an answer is none: the address may not be a node's."""
 
 
 class CommitFailed(IndefiniteError):

@@ -24,6 +24,7 @@ from kvnode.codec.token import decode_token
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
 from kvnode.errors import (
     CommitFailed,
+    IndefiniteError,
     InvalidRequest,
     KvnodeError,
     MalformedError,
@@ -173,7 +174,7 @@ def _value(given: argparse.Namespace) -> Any:
             return typed
     try:
         return json.loads(given.value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"with --json the value must be JSON: {error}") from None
 
 
@@ -198,7 +199,7 @@ def _write_token(file: Path | None, token: bytes | None) -> None:
         partial.write_bytes(base64.b64encode(token) + b"\n")
         partial.replace(file)
     except OSError as error:
-        raise KvnodeError(
+        raise IndefiniteError(
             f"the command was done, but its session can't be kept in {file}: {error}"
         ) from None
 

@@ -27,6 +27,7 @@ from kvnode.errors import (
     Overloaded,
     Refused,
     Unavailable,
+    UnreadableAnswer,
 )
 
 
@@ -90,7 +91,10 @@ class Session:
 
         Raises the error that stands for the whole request.
         """
-        answer = decode_answer(payload)
+        try:
+            answer = decode_answer(payload)
+        except MalformedError as error:
+            raise UnreadableAnswer(str(error)) from None
         if answer.id != request.id:
             if answer.token is not None:
                 self.token = merge_tokens(self.token, answer.token)
@@ -125,8 +129,8 @@ def raise_error(result: list[Any]) -> None:
             raise _unreadable(result)
 
 
-def _unreadable(result: list[Any]) -> MalformedError:
-    return MalformedError(f"the node's answer has a result that starts {told(result[0])}")
+def _unreadable(result: list[Any]) -> UnreadableAnswer:
+    return UnreadableAnswer(f"the node's answer has a result that starts {told(result[0])}")
 
 
 def packed_key(key: str | bytes) -> bytes:
@@ -162,10 +166,10 @@ def _unpacked_version(version: Any) -> Version:
                 unpacked = msgpack.unpackb(value, strict_map_key=False)
             except (TypeError, ValueError) as error:
                 message = f"the value of {origin}:{seq} is not sound msgpack: {error}"
-                raise MalformedError(message) from None
+                raise UnreadableAnswer(message) from None
             return Version(unpacked, Dot(origin, seq), stamp_us)
         case _:
-            raise MalformedError("the node's answer has an unreadable version")
+            raise UnreadableAnswer("the node's answer has an unreadable version")
 
 
 def unpacked_dot(result: list[Any]) -> Dot:

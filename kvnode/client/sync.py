@@ -23,7 +23,7 @@ from kvnode.client.session import (
 )
 from kvnode.codec import client as ask
 from kvnode.core.vector import Dot
-from kvnode.errors import InvalidRequest, KvnodeError, MalformedError, TimedOut, Unreachable
+from kvnode.errors import InvalidRequest, TimedOut, Unreachable, UnreadableAnswer
 from kvnode.transport.sockets import dealer, receive_frames, tcp_address
 
 DEFAULT_ADDRESS: Final = "tcp://127.0.0.1:7411"
@@ -123,7 +123,7 @@ class Client:
     def _one(self, operation: ask.Operation, wait_s: float | None) -> list[Any]:
         results = self._run([operation], self.wait_s if wait_s is None else wait_s)
         if len(results) != 1:
-            raise MalformedError(f"{self.address} gave {len(results)} results for one operation")
+            raise UnreadableAnswer(f"{self.address} gave {len(results)} results for one operation")
         return results[0]
 
     def _run(self, operations: Sequence[ask.Operation], wait_s: float) -> list[list[Any]]:
@@ -143,7 +143,7 @@ class Client:
                 break
             frames = receive_frames(self._socket, 1)
             if not frames:
-                raise KvnodeError(f"{self.address} does not speak kvnode's protocol")
+                raise UnreadableAnswer(f"{self.address} does not speak kvnode's protocol")
             results = self._session.results(request, frames[0])
             if results is not None:
                 return results

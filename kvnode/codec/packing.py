@@ -74,10 +74,9 @@ def unpack(data: bytes, what: str = "a message") -> Any:
             strict_map_key=True,
         )
     except (ValueError, TypeError, OverflowError) as error:
-        # StackError, for what nests too deep, comes without a text.
-        raise MalformedError(
-            f"{what} is not sound msgpack: {str(error) or 'nested too deep'}"
-        ) from None
+        deep = isinstance(error, msgpack.exceptions.StackError)
+        reason = "nested too deep" if deep else str(error) or "there is no such format"
+        raise MalformedError(f"{what} is not sound msgpack: {reason}") from None
 
 
 def unpack_array(data: bytes, items: int | None, what: str) -> list[Any]:

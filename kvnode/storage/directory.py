@@ -21,13 +21,17 @@ class DataDirectory:
     def __init__(self, path: Path, *, name: str, cluster: str) -> None:
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            _make(path)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StorageError(f"can't use the data directory {path}: {error.strerror}") from error
         try:
             self._acquire()
             self._check_owner({"name": name, "cluster": cluster})
+            _make(self.store)
+        except OSError as error:
+            os.close(self._lock)
+            raise StorageError(f"can't use the data directory {path}: {error.strerror}") from error
         except BaseException:
             os.close(self._lock)
             raise
@@ -69,6 +73,23 @@ class DataDirectory:
             )
 
 
+def _make(path: Path) -> None:
+    """Make a directory, and have it there after a power failure too."""
+    made = [directory for directory in (path, *path.parents) if not directory.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for directory in made:
+        _sync(directory.parent)
+
+
+def _sync(directory: Path) -> None:
+    """Have the entries of a directory survive a power failure."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _write_durably(file: Path, text: str) -> None:
     """Write it whole or not at all, also when the power fails in between."""
     partial = file.with_suffix(".partial")
@@ -78,10 +99,6 @@ def _write_durably(file: Path, text: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(file)
-        directory = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync(file.parent)
     except OSError as error:
         raise StorageError(f"can't write {file}: {error.strerror}") from error

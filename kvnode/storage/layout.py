@@ -81,7 +81,7 @@ def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
     try:
         return _decode_saved(dict(meta))
     except (ValueError, TypeError, KeyError) as error:
-        raise StorageError(f"the data directory has unreadable records: {error}") from error
+        raise StorageError(f"the data directory has unreadable records: {error!r}") from error
 
 
 def _decode_saved(records: dict[bytes, bytes]) -> Saved:

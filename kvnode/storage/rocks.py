@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from rocksdict import Options, Rdict, WriteBatch, WriteOptions
+from rocksdict import DBRecoveryMode, Options, Rdict, WriteBatch, WriteOptions
 
 from kvnode.core.messages import Commit
 from kvnode.core.replica import Saved
@@ -32,34 +32,34 @@ class RocksStore:
         families = {name: Options(raw_mode=True) for name in layout.FAMILIES}
         try:
             self._db = Rdict(str(directory), _options(), column_families=families)
-            self._handles = {name: self._db.get_column_family_handle(name) for name in families}
-            self._table = self._db.get_column_family("table")
-            self._log = self._db.get_column_family("log")
-            self._index = self._db.get_column_family("index")
-            self._meta = self._db.get_column_family("meta")
-            last: Any = next(iter(self._log.keys(backwards=True)), None)
         except Exception as error:
             raise StorageError(f"can't open the store in {directory}: {error}") from error
-        self._position = layout.next_position(last)
+        self._handles = {name: self._db.get_column_family_handle(name) for name in families}
+        self._table, self._log, self._index, self._meta = (
+            self._db.get_column_family(name) for name in layout.FAMILIES
+        )
         self._synced = WriteOptions()
         self._synced.sync = True
         self._unsynced = WriteOptions()
+        try:
+            self._position = layout.next_position(_last_key(self._log))
+        except StorageError:
+            self.close()
+            raise
 
     def load(self) -> Saved:
         """See `Store.load`."""
-        try:
-            records: list[Any] = list(self._meta.items())
-        except Exception as error:
-            raise StorageError(f"can't read the store: {error}") from error
-        return layout.decode_saved(records)
+        saved = layout.decode_saved(_scan(self._meta))
+        if not saved.origins and (self._position or _last_key(self._table) is not None):
+            raise StorageError("the store has data, but no record of what it has delivered")
+        return saved
 
     def versions(self, key: bytes) -> Versions:
         """See `Store.versions`."""
         try:
-            record = self._table.get(key)
+            return layout.decode_table_record(self._table.get(key))
         except Exception as error:
             raise StorageError(f"can't read the table: {error}") from error
-        return layout.decode_table_record(record)
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
@@ -101,8 +101,7 @@ class RocksStore:
 
     def _positions(self, origin: str, seq: int) -> Iterator[bytes]:
         prefix = layout.index_prefix(origin)
-        entries: Iterator[Any] = self._index.items(from_key=layout.index_key(origin, seq))
-        for key, position in entries:
+        for key, position in _scan(self._index, layout.index_key(origin, seq)):
             if not key.startswith(prefix):
                 return
             yield position
@@ -112,9 +111,39 @@ class RocksStore:
         return batch
 
 
+def _scan(family: Rdict, first: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """All records from a key on. A damaged block ends RocksDB's iterators without a word:
+    only their status tells it from the end."""
+    try:
+        records = family.iter()
+        records.seek(first)
+        while records.valid():
+            yield records.key(), records.value()
+            records.next()
+        records.status()
+    except Exception as error:
+        raise StorageError(f"can't read the store: {error}") from error
+
+
+def _last_key(family: Rdict) -> bytes | None:
+    try:
+        records = family.iter()
+        records.seek_to_last()
+        if not records.valid():
+            records.status()
+            return None
+        last: bytes = records.key()
+        return last
+    except Exception as error:
+        raise StorageError(f"can't read the store: {error}") from error
+
+
 def _options() -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     options.set_keep_log_file_num(_INFO_LOGS_KEPT)
+    # A torn end is what a crash leaves. Damage before it is refused: the default would drop
+    # all commits behind it, acknowledged ones too, and say nothing.
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     return options

@@ -54,4 +54,4 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 def test_no_partial_file_is_left(tmp_path: Path) -> None:
     opened(tmp_path).close()
-    assert {path.name for path in tmp_path.iterdir()} == {"lock", "node.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "node.json", "store"}
