@@ -11,6 +11,8 @@ _REPLICA: Final = "kvnode/core/replica.py"
 _SUCCESSION: Final = "kvnode/core/succession.py"
 _VECTOR: Final = "kvnode/core/vector.py"
 _VERSIONS: Final = "kvnode/core/versions.py"
+_BATCHES: Final = "kvnode/codec/batches.py"
+_RECORDS: Final = "kvnode/codec/records.py"
 _NODE: Final = "kvnode/daemon/node.py"
 _LAYOUT: Final = "kvnode/storage/layout.py"
 _SESSION: Final = "kvnode/client/session.py"
@@ -140,6 +142,25 @@ MUTANTS: Final = (
         _VERSIONS,
         "            change -= fingerprint(key, version)\n",
         "            change -= 0\n",
+    ),
+    # --- bytes
+    _mutant(
+        "decode a batch without its deps",
+        _BATCHES,
+        "    return Batch(origin, first, deps, stamp_us, writes, encoded)\n",
+        "    return Batch(origin, first, {}, stamp_us, writes, encoded)\n",
+    ),
+    _mutant(
+        "forget siblings on disk",
+        _RECORDS,
+        "    if len(versions) == 1:\n",
+        "    if versions:\n",
+    ),
+    _mutant(
+        "answer with an older token",
+        "kvnode/codec/token.py",
+        "    return pack([cluster, dict(seen)])\n",
+        "    return pack([cluster, {o: s - 1 for o, s in seen.items() if s > 1}])\n",
     ),
     # --- clocks and vectors
     _mutant(
