@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kvnode.codec.token import encode_token, merge_tokens
 from kvnode.core.batch import Batch
+from kvnode.core.holdback import Holdback, Waiter
 from kvnode.core.messages import Delayed, Entry, Inputs, Pull, Reply, Request, Result, Written
 from kvnode.core.vector import Dot, Vector
 from tests.cluster import CLUSTER, Cluster, Machine
@@ -25,6 +26,11 @@ class Asked:
 
     def __str__(self) -> str:
         return f"{self.session}'s {self.text}" if self.session else self.text
+
+
+def waiting(holdback: Holdback) -> list[Waiter]:
+    """Everything that waits: batches, then requests, each in order of arrival."""
+    return [*holdback.batches.values(), *holdback.requests.values()]
 
 
 class Narrator(Cluster):
@@ -55,7 +61,7 @@ class Narrator(Cluster):
             if batch.last <= entries.get(batch.origin, 0):
                 self.tell(machine.name, "has", self.span(batch), "already")
         replica = machine.replica
-        for waiter in replica.holdback.waiting():
+        for waiter in waiting(replica.holdback):
             if waiter.item in (*batches, *inputs.requests):
                 self.tell(machine.name, self.waiting(waiter.item, waiter.waits_for))
         for dot in sorted(dots):

@@ -42,7 +42,7 @@ from kvnode.daemon.node import Durability
 from kvnode.storage.layout import decode_table_record
 from kvnode.storage.memory import MemoryDisk
 from tests.cluster import HEARTBEAT_US, Machine, request
-from tests.narrator import Asked, Narrator
+from tests.narrator import Asked, Narrator, waiting
 
 CLIENT: dict[str, Callable[..., client.Operation]] = {
     "get": client.get,
@@ -182,7 +182,7 @@ class Scenario(Narrator):
     def do_status(self, name: str) -> None:
         replica = self.machines[name].replica
         self.tell(name, self.vector(replica.cut.heads))
-        for waiter in replica.holdback.waiting():
+        for waiter in waiting(replica.holdback):
             self.tell(name, self.waiting(waiter.item, waiter.waits_for))
 
     def do_compare(self) -> None:

@@ -7,7 +7,6 @@ it misses: it is looked at once for each origin in its vector, and once more at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kvnode.core.batch import Batch
@@ -149,11 +148,6 @@ class Holdback:
         if origin in self._by_origin:
             self._contiguous[origin] = reached
         return reached
-
-    def waiting(self) -> Iterator[Waiter]:
-        """Everything that waits: batches, then requests, each in order of arrival."""
-        yield from self.batches.values()
-        yield from self.requests.values()
 
     def held(self, first: Dot) -> Batch | None:
         """The held batch that starts with this dot."""

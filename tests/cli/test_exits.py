@@ -1,0 +1,62 @@
+"""How commands end when they are done, and when something ends them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kvnode.cli.exits import NOT_FOUND, OK, guarded
+
+PRINTS = """
+import sys
+from kvnode.cli.exits import guarded
+
+def command(arguments):
+    print("x" * int(arguments[0]))
+    return 0
+
+sys.exit(guarded(command, sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("code", [OK, NOT_FOUND])
+def test_a_command_gets_its_arguments_and_its_code_comes_back(code):
+    seen = []
+
+    def command(arguments):
+        seen.append(arguments)
+        return code
+
+    assert guarded(command, ["a", "b"]) == code
+    assert seen == [["a", "b"]]
+
+
+def test_ctrl_c_ends_as_a_shell_expects_it(capsys):
+    def command(_):
+        raise KeyboardInterrupt
+
+    assert guarded(command, None) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_other_errors_are_not_hidden():
+    def command(_):
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        guarded(command, None)
+
+
+@pytest.mark.parametrize("length", [1, 1_000_000])  # fails at the last flush, or before it
+def test_a_reader_who_has_left_ends_it_without_a_traceback(length):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        command = [sys.executable, "-c", PRINTS, str(length)]
+        ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=30)
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, b"")

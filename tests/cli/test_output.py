@@ -1,0 +1,123 @@
+"""What is printed for people, for pipes, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from kvnode.cli.output import Output, status_lines
+from kvnode.client.session import Version
+from kvnode.core.vector import Dot, new_origin
+from kvnode.errors import CommitFailed, Delayed, KvnodeError
+
+X, Y = (new_origin(name, 1, 1) for name in "XY")
+STATUS = {
+    "name": "X",
+    "listen": "tcp://x:1",
+    "gossip": "tcp://x:2",
+    "cluster": "c",
+    "vector": {X: 3},
+    "digest": "0f",
+    "durability": "always",
+    "uptime_s": 5,
+    "storage": {"serving": True, "failures": 0, "last_error": None},
+    "held": [],
+    "held_batches": 0,
+    "held_bytes": 0,
+    "parked": [],
+    "parked_requests": 0,
+    "peers": [],
+    "faults": {},
+    "complaints": {},
+}
+PEER = {"address": "y:1", "name": "Y", "refusal": None, "silent_ms": 7, "lag_updates": 2}
+
+
+def versions(*values):
+    return [Version(value, Dot(X, seq), 7) for seq, value in enumerate(values, 1)]
+
+
+def lines(**changes):
+    return [" ".join(line.split()) for line in status_lines(STATUS | changes)]
+
+
+@pytest.mark.parametrize(
+    ("value", "raw"),
+    [("ä\n", "ä\n".encode()), (b"\xff\0", b"\xff\0"), ({"a": [1, None]}, b'{"a": [1, null]}')],
+)
+def test_a_piped_value_is_raw_and_alone(capsysbinary, value, raw):
+    Output(as_json=False).value("k", versions(value, "sibling"))
+    assert capsysbinary.readouterr() == (raw, b"")
+
+
+def test_a_terminal_gets_a_line_and_hears_of_siblings(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    Output(as_json=False).value("k", versions("v", "sibling"))
+    out, err = capsys.readouterr()
+    assert out == "v\n" and "1 concurrent sibling" in err
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [("v", "v"), ([1, None], [1, None]), (b"\xff", {"base64": "/w=="})]
+)
+def test_a_value_as_json_has_its_dot_and_the_number_of_siblings(capsys, value, shown):
+    Output(as_json=True).value("k", versions(value, "sibling"))
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"key": "k", "value": shown, "siblings": 1, "dot": [X, 1]}
+
+
+def test_a_value_that_json_cannot_hold_is_an_error_and_prints_nothing(capsys):
+    with pytest.raises(KvnodeError):
+        Output(as_json=True).value("k", versions(float("nan")))
+    assert capsys.readouterr().out == ""
+
+
+def test_errors_as_json_say_whether_it_may_have_happened(capsys):
+    output = Output(as_json=True)
+    output.error(CommitFailed("why"))
+    output.error(Delayed("why", {X: 2}, {X: 1}, [(X, 2, 2)]))
+    failed, delayed = map(json.loads, capsys.readouterr().out.splitlines())
+    assert failed == {"error": "CommitFailed", "message": "why", "maybe": True}
+    assert (delayed["maybe"], delayed["missing"]) == (False, [[X, 2, 2]])
+
+
+def test_the_status_of_a_quiet_node_is_a_few_lines():
+    assert lines() == [
+        "node X at tcp://x:1, gossip at tcp://x:2",
+        "cluster c",
+        "vector X:3",
+        "digest 0f",
+        "durability always, up 5 s",
+        "storage ok",
+        "held back 0 batches, 0 bytes",
+        "parked 0 requests",
+    ]
+    assert "vector (nothing)" in lines(vector={})
+
+
+def test_the_status_tells_what_waits_and_what_is_wrong():
+    held = {"origin": Y, "first": 3, "last": 4}
+    told = lines(
+        storage={"serving": False, "failures": 1, "last_error": "full"},
+        held=[held | {"waits_for": (Y, 2)}, held | {"waits_for": None}],
+        parked=[{"id": 1, "waits_for": (Y, 4)}],
+        faults={"Y gossip": "hold"},
+        complaints={"bad_frame": 2},
+    )
+    assert {"storage failing: full", "Y:3 waits for Y:2", "Y:3 is ready"} <= set(told)
+    assert {"waits for Y:4", "fault Y gossip: hold", "complaint bad frame: 2"} <= set(told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "peer Y at y:1, silent for 7 ms, lacks 2"),
+        ({"lag_updates": None}, "peer Y at y:1, silent for 7 ms, has said nothing"),
+        ({"name": None}, "peer y:1 has not answered yet"),
+        ({"refusal": "is of another cluster"}, "peer y:1 is of another cluster"),
+    ],
+)
+def test_the_status_tells_how_each_peer_does(changes, line):
+    assert lines(peers=[PEER | changes])[-1] == line

@@ -1,0 +1,54 @@
+"""Mistakes on a command line are told in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvnode.cli.exits import USAGE
+from kvnode.cli.parser import Parser
+
+
+@pytest.fixture
+def parser():
+    made = Parser(prog="tool")
+    made.add_argument("--count", type=int)
+    commands = made.add_subparsers(required=True, dest="command")
+    commands.add_parser("get").add_argument("key")
+    return made
+
+
+def test_a_sound_command_line_is_parsed(parser):
+    parsed = parser.parse_args(["--count", "2", "get", "k"])
+    assert (parsed.count, parsed.command, parsed.key) == (2, "get", "k")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--count", "two", "get", "k"], "--count"),
+        (["--what", "get", "k"], "--what"),
+        (["steal"], "steal"),
+        ([], "command"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it_and_where_help_is(parser, capsys, arguments, named):
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(arguments)
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (USAGE, "")
+    assert err.startswith("tool: ") and err.endswith("; see tool --help\n")
+    assert named in err and err.count("\n") == 1
+
+
+def test_a_mistake_in_a_command_points_to_the_help_of_that_command(parser, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["get"])
+    assert ended.value.code == USAGE
+    assert capsys.readouterr().err.endswith("; see tool get --help\n")
+
+
+def test_help_is_a_success_on_standard_output(parser, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: tool")

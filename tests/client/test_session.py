@@ -1,0 +1,133 @@
+"""What a session makes of answers, without a socket."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+
+from kvnode.client.session import (
+    Session,
+    Version,
+    packed_key,
+    packed_value,
+    unpacked_dot,
+    unpacked_name,
+    unpacked_status,
+    unpacked_versions,
+)
+from kvnode.codec.client import PING, get
+from kvnode.codec.server import decode_request
+from kvnode.codec.token import decode_token, encode_token
+from kvnode.core.limits import KEY_BYTES_MAX, REQUEST_DEADLINE_MS_MAX, VALUE_BYTES_MAX
+from kvnode.core.vector import Dot, new_origin
+from kvnode.errors import CommitFailed, Delayed, InvalidRequest, KvnodeError, Refused, Unavailable
+
+X, Y = (new_origin(name, 1, 1) for name in "XY")
+SEEN_X, SEEN_Y = encode_token("c", {X: 1}), encode_token("c", {Y: 2})
+SEEN_BOTH = {X: 1, Y: 2}
+OK = ["ok", "X"]
+
+
+def answer(id_, token, *results):
+    return msgpack.packb([id_, token, list(results)])
+
+
+def test_a_request_carries_the_token_the_wait_and_a_new_id():
+    session = Session(SEEN_X)
+    first, second = session.request([PING], 0), session.request([get(b"a"), get(b"b")], 1.5)
+    asked = decode_request(second.payload)
+    assert (asked.id, asked.token, asked.deadline_ms) == (second.id, {X: 1}, 1500)
+    assert second.id != first.id and second.operations == 2
+
+
+@pytest.mark.parametrize("wait_s", [-1, float("nan"), REQUEST_DEADLINE_MS_MAX / 1000 + 1])
+def test_a_wait_that_no_node_accepts_is_invalid(wait_s):
+    with pytest.raises(InvalidRequest):
+        Session(None).request([PING], wait_s)
+
+
+def test_a_session_cannot_start_from_what_is_no_token():
+    with pytest.raises(InvalidRequest):
+        Session(b"no token")
+
+
+def test_the_answer_to_the_latest_token_replaces_it():
+    session = Session(SEEN_X)
+    assert session.results(session.request([PING], 0), answer(1, SEEN_Y, OK)) == [OK]
+    assert session.token == SEEN_Y
+
+
+def test_a_token_that_changed_meanwhile_is_merged():
+    session = Session(None)
+    request = session.request([PING], 0)
+    session.token = SEEN_X
+    session.results(request, answer(request.id, SEEN_Y, OK))
+    assert decode_token(session.token) == ("c", SEEN_BOTH)
+
+
+def test_a_late_answer_is_no_result_but_adds_to_the_token():
+    session = Session(SEEN_X)
+    late, request = session.request([PING], 0), session.request([PING], 0)
+    assert session.results(request, answer(late.id, None, ["error", "x", "y", True])) is None
+    assert session.token == SEEN_X
+    assert session.results(request, answer(late.id, SEEN_Y, OK)) is None
+    assert decode_token(session.token) == ("c", SEEN_BOTH)
+
+
+@pytest.mark.parametrize("results", [[], [OK, OK]])
+def test_an_answer_with_another_number_of_results_is_an_error(results):
+    session = Session(SEEN_X)
+    with pytest.raises(KvnodeError):
+        session.results(session.request([PING], 0), answer(1, SEEN_Y, *results))
+    assert session.token == SEEN_X
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        (["error", "too_large", "m", False], InvalidRequest),
+        (["error", "wrong_cluster", "m", False], Refused),
+        (["error", "unavailable", "m", False], Unavailable),
+        (["error", "commit_failed", "m", True], CommitFailed),
+        (["delayed", "m", {X: 2}, {X: 1}, [[X, 2, 2]]], Delayed),
+    ],
+)
+def test_an_error_for_the_whole_request_is_raised(result, error):
+    session = Session(SEEN_X)
+    with pytest.raises(error):
+        session.results(session.request([PING], 0), answer(1, None, result))
+    assert session.token == SEEN_X
+
+
+@pytest.mark.parametrize("key", ["", b"", "\ud800", "k" * (KEY_BYTES_MAX + 1), 7, None])
+def test_a_key_that_no_node_takes_is_invalid(key):
+    with pytest.raises(InvalidRequest):
+        packed_key(key)
+
+
+@pytest.mark.parametrize("value", [object(), 1 << 64, bytes(VALUE_BYTES_MAX)])
+def test_a_value_that_no_node_takes_is_invalid(value):
+    with pytest.raises(InvalidRequest):
+        packed_value(value)
+
+
+def test_versions_are_unpacked_with_their_values():
+    value = {1: ["a", b"b", None]}
+    versions, more = unpacked_versions(["ok", [[7, X, 3, packed_value(value)]], 2])
+    assert (versions, more) == ((Version(value, Dot(X, 3), 7),), 2)
+
+
+def test_other_results_are_unpacked():
+    assert packed_key("ä") == "ä".encode()
+    assert unpacked_dot(["ok", X, 3, 7]) == Dot(X, 3)
+    assert unpacked_name(OK) == "X"
+    assert unpacked_status(["ok", {"name": "X"}]) == {"name": "X"}
+
+
+@pytest.mark.parametrize(
+    "unpacked", [unpacked_versions, unpacked_dot, unpacked_name, unpacked_status]
+)
+@pytest.mark.parametrize("result", [["ok"], ["ok", [[7, X, 3, b"\xc1"]], 0], ["huh"], ["error"]])
+def test_a_result_of_another_shape_is_an_error(unpacked, result):
+    with pytest.raises(KvnodeError):
+        unpacked(result)

@@ -1,0 +1,72 @@
+"""What a node tells of itself, and of what waits in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvnode.codec.batches import decode_batch, encode_batch
+from kvnode.core.batch import Change
+from kvnode.daemon.status import WAITING_SHOWN, node_status, replica_status
+from tests.daemon.recorded import OTHER, Recorded
+
+
+def others_batch(first):
+    """Two writes of a peer."""
+    writes = ((Change(b"k", b"1"),), (Change(b"k", b"2"),))
+    return decode_batch(encode_batch(OTHER, first, {}, 1_000_000_000, writes))
+
+
+@pytest.fixture
+def node():
+    return Recorded()
+
+
+def test_a_new_replica_has_nothing_waiting(node):
+    status = replica_status(node.node.replica)
+    assert (status["name"], status["digest"], status["incarnations"]) == ("X", "0" * 32, 0)
+    assert (status["held"], status["held_batches"], status["held_bytes"]) == ([], 0, 0)
+    assert (status["parked"], status["parked_requests"], status["parked_bytes"]) == ([], 0, 0)
+
+
+def test_a_held_batch_is_told_with_what_it_waits_for(node):
+    early = others_batch(3)
+    node.turn(batches=(early,))
+    status = replica_status(node.node.replica)
+    assert status["held"] == [{"origin": OTHER, "first": 3, "last": 4, "waits_for": (OTHER, 2)}]
+    assert (status["held_batches"], status["evicted_batches"]) == (1, 0)
+    assert status["held_bytes"] >= len(early.encoded)
+
+
+def test_a_parked_request_is_told_with_what_it_waits_for(node):
+    request = node.get("k", token={OTHER: 2}, wait_us=1_000)
+    node.turn(request)
+    status = replica_status(node.node.replica)
+    assert status["parked"] == [{"id": request.id, "waits_for": (OTHER, 2)}]
+    assert (status["parked_requests"], status["parked_bytes"]) == (1, request.size_bytes)
+
+
+def test_what_is_delivered_waits_no_more_and_counts(node):
+    node.turn(node.get("k", token={OTHER: 4}, wait_us=1_000), batches=(others_batch(3),))
+    node.turn(batches=(others_batch(1),))
+    status = node_status(node.node)
+    assert (status["held"], status["parked"]) == ([], [])
+    assert (status["vector"], status["incarnations"]) == ({OTHER: 4}, 1)
+    assert status["digest"] != "0" * 32
+
+
+def test_all_that_waits_is_counted_and_some_is_shown(node):
+    count = WAITING_SHOWN + 5
+    requests = [node.get("k", token={OTHER: 1}, wait_us=1_000) for _ in range(count)]
+    node.turn(*requests, batches=tuple(others_batch(3 + 2 * n) for n in range(count)))
+    status = replica_status(node.node.replica)
+    assert (status["held_batches"], status["parked_requests"]) == (count, count)
+    assert (len(status["held"]), len(status["parked"])) == (WAITING_SHOWN, WAITING_SHOWN)
+
+
+def test_a_disk_that_fails_is_told(node):
+    assert node_status(node.node)["storage"]["serving"]
+    node.disk.full = True
+    node.turn(node.put("k", "v"))
+    storage = node_status(node.node)["storage"]
+    assert not storage["serving"] and storage["failures"] == 1
+    assert "no space left" in storage["last_error"]
