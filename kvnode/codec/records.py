@@ -1,14 +1,52 @@
 """What storage keeps: versions of a key, and the state of an origin.
 
-These bytes come from our own disk, beneath its checksums; they are decoded without the
-checks that a peer's bytes get.
+These bytes come from our own disk, beneath its checksums; on the way to a client they are
+decoded without the checks that a peer's bytes get. Whoever examines a disk checks them.
 """
 
 from __future__ import annotations
 
-from kvnode.codec.packing import pack, unpack_record
+from typing import Any, Final, NamedTuple
+
+from kvnode.codec.packing import (
+    INTEGER_MAX,
+    integer,
+    pack,
+    text,
+    told,
+    unpack_array,
+    unpack_flat,
+    unpack_record,
+    value_bytes,
+    vector,
+)
+from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.messages import OriginState
+from kvnode.core.vector import is_origin
 from kvnode.core.versions import Version, Versions
+from kvnode.errors import MalformedError
+
+ADDRESS_BYTES_MAX: Final = 256
+
+
+class MemberRecord(NamedTuple):
+    """How others reach a member."""
+
+    listen: str
+    gossip: str
+
+
+def encode_member(record: MemberRecord) -> bytes:
+    """The value of a member's record."""
+    return pack(list(record))
+
+
+def decode_member(value: bytes) -> MemberRecord:
+    """The inverse; raises MalformedError, since it was a peer's to write."""
+    listen, gossip = unpack_array(value, 2, "a member record")
+    return MemberRecord(
+        text(listen, ADDRESS_BYTES_MAX, "an address"), text(gossip, ADDRESS_BYTES_MAX, "an address")
+    )
 
 
 def encode_versions(versions: Versions) -> bytes:
@@ -34,3 +72,33 @@ def encode_origin_state(state: OriginState) -> bytes:
 def decode_origin_state(record: bytes) -> OriginState:
     """The inverse."""
     return OriginState(*unpack_record(record))
+
+
+# --- with checks
+
+
+def checked_versions(record: bytes) -> Versions:
+    """As `decode_versions`, of bytes that may be damaged. Raises MalformedError."""
+    parts = unpack_flat(record, "versions")
+    if not parts or len(parts) % 4:
+        raise MalformedError(f"versions must be of 4 parts each; here are {len(parts)} parts")
+    return tuple(_checked_version(*parts[at : at + 4]) for at in range(0, len(parts), 4))
+
+
+def _checked_version(stamp_us: Any, origin: Any, seq: Any, value: Any) -> Version:
+    integer(stamp_us, 1, STAMP_US_MAX, "a version's stamp")
+    if type(origin) is not str or not is_origin(origin):
+        raise MalformedError(f"a version is by {told(origin)}, which is no origin")
+    integer(seq, 1, INTEGER_MAX, "a version's seq")
+    return Version(stamp_us, origin, seq, value_bytes(value))
+
+
+def checked_origin_state(record: bytes) -> OriginState:
+    """As `decode_origin_state`, of bytes that may be damaged. Raises MalformedError."""
+    delivered, stamp_us, row, ends = unpack_array(record, 4, "an origin's state")
+    return OriginState(
+        integer(delivered, 1, INTEGER_MAX, "what is delivered"),
+        integer(stamp_us, 1, STAMP_US_MAX, "a stamp"),
+        vector(row, "a row"),
+        vector(ends, "what an incarnation ends"),
+    )

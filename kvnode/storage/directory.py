@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from kvnode.errors import StorageError
+
+#: What a data directory holds, beside the backups that were made of it.
+LOCK: Final = "lock"
+OWNER: Final = "node.json"
+STORE: Final = "store"
+BACKUPS: Final = "backups"
+
+
+class WrongDirectory(StorageError):
+    """A directory that was given is not what is needed there."""
+
+
+class InUse(StorageError):
+    """Another process holds the lock of the data directory."""
 
 
 class DataDirectory:
     """A locked data directory.
 
-    lock        held by the daemon that uses it, with its process id
+    lock        held by the process that uses it, with its id
     node.json   whose data this is
     store/      the store
+    backups/    copies of these, made by `kvnode backup`
     """
 
     def __init__(self, path: Path, *, name: str, cluster: str) -> None:
         self.path = path
         try:
-            _make(path)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            make_directory(path)
+            self._lock = locked(path)
         except OSError as error:
             raise StorageError(f"can't use the data directory {path}: {error.strerror}") from error
         try:
-            self._acquire()
             self._check_owner({"name": name, "cluster": cluster})
-            _make(self.store)
+            make_directory(self.store)
         except OSError as error:
             os.close(self._lock)
             raise StorageError(f"can't use the data directory {path}: {error.strerror}") from error
@@ -39,29 +57,23 @@ class DataDirectory:
     @property
     def store(self) -> Path:
         """Where the store is."""
-        return self.path / "store"
+        return self.path / STORE
 
     def close(self) -> None:
         """Let another daemon use it."""
         os.close(self._lock)
 
-    def _acquire(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise StorageError(
-                f"the data directory {self.path} is in use by process {holder}"
-            ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
-
     def _check_owner(self, owner: dict[str, str]) -> None:
         """Names are in every write's origin: another node must not go on under this one."""
-        file = self.path / "node.json"
+        file = self.path / OWNER
         try:
             found = json.loads(file.read_text())
         except FileNotFoundError:
+            if self.store.exists():  # a restore that did not come to its end
+                raise StorageError(
+                    f"the data directory {self.path} has a store, but no {OWNER}; "
+                    f"empty it and restore it again"
+                ) from None
             _write_durably(file, json.dumps(owner) + "\n")
             return
         except (OSError, ValueError) as error:
@@ -73,17 +85,65 @@ class DataDirectory:
             )
 
 
-def _make(path: Path) -> None:
+def locked(path: Path) -> int:
+    """Lock a data directory: a descriptor that holds the lock until it is closed."""
+    lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError:
+        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise InUse(f"the data directory {path} is in use by process {holder}") from None
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep daemons away meanwhile, if it is a data directory: a backup has no lock."""
+    if (path / LOCK).exists():
+        with locked_directory(path):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def locked_directory(path: Path) -> Iterator[None]:
+    """Keep daemons away meanwhile."""
+    try:
+        lock = locked(path)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise StorageError(f"can't lock {path}: {error.strerror}") from error
+        yield  # a disk that nobody can write to needs no lock
+        return
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def make_directory(path: Path) -> None:
     """Make a directory, and have it there after a power failure too."""
     made = [directory for directory in (path, *path.parents) if not directory.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for directory in made:
-        _sync(directory.parent)
+        sync_directory(directory.parent)
 
 
-def _sync(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Have the entries of a directory survive a power failure."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    sync_file(directory)
+
+
+def sync_file(file: Path) -> None:
+    """Have what a file holds survive a power failure."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
@@ -99,6 +159,6 @@ def _write_durably(file: Path, text: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(file)
-        _sync(file.parent)
+        sync_directory(file.parent)
     except OSError as error:
         raise StorageError(f"can't write {file}: {error.strerror}") from error

@@ -1,11 +1,14 @@
 """Which bytes stand under which keys, the same on every kind of disk.
 
-    table   key                      -> its versions, the winner first
-    log     position                 -> a batch, as its origin encoded it
-    index   origin, last seq         -> the position of the batch that ends there
-    meta    "origin/" origin         -> its delivered seq, stamp, row and ends
-            "state"                  -> format, clock, digest
+    table0, table1   key                        -> its versions, the winner first
+    log              position, origin, last seq -> a batch, as its origin encoded it
+    index            origin, last seq           -> the log key of the batch that ends there
+    meta             "origin/" origin           -> its delivered seq, stamp, row and ends
+                     "state"                    -> format, clock, digest, size of the log
+                     "floor"                    -> the vector below which the log has gaps
+                     "live"                     -> which of the two tables is the node's
 
+The other table is where a snapshot is staged, until one commit makes it the live one.
 Positions count deliveries; numbers in keys are big-endian, so that they sort.
 """
 
@@ -13,8 +16,8 @@ from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from kvnode.codec.packing import pack, unpack_record
 from kvnode.codec.records import (
@@ -24,29 +27,76 @@ from kvnode.codec.records import (
     encode_versions,
 )
 from kvnode.core.limits import PULLED_BATCHES_MAX
-from kvnode.core.messages import Commit
-from kvnode.core.replica import Saved
+from kvnode.core.messages import Commit, OriginState, Saved
+from kvnode.core.truncation import Logged
+from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 
-FAMILIES: Final = ("table", "log", "index", "meta")
+TABLES: Final = ("table0", "table1")
+FAMILIES: Final = (*TABLES, "log", "index", "meta")
 
 #: A store of another format is refused; raise it with every change of this layout.
-STORE_FORMAT: Final = 1
+STORE_FORMAT: Final = 2
 
 #: Family, key, and the new value; None deletes.
 Puts = list[tuple[str, bytes, bytes | None]]
 #: The same, to go back.
 Undo = list[tuple[str, bytes, bytes | None]]
 
-_ORIGIN: Final = b"origin/"
-_STATE: Final = b"state"
+ORIGIN: Final = b"origin/"
+STATE: Final = b"state"
+FLOOR: Final = b"floor"
+LIVE: Final = b"live"
+#: Key and record of each stand in one array on the wire.
+_RECORDS_MAX: Final = PULLED_BATCHES_MAX // 2
+
 _NUMBER: Final = struct.Struct(">Q")
+_NUMBER_BYTES: Final = _NUMBER.size
+
+
+class State(NamedTuple):
+    """What changes with every commit."""
+
+    clock_us: int = 0
+    digest: int = 0
+    #: Bytes of the batches in the log.
+    log_bytes: int = 0
 
 
 def next_position(last: bytes | None) -> int:
-    """Where the log goes on."""
-    return 0 if last is None else int(_NUMBER.unpack(last)[0]) + 1
+    """Where the log goes on after its last key."""
+    return 0 if last is None else log_position(last) + 1
+
+
+def log_position(key: bytes) -> int:
+    """Which position a log key stands for."""
+    return int(_NUMBER.unpack_from(key)[0])
+
+
+def log_key(position: int, origin: str, last: int) -> bytes:
+    """Where a batch stands in the log; the key says which batch it is."""
+    return _NUMBER.pack(position) + index_key(origin, last)
+
+
+def indexed(key: bytes) -> bytes:
+    """Where the index has the batch with this log key."""
+    return key[_NUMBER_BYTES:]
+
+
+def log_start(position: int) -> bytes:
+    """The first log key at or after this is that of the position, or of the next."""
+    return _NUMBER.pack(position)
+
+
+def logged(key: bytes, size_bytes: int) -> Logged:
+    """What a log key says."""
+    return Logged(
+        log_position(key),
+        key[_NUMBER_BYTES : -_NUMBER_BYTES - 1].decode(),
+        _NUMBER.unpack_from(key, len(key) - _NUMBER_BYTES)[0],
+        size_bytes,
+    )
 
 
 def index_prefix(origin: str) -> bytes:
@@ -59,51 +109,128 @@ def index_key(origin: str, seq: int) -> bytes:
     return index_prefix(origin) + _NUMBER.pack(seq)
 
 
-def encode_commit(commit: Commit, position: int) -> Puts:
+# --- what is written
+
+
+def encode_commit(commit: Commit, table: str, position: int, log_bytes: int) -> Puts:
     """All that a commit writes; its batches go to the log from `position` on."""
-    puts: Puts = [
-        ("table", key, encode_versions(versions) if versions else None)
-        for key, versions in commit.table.items()
-    ]
+    puts = encode_table(commit.table, table)
     for at, batch in enumerate(commit.batches, position):
-        key = _NUMBER.pack(at)
+        key = log_key(at, batch.origin, batch.last)
         puts.append(("log", key, batch.encoded))
-        puts.append(("index", index_key(batch.origin, batch.last), key))
-    for origin, state in commit.origins.items():
-        puts.append(("meta", _ORIGIN + origin.encode(), encode_origin_state(state)))
-    digest = commit.digest.to_bytes(16, "big")
-    puts.append(("meta", _STATE, pack([STORE_FORMAT, commit.clock_us, digest])))
+        puts.append(("index", indexed(key), key))
+        log_bytes += len(batch.encoded)
+    puts += _encode_origins(commit.origins)
+    puts.append(_encode_state(State(commit.clock_us, commit.digest, log_bytes)))
     return puts
+
+
+def encode_table(versions: Mapping[bytes, Versions], table: str) -> Puts:
+    """The versions of these keys; a key without any is deleted."""
+    return [(table, key, encode_versions(held) if held else None) for key, held in versions.items()]
+
+
+def encode_truncation(dropped: Sequence[Logged], floor: Vector, state: State) -> Puts:
+    """Drop these from the log; the floor and the state are those without them."""
+    puts: Puts = []
+    for position, origin, last, _ in dropped:
+        key = log_key(position, origin, last)
+        puts += [("log", key, None), ("index", indexed(key), None)]
+    return [*puts, ("meta", FLOOR, pack(dict(floor))), _encode_state(state)]
+
+
+def encode_switch(saved: Saved, live: int, log_bytes: int) -> Puts:
+    """All that a switch to the other table writes, beside clearing the one before."""
+    return [
+        *_encode_origins(saved.origins),
+        ("meta", FLOOR, pack(dict(saved.floor))),
+        ("meta", LIVE, bytes([live])),
+        _encode_state(State(saved.clock_us, saved.digest, log_bytes)),
+    ]
+
+
+def _encode_origins(origins: Mapping[str, OriginState]) -> Puts:
+    return [
+        ("meta", ORIGIN + origin.encode(), encode_origin_state(state))
+        for origin, state in origins.items()
+    ]
+
+
+def _encode_state(state: State) -> tuple[str, bytes, bytes]:
+    digest = state.digest.to_bytes(16, "big")
+    return "meta", STATE, pack([STORE_FORMAT, state.clock_us, digest, state.log_bytes])
+
+
+# --- what is read
+
+
+def decode_state(record: bytes | None) -> State:
+    """What changes with every commit; raises StorageError."""
+    if record is None:
+        return State()
+    try:
+        store_format, *state = unpack_record(record)
+        if store_format != STORE_FORMAT:
+            raise StorageError(
+                f"the data directory has format {store_format}; this version of kvnode "
+                f"reads format {STORE_FORMAT}"
+            )
+        clock_us, digest, log_bytes = state
+        return State(clock_us, int.from_bytes(digest, "big"), log_bytes)
+    except (ValueError, TypeError) as error:
+        raise StorageError(f"the data directory has unreadable records: {error!r}") from error
 
 
 def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
     """What the family `meta` says; a fresh disk says nothing."""
+    records = dict(meta)
+    state = decode_state(records.get(STATE))
     try:
-        return _decode_saved(dict(meta))
+        origins = {
+            key.removeprefix(ORIGIN).decode(): decode_origin_state(record)
+            for key, record in records.items()
+            if key.startswith(ORIGIN)
+        }
     except (ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"the data directory has unreadable records: {error!r}") from error
+    floor = decode_floor(records[FLOOR]) if FLOOR in records else {}
+    return Saved(origins, state.clock_us, state.digest, floor)
+
+
+def decode_floor(record: bytes) -> Vector:
+    """The vector below which the log has gaps; raises StorageError."""
+    try:
+        floor: Vector = unpack_record(record)
+        return floor
+    except (ValueError, TypeError) as error:
         raise StorageError(f"the data directory has unreadable records: {error!r}") from error
 
 
-def _decode_saved(records: dict[bytes, bytes]) -> Saved:
-    if _STATE not in records:
-        return Saved({}, 0, 0)
-    store_format, *state = unpack_record(records.pop(_STATE))
-    if store_format != STORE_FORMAT:
-        raise StorageError(
-            f"the data directory has format {store_format}; this version of kvnode "
-            f"reads format {STORE_FORMAT}"
-        )
-    clock_us, digest = state
-    origins = {
-        key.removeprefix(_ORIGIN).decode(): decode_origin_state(record)
-        for key, record in records.items()
-    }
-    return Saved(origins, clock_us, int.from_bytes(digest, "big"))
+def decode_live(record: bytes | None) -> int:
+    """Which table is the node's; raises StorageError."""
+    if record is None:
+        return 0
+    if record not in (b"\0", b"\1"):
+        raise StorageError(f"the data directory has unreadable records: table {record!r:.80}")
+    return record[0]
 
 
 def decode_table_record(record: bytes | None) -> Versions:
     """The versions of a key; none if it is not there."""
     return () if record is None else decode_versions(record)
+
+
+def first_records(
+    records: Iterator[tuple[bytes, bytes]], bytes_max: int
+) -> list[tuple[bytes, bytes]]:
+    """As many records as fit, at least one if there is any."""
+    found: list[tuple[bytes, bytes]] = []
+    for key, record in records:
+        bytes_max -= len(key) + len(record)
+        if found and (bytes_max < 0 or len(found) == _RECORDS_MAX):
+            break
+        found.append((key, record))
+    return found
 
 
 def collect(

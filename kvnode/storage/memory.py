@@ -6,13 +6,17 @@ the real ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from weakref import WeakSet
 
-from kvnode.core.messages import Commit
-from kvnode.core.replica import Saved
+from kvnode.core.messages import Commit, Saved
+from kvnode.core.truncation import Logged
+from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 from kvnode.storage import layout
+from kvnode.storage.store import Record, Records, View
 
 
 class MemoryDisk:
@@ -21,10 +25,27 @@ class MemoryDisk:
     def __init__(self) -> None:
         self.families: dict[str, dict[bytes, bytes]] = {name: {} for name in layout.FAMILIES}
         self._unsynced: list[layout.Undo] = []
+        #: What a failed commit left; who opens the disk next finds it.
+        self._left: layout.Puts = []
         #: Set by tests: the next commit raises; whether its batch is there all the same.
         self.fail_next_commit: bool | None = None
-        #: Set by tests: opening and committing raise, as on a full disk.
+        #: Set by tests: committing and opening for writing raise, as on a full disk.
         self.full = False
+
+    @property
+    def table(self) -> dict[bytes, bytes]:
+        """The table that is the node's."""
+        return self.families[
+            layout.TABLES[layout.decode_live(self.families["meta"].get(layout.LIVE))]
+        ]
+
+    def scan(self, family: str) -> Iterator[Record]:
+        """See `soundness.Readable`."""
+        return iter(sorted(self.families[family].items()))
+
+    def get(self, family: str, key: bytes) -> bytes | None:
+        """See `soundness.Readable`."""
+        return self.families[family].get(key)
 
     def write(self, puts: layout.Puts, *, sync: bool) -> None:
         """Apply one atomic batch."""
@@ -38,12 +59,24 @@ class MemoryDisk:
         if sync:
             self._unsynced.clear()
 
+    def leave(self, puts: layout.Puts) -> None:
+        """The write failed, but it is there when the disk is opened the next time. As after a
+        failed fsync, it is not synced."""
+        self._left = puts
+
+    def recover(self) -> None:
+        """What was left is found."""
+        if self._left:
+            self.write(self._left, sync=False)
+            self._left = []
+
     def sync(self) -> None:
         """A crash loses nothing of what was written before this."""
         self._unsynced.clear()
 
     def crash(self) -> None:
         """Lose what was not synced, the latest first."""
+        self._left = []
         while self._unsynced:
             for name, key, value in reversed(self._unsynced.pop()):
                 if value is None:
@@ -52,14 +85,61 @@ class MemoryDisk:
                     self.families[name][key] = value
 
 
+class MemoryView:
+    """A `View` of a `MemoryDisk`."""
+
+    def __init__(self, disk: MemoryDisk) -> None:
+        self._meta = dict(disk.families["meta"])
+        self._table = dict(disk.table)
+        self._is_open = True
+        self.clock_us, self.digest, _ = layout.decode_state(self._meta.get(layout.STATE))
+
+    def origins(self, after: bytes, bytes_max: int) -> Records:
+        """See `View.origins`."""
+        self._check_open()
+        prefix = layout.ORIGIN
+        found = layout.first_records(_behind(self._meta, prefix, prefix + after), bytes_max)
+        return [(key.removeprefix(prefix), record) for key, record in found]
+
+    def table(self, after: bytes, bytes_max: int) -> Records:
+        """See `View.table`."""
+        self._check_open()
+        return layout.first_records(_behind(self._table, b"", after), bytes_max)
+
+    def close(self) -> None:
+        """See `View.close`."""
+        self._is_open = False
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise StorageError("the view is closed")
+
+
 class MemoryStore:
     """A `Store` on a `MemoryDisk`."""
 
-    def __init__(self, disk: MemoryDisk) -> None:
-        if disk.full:
+    def __init__(self, disk: MemoryDisk, *, read_only: bool = False) -> None:
+        if disk.full and not read_only:
             raise StorageError("no space left on the memory disk")
+        disk.recover()
         self._disk = disk
+        self._views: WeakSet[MemoryView] = WeakSet()
+        self._read_only = read_only
         self._position = layout.next_position(max(disk.families["log"], default=None))
+        self._state = layout.decode_state(disk.families["meta"].get(layout.STATE))
+        self._live = layout.decode_live(disk.families["meta"].get(layout.LIVE))
+        if self._staged and not read_only:
+            self.clear_staged()
+
+    @property
+    def log_bytes(self) -> int:
+        """See `Store.log_bytes`."""
+        return self._state.log_bytes
+
+    @property
+    def log_end(self) -> int:
+        """See `Store.log_end`."""
+        return self._position
 
     def load(self) -> Saved:
         """See `Store.load`."""
@@ -67,22 +147,23 @@ class MemoryStore:
 
     def versions(self, key: bytes) -> Versions:
         """See `Store.versions`."""
-        return layout.decode_table_record(self._disk.families["table"].get(key))
+        return layout.decode_table_record(self._table.get(key))
+
+    def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
+        """See `Store.page`."""
+        return _page(self._table, prefix, after, records_max)
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
-        puts = layout.encode_commit(commit, self._position)
-        failing, self._disk.fail_next_commit = self._disk.fail_next_commit, None
-        if self._disk.full:
-            raise StorageError("no space left on the memory disk")
-        if failing is not False:
-            self._disk.write(puts, sync=sync)
-        if failing is not None:
-            raise StorageError("a commit failed because a test asked for it")
+        table = layout.TABLES[self._live]
+        self._write(layout.encode_commit(commit, table, self._position, self.log_bytes), sync=sync)
+        log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
+        self._state = layout.State(commit.clock_us, commit.digest, log_bytes)
         self._position += len(commit.batches)
 
     def sync(self) -> None:
         """See `Store.sync`."""
+        self._refuse_if_read_only()
         self._disk.sync()
 
     def since(self, lacking: Mapping[str, int], bytes_max: int) -> list[bytes]:
@@ -90,8 +171,80 @@ class MemoryStore:
         log = self._disk.families["log"]
         return layout.collect(lacking, bytes_max, self._positions, log.__getitem__)
 
+    def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
+        """See `Store.log_head`."""
+        log = sorted(self._disk.families["log"].items())
+        head = layout.first_records(iter(log[:batches_max]), bytes_max)
+        return [layout.logged(key, len(encoded)) for key, encoded in head]
+
+    def drop_log(self, dropped: Sequence[Logged], floor: Vector) -> None:
+        """See `Store.drop_log`."""
+        log_bytes = self.log_bytes - sum(batch.size_bytes for batch in dropped)
+        state = self._state._replace(log_bytes=log_bytes)
+        self._write(layout.encode_truncation(dropped, floor, state), sync=False)
+        self._state = state
+
+    def view(self) -> View:
+        """See `Store.view`."""
+        view = MemoryView(self._disk)
+        self._views.add(view)
+        return view
+
+    def clear_staged(self) -> None:
+        """See `Store.clear_staged`."""
+        self._write(self._clearing(1 - self._live), sync=False)
+
+    def stage(self, table: Mapping[bytes, Versions]) -> None:
+        """See `Store.stage`."""
+        family = layout.TABLES[1 - self._live]
+        self._write(layout.encode_table(table, family), sync=False)
+
+    def staged_versions(self, key: bytes) -> Versions:
+        """See `Store.staged_versions`."""
+        return layout.decode_table_record(self._staged.get(key))
+
+    def staged_page(self, after: bytes, records_max: int) -> dict[bytes, Versions]:
+        """See `Store.staged_page`."""
+        return _page(self._staged, b"", after, records_max)
+
+    def switch(self, saved: Saved) -> None:
+        """See `Store.switch`."""
+        puts = layout.encode_switch(saved, 1 - self._live, self.log_bytes)
+        self._write([*puts, *self._clearing(self._live)], sync=True)
+        self._live = 1 - self._live
+        self._state = layout.State(saved.clock_us, saved.digest, self.log_bytes)
+
     def close(self) -> None:
         """See `Store.close`."""
+        for view in self._views:
+            view.close()
+
+    @property
+    def _table(self) -> dict[bytes, bytes]:
+        return self._disk.families[layout.TABLES[self._live]]
+
+    @property
+    def _staged(self) -> dict[bytes, bytes]:
+        return self._disk.families[layout.TABLES[1 - self._live]]
+
+    def _clearing(self, table: int) -> layout.Puts:
+        family = layout.TABLES[table]
+        return [(family, key, None) for key in self._disk.families[family]]
+
+    def _write(self, puts: layout.Puts, *, sync: bool) -> None:
+        self._refuse_if_read_only()
+        failing, self._disk.fail_next_commit = self._disk.fail_next_commit, None
+        if failing:
+            self._disk.leave(puts)
+        if self._disk.full:
+            raise StorageError("no space left on the memory disk")
+        if failing is not None:
+            raise StorageError("a commit failed because a test asked for it")
+        self._disk.write(puts, sync=sync)
+
+    def _refuse_if_read_only(self) -> None:
+        if self._read_only:
+            raise StorageError("the memory disk is open for reading only")
 
     def _positions(self, origin: str, seq: int) -> Iterator[bytes]:
         index = self._disk.families["index"]
@@ -99,3 +252,15 @@ class MemoryStore:
         start = layout.index_key(origin, seq)
         at = next((n for n, key in enumerate(keys) if key >= start), len(keys))
         yield from (index[key] for key in keys[at:])
+
+
+def _behind(records: Mapping[bytes, bytes], prefix: bytes, after: bytes) -> Iterator[Record]:
+    keys = sorted(key for key in records if key > after and key.startswith(prefix))
+    return ((key, records[key]) for key in keys)
+
+
+def _page(
+    records: Mapping[bytes, bytes], prefix: bytes, after: bytes, records_max: int
+) -> dict[bytes, Versions]:
+    found = islice(_behind(records, prefix, after), records_max)
+    return {key: layout.decode_table_record(record) for key, record in found}

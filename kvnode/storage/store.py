@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from kvnode.core.messages import Commit
-from kvnode.core.replica import Saved
+from kvnode.core.messages import Commit, Saved
+from kvnode.core.truncation import Logged
+from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
+
+#: A key and what is encoded there; several in the order of their keys.
+Record = tuple[bytes, bytes]
+Records = list[Record]
+
+
+class View(Protocol):
+    """The committed state at one moment, unmoved by what is committed later."""
+
+    clock_us: int
+    digest: int
+
+    def origins(self, after: bytes, bytes_max: int) -> Records:
+        """States of origins whose ids lie behind `after`, up to a size, at least one."""
+
+    def table(self, after: bytes, bytes_max: int) -> Records:
+        """Versions of keys behind `after`, up to a size, at least one."""
+
+    def close(self) -> None:
+        """Let go of what the view holds on disk."""
 
 
 class Store(Protocol):
-    """An open store. Every method raises StorageError when the disk fails."""
+    """An open store. Every method raises StorageError when the disk fails.
+
+    One that is open for reading needs no room on the disk and shows all commits, synced or
+    not; it refuses to commit and to sync with a StorageError too.
+    """
+
+    @property
+    def log_bytes(self) -> int:
+        """Bytes of the batches in the log."""
+
+    @property
+    def log_end(self) -> int:
+        """The position of the next batch."""
 
     def load(self) -> Saved:
         """All that a replica needs beside the table."""
@@ -19,10 +52,14 @@ class Store(Protocol):
     def versions(self, key: bytes) -> Versions:
         """The versions of a key, the winner first; empty if it is not there."""
 
+    def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
+        """The first keys behind `after`, of those with the prefix, in their order."""
+
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """Save a turn, all of it or nothing; with `sync`, so that it survives power loss.
 
-        After an error nobody knows which: the store must be closed and opened again.
+        After an error nobody knows which: the store must be closed and opened again. Until
+        then it shows what was there before.
         """
 
     def sync(self) -> None:
@@ -35,5 +72,29 @@ class Store(Protocol):
         the batch that would exceed `bytes_max`, but has at least one if there is any.
         """
 
+    def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
+        """The oldest batches of the log, at least one if there is any."""
+
+    def drop_log(self, dropped: Sequence[Logged], floor: Vector) -> None:
+        """Drop the oldest batches; the log reaches down to this floor then."""
+
+    def view(self) -> View:
+        """What is committed now."""
+
+    def clear_staged(self) -> None:
+        """Forget what is staged."""
+
+    def stage(self, table: Mapping[bytes, Versions]) -> None:
+        """Set versions of keys in the table that stands aside; empty deletes the key."""
+
+    def staged_versions(self, key: bytes) -> Versions:
+        """The versions of a key that are staged."""
+
+    def staged_page(self, after: bytes, records_max: int) -> dict[bytes, Versions]:
+        """The first staged keys behind `after`."""
+
+    def switch(self, saved: Saved) -> None:
+        """Make what is staged the table, and this the rest, in one synced commit."""
+
     def close(self) -> None:
-        """Let go of the disk. What was committed stays."""
+        """Let go of the disk; its views can't be read any more. What was committed stays."""

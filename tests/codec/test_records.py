@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from kvnode.codec.packing import pack
 from kvnode.codec.records import (
+    checked_origin_state,
+    checked_versions,
     decode_origin_state,
     decode_versions,
     encode_origin_state,
@@ -15,11 +17,13 @@ from kvnode.codec.records import (
 from kvnode.core.messages import OriginState
 from kvnode.core.vector import new_origin
 from kvnode.core.versions import Version, Versions
-from tests.strategies import origins, seqs, stamps, values, vectors
+from kvnode.errors import MalformedError
+from tests.strategies import hostile, origins, seqs, stamps, values, vectors
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 
 versions = st.lists(st.builds(Version, stamps, origins, seqs, values), max_size=5).map(tuple)
+states = st.builds(OriginState, seqs, stamps, vectors, vectors)
 
 
 @given(versions)
@@ -29,7 +33,7 @@ def test_versions_are_decoded_as_they_were_encoded(present: Versions) -> None:
     assert all(type(version) is Version for version in decoded)
 
 
-@given(st.builds(OriginState, seqs, stamps, vectors, vectors))
+@given(states)
 def test_an_origins_state_is_decoded_as_it_was_encoded(state: OriginState) -> None:
     decoded = decode_origin_state(encode_origin_state(state))
     assert decoded == state
@@ -47,3 +51,35 @@ def test_the_bytes_of_records_stay_as_they_are() -> None:
 def test_more_siblings_than_a_message_has_items_are_kept() -> None:
     many = tuple(Version(1, new_origin("X", at, at), 1, b"value") for at in range(5000))
     assert decode_versions(encode_versions(many)) == many
+
+
+# --- with checks
+
+
+@given(versions, states)
+def test_sound_records_pass_the_checks(present: Versions, state: OriginState) -> None:
+    assert not present or checked_versions(encode_versions(present)) == present
+    assert checked_origin_state(encode_origin_state(state)) == state
+
+
+@given(hostile(versions.map(encode_versions)))
+def test_damaged_versions_are_malformed_or_sound_ones(record: bytes) -> None:
+    try:
+        found = checked_versions(record)
+    except MalformedError:
+        return
+    assert found and checked_versions(encode_versions(found)) == found
+
+
+@given(hostile(states.map(encode_origin_state)))
+def test_a_damaged_state_is_malformed_or_a_sound_one(record: bytes) -> None:
+    try:
+        found = checked_origin_state(record)
+    except MalformedError:
+        return
+    assert checked_origin_state(encode_origin_state(found)) == found
+
+
+def test_more_siblings_than_a_message_has_items_pass_the_checks() -> None:
+    many = tuple(Version(1, new_origin("X", at, at), 1, b"value") for at in range(5000))
+    assert checked_versions(encode_versions(many)) == many

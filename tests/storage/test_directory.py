@@ -46,6 +46,16 @@ def test_a_directory_whose_owner_cannot_be_read_is_refused(tmp_path: Path, damag
         opened(tmp_path)
 
 
+def test_a_store_without_an_owner_is_refused(tmp_path: Path) -> None:
+    """A restore that did not come to its end leaves such."""
+    opened(tmp_path).close()
+    (tmp_path / "node.json").unlink()
+    with pytest.raises(StorageError, match=r"has a store, but no node\.json"):
+        opened(tmp_path)
+    (tmp_path / "store").rmdir()
+    opened(tmp_path).close()
+
+
 def test_a_file_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="can't use the data directory"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.core.replica import Saved
+from kvnode.core.messages import Saved
 from kvnode.errors import StorageError
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from tests.storage.commits import X, batch, commit, version
@@ -35,6 +35,10 @@ class Machine:
     def crash(self) -> None:
         """The power fails and comes back."""
         self.disk.crash()
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Another process opens the disk."""
         self.store = MemoryStore(self.disk)
         self.written = len(self.store.since({X: 1}, MIB))
 
@@ -133,13 +137,37 @@ def test_only_one_commit_fails_and_the_log_goes_on_where_the_disk_is(*, kept: bo
     machine.disk.fail_next_commit = kept
     with pytest.raises(StorageError):
         machine.write(sync=True)
-    machine.crash()
+    machine.reopen()
     assert machine.written == int(kept)
     machine.write(sync=True)
     assert len(machine.store.since({X: 1}, MIB)) == machine.written == 1 + kept
 
 
-def test_a_full_disk_takes_no_commit_and_opens_no_store_until_there_is_room() -> None:
+def test_a_failed_commit_is_not_seen_before_the_disk_is_opened_again() -> None:
+    """So it is with RocksDB, which shows in memory only what its log took."""
+    machine = Machine()
+    machine.write(sync=True)
+    machine.disk.fail_next_commit = True
+    with pytest.raises(StorageError):
+        machine.write(sync=True)
+    assert machine.store.versions(b"a") == (version(X, 1),)
+    assert machine.store.load().digest == 1
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_failed_commit_that_was_not_synced_since_is_lost_in_a_crash(*, found: bool) -> None:
+    machine = Machine()
+    machine.write(sync=True)
+    machine.disk.fail_next_commit = True
+    with pytest.raises(StorageError):
+        machine.write(sync=True)
+    if found:
+        assert len(MemoryStore(machine.disk, read_only=True).since({X: 1}, MIB)) == 2
+    machine.crash()
+    assert machine.written == 1
+
+
+def test_a_full_disk_takes_no_commit_and_opens_for_reading_only_until_there_is_room() -> None:
     machine = Machine()
     machine.write(sync=True)
     machine.disk.full = True
@@ -147,7 +175,7 @@ def test_a_full_disk_takes_no_commit_and_opens_no_store_until_there_is_room() ->
         machine.write(sync=True)
     with pytest.raises(StorageError, match="no space"):
         MemoryStore(machine.disk)
-    assert machine.store.versions(b"a") == (version(X, 1),)
+    assert MemoryStore(machine.disk, read_only=True).versions(b"a") == (version(X, 1),)
     machine.disk.full = False
     machine.crash()
     machine.write(sync=True)

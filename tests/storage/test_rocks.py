@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvnode.core.messages import OriginState
+from kvnode.core.replica import Saved
 from kvnode.errors import StorageError
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from kvnode.storage.rocks import RocksStore
@@ -56,6 +58,21 @@ def test_a_damaged_store_is_not_opened(tmp_path: Path) -> None:
         RocksStore(tmp_path / "store")
 
 
+def test_a_directory_without_a_store_is_not_opened_for_reading(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="can't open"):
+        RocksStore(tmp_path / "store", read_only=True)
+
+
+def test_openings_that_fail_again_and_again_leave_no_heap_of_logs(tmp_path: Path) -> None:
+    RocksStore(tmp_path / "store").close()
+    for manifest in (tmp_path / "store").glob("MANIFEST-*"):
+        manifest.write_bytes(b"damage")
+    for _ in range(10):
+        with pytest.raises(StorageError, match="can't open"):
+            RocksStore(tmp_path / "store")
+    assert len(list((tmp_path / "store").glob("LOG*"))) == 2
+
+
 class Broken:
     """A database whose disk fails, whatever is asked of it."""
 
@@ -76,15 +93,37 @@ class Broken:
         lambda store: store.commit(commit(batch(X, 1)), sync=True),
         lambda store: store.sync(),
         lambda store: store.since({X: 1}, MIB),
+        lambda store: store.page(b"", b"", 1),
+        lambda store: store.log_head(1, 1),
+        lambda store: store.drop_log([], {}),
+        lambda store: store.view(),
+        lambda store: store.stage({}),
+        lambda store: store.staged_page(b"", 1),
+        lambda store: store.staged_versions(b"key"),
+        lambda store: store.switch(Saved({}, 0, 0)),
     ],
-    ids=["load", "versions", "commit", "sync", "since"],
+    ids=[
+        "load",
+        "versions",
+        "commit",
+        "sync",
+        "since",
+        "page",
+        "log_head",
+        "drop_log",
+        "view",
+        "stage",
+        "staged_page",
+        "staged_versions",
+        "switch",
+    ],
 )
 def test_a_disk_that_fails_is_a_storage_error(
     tmp_path: Path, use: Callable[[Store], object]
 ) -> None:
     store = RocksStore(tmp_path / "store")
     with pytest.MonkeyPatch.context() as patch:
-        for part in ("_db", "_table", "_log", "_index", "_meta"):
+        for part in ("_db", "_table", "_staged", "_log", "_index", "_meta"):
             patch.setattr(store, part, Broken())
         with pytest.raises(StorageError, match=r"can't .* the disk failed"):
             use(store)
@@ -102,6 +141,27 @@ def test_a_killed_process_loses_no_commit(tmp_path: Path, *, sync: bool) -> None
     assert len(survivor.since({X: 1}, MIB)) == 3
     survivor.close()
     store.close()
+
+
+@pytest.mark.parametrize("switched", [False, True], ids=["before", "after"])
+def test_a_process_killed_before_or_after_a_switch_has_one_state_or_the_other(
+    tmp_path: Path, *, switched: bool
+) -> None:
+    old, new = {b"a": (version(X, 1),)}, {b"b": (version(X, 9),)}
+    store = RocksStore(tmp_path / "store")
+    store.commit(commit(batch(X, 1), table=old, digest=1), sync=True)
+    store.stage(new)
+    if switched:
+        store.switch(Saved({X: OriginState(9, 7, {}, {})}, 7, 9, {X: 9}))
+    shutil.copytree(tmp_path / "store", tmp_path / "as it was left")
+    store.close()
+    survivor = RocksStore(tmp_path / "as it was left")
+    assert survivor.page(b"", b"", 9) == (new if switched else old)
+    assert survivor.staged_page(b"", 9) == {}
+    saved = survivor.load()
+    assert (saved.digest, saved.floor) == ((9, {X: 9}) if switched else (1, {}))
+    assert saved.origins[X].delivered == (9 if switched else 1)
+    survivor.close()
 
 
 @settings(max_examples=20)

@@ -1,0 +1,125 @@
+"""What was committed before a commit failed, on a disk that can only be read meanwhile.
+
+Nobody knows whether the failed commit is there, nor whether it would survive a power failure.
+So until the store is open for writing, it is neither shown to clients nor handed to peers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from kvnode.core.messages import Commit, Saved
+from kvnode.core.truncation import Logged
+from kvnode.core.vector import Vector
+from kvnode.core.versions import Versions
+from kvnode.errors import StorageError
+from kvnode.storage.store import Store, View
+
+
+class Before(NamedTuple):
+    """How it was before a commit, where the commit would change it."""
+
+    saved: Saved
+    table: Mapping[bytes, Versions]
+    #: What the commit would add to the log, as encoded.
+    hidden: frozenset[bytes]
+
+
+def before(store: Store, failed: Commit | None) -> Before:
+    """Ask the store whose commit failed, which still shows it. Raises StorageError."""
+    saved = store.load()
+    if failed is None:
+        return Before(saved, {}, frozenset())
+    table = {key: store.versions(key) for key in failed.table}
+    hidden = {
+        batch.encoded
+        for batch in failed.batches
+        if batch.origin not in saved.origins or saved.origins[batch.origin].delivered < batch.last
+    }
+    return Before(saved, table, frozenset(hidden))
+
+
+class FrozenStore:
+    """A `Store` that is open for reading, as it was before."""
+
+    def __init__(self, store: Store, was: Before) -> None:
+        self._store = store
+        self._was = was
+
+    def load(self) -> Saved:
+        """See `Store.load`. The disk must still have what was committed."""
+        found = self._store.load().origins
+        for origin, state in self._was.saved.origins.items():
+            if origin not in found or found[origin].delivered < state.delivered:
+                raise StorageError("the disk no longer has all that was committed")
+        return self._was.saved
+
+    def versions(self, key: bytes) -> Versions:
+        """See `Store.versions`."""
+        was = self._was.table.get(key)
+        return self._store.versions(key) if was is None else was
+
+    def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
+        """See `Store.page`; what was there and is not any more is left out."""
+        found = self._store.page(prefix, after, records_max)
+        return {key: self._was.table.get(key, versions) for key, versions in found.items()}
+
+    def commit(self, commit: Commit, *, sync: bool) -> None:
+        """See `Store.commit`."""
+        self._store.commit(commit, sync=sync)
+
+    def sync(self) -> None:
+        """See `Store.sync`."""
+        self._store.sync()
+
+    def since(self, lacking: Mapping[str, int], bytes_max: int) -> list[bytes]:
+        """See `Store.since`. What is hidden stands at the end of the log."""
+        found = self._store.since(lacking, bytes_max)
+        return [batch for batch in found if batch not in self._was.hidden]
+
+    @property
+    def log_bytes(self) -> int:
+        """See `Store.log_bytes`."""
+        return self._store.log_bytes
+
+    @property
+    def log_end(self) -> int:
+        """See `Store.log_end`."""
+        return self._store.log_end
+
+    def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
+        """See `Store.log_head`."""
+        return self._store.log_head(batches_max, bytes_max)
+
+    def drop_log(self, dropped: Sequence[Logged], floor: Vector) -> None:
+        """See `Store.drop_log`."""
+        self._store.drop_log(dropped, floor)
+
+    def view(self) -> View:
+        """See `Store.view`. What is hidden could be seen in it."""
+        raise StorageError("the disk takes no writes; there are no snapshots meanwhile")
+
+    def clear_staged(self) -> None:
+        """See `Store.clear_staged`."""
+        self._store.clear_staged()
+
+    def stage(self, table: Mapping[bytes, Versions]) -> None:
+        """See `Store.stage`."""
+        self._store.stage(table)
+
+    def staged_versions(self, key: bytes) -> Versions:
+        """See `Store.staged_versions`."""
+        return self._store.staged_versions(key)
+
+    def staged_page(self, after: bytes, records_max: int) -> dict[bytes, Versions]:
+        """See `Store.staged_page`."""
+        return self._store.staged_page(after, records_max)
+
+    def switch(self, saved: Saved) -> None:
+        """See `Store.switch`."""
+        self._store.switch(saved)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._store.close()
