@@ -4,9 +4,10 @@
     ├── DefiniteError            the operation surely did not happen
     │   ├── InvalidRequest       it can never succeed as it stands
     │   ├── Delayed              the node has not yet what the session has seen
+    │   ├── SessionLost          nobody has any more what the session has seen
     │   ├── Overloaded           a limit of the node is reached; try later or elsewhere
     │   ├── Refused              the node does not do this: other cluster, faults not allowed
-    │   ├── Unavailable          the node is shutting down, or its disk does not answer
+    │   ├── Unavailable          the node stops, has no data yet, or its disk fails
     │   └── Unreachable          no connection to the node: nothing was sent
     ├── IndefiniteError          the operation may have happened, or may still
     │   ├── TimedOut             sent, but no answer came in time
@@ -26,6 +27,13 @@ from collections.abc import Mapping, Sequence
 
 class KvnodeError(Exception):
     """Base of all errors of this package."""
+
+
+def _shown(missing: Sequence[tuple[str, int, int]]) -> str:
+    return ", ".join(
+        f"{origin}:{first}" if first == last else f"{origin}:{first}-{last}"
+        for origin, first, last in missing
+    )
 
 
 class DefiniteError(KvnodeError):
@@ -50,15 +58,25 @@ class Delayed(DefiniteError):
         local: Mapping[str, int],
         missing: Sequence[tuple[str, int, int]],
     ) -> None:
-        dots = ", ".join(
-            f"{origin}:{first}" if first == last else f"{origin}:{first}-{last}"
-            for origin, first, last in missing
-        )
-        super().__init__(f"delayed: {reason}; missing {dots}")
+        super().__init__(f"delayed: {reason}; missing {_shown(missing)}")
         self.reason = reason
         self.incoming = dict(incoming)
         self.local = dict(local)
         self.missing = [(origin, first, last) for origin, first, last in missing]
+
+
+class SessionLost(DefiniteError):
+    """The session has seen writes that no member has any more: a disk lost them that did
+    not sync, or that died alone.
+
+    `missing` lists them as (origin, first seq, last seq). `token` is the session's without
+    them: to go on all the same, make a `Client(token=error.token)`.
+    """
+
+    def __init__(self, missing: Sequence[tuple[str, int, int]], token: bytes) -> None:
+        super().__init__(f"lost for good: {_shown(missing)}")
+        self.missing = list(missing)
+        self.token = token
 
 
 class Overloaded(DefiniteError):
@@ -70,7 +88,9 @@ class Refused(DefiniteError):
 
 
 class Unavailable(DefiniteError):
-    """The node can't serve now: it is shutting down, or its disk does not answer."""
+    """The node can't do this now: it is shutting down, it has no data yet and is getting it,
+    or its disk is full or fails. While a full disk can still be read, reads go on, and only
+    writes are refused with this."""
 
 
 class Unreachable(DefiniteError):

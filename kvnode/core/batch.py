@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from kvnode.core.limits import CHANGE_OVERHEAD_BYTES, GOSSIP_BYTES_MAX
@@ -21,8 +20,7 @@ class Change(NamedTuple):
 Write = tuple[Change, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """The writes (origin, first), (origin, first + 1), ... with their common past.
 
     `deps` is what the origin had delivered when its turn froze, beside its own writes:

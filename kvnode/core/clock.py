@@ -17,6 +17,11 @@ STAMP_US_MAX: Final = 7_258_118_400_000_000
 WALL_US_MAX: Final = 7_226_582_400_000_000
 
 
+#: A peer's clock that is ahead of ours by more is reported: far beyond what NTP leaves between
+#: two clocks and a heartbeat needs to come, and little enough that stamps still make sense.
+CLOCK_AHEAD_US_MAX: Final = 60_000_000
+
+
 class Now(NamedTuple):
     """A point in time, as the driver of a replica hands it in."""
 
@@ -40,3 +45,23 @@ class HybridLogicalClock:
     def observe(self, stamp_us: int) -> None:
         """A batch with this stamp was delivered: later ones of ours must be greater."""
         self.last_us = max(self.last_us, stamp_us)
+
+
+class ClocksAhead:
+    """Whose clocks are far ahead of this node's, and by how much, as their heartbeats tell.
+
+    A heartbeat is late by an unknown time. So a clock that is behind can't be told from a slow
+    link; but one that was read ahead of ours is ahead by at least that. Stamps would not do:
+    who delivers a stamp from the future goes on from there, with a clock that is right.
+    """
+
+    def __init__(self) -> None:
+        #: By name, in microseconds; of each name as its latest heartbeat told.
+        self.ahead_us: dict[str, int] = {}
+
+    def heard(self, name: str, theirs_us: int, ours_us: int) -> None:
+        """A heartbeat says what time it was there when it left."""
+        if theirs_us - ours_us > CLOCK_AHEAD_US_MAX:
+            self.ahead_us[name] = theirs_us - ours_us
+        else:
+            self.ahead_us.pop(name, None)

@@ -122,6 +122,30 @@ class Holdback:
             expired.append(self._take_request(least[1]))
         return expired
 
+    def waited_for(self) -> list[Dot]:
+        """The dots under which something waits."""
+        return [Dot(origin, seq) for origin, seqs in self._waiting.items() for seq in seqs]
+
+    def take_requests_waiting_for(self, dot: Dot) -> list[Request]:
+        """The requests that wait under this dot, in order of arrival."""
+        waiters = self._waiting_under(dot)
+        return [self._take_request(w.arrival) for w in waiters if isinstance(w.item, Request)]
+
+    def drop_batches_waiting_for(self, dot: Dot) -> None:
+        """Forget the batches that wait under this dot."""
+        for waiter in self._waiting_under(dot):
+            if isinstance(waiter.item, Batch):
+                self._remove_batch(waiter, waiter.item)
+
+    def drop_batches_of(self, origin: str) -> None:
+        """Forget what is held of an origin."""
+        while held := self._by_origin.get(origin):
+            least = held.least()
+            assert least is not None
+            waiter = self.batches[Dot(origin, least[1])]
+            assert isinstance(waiter.item, Batch)
+            self._remove_batch(waiter, waiter.item)
+
     # --- looking
 
     @property
@@ -149,6 +173,14 @@ class Holdback:
             self._contiguous[origin] = reached
         return reached
 
+    def reached(self, delivered: Vector) -> dict[str, int]:
+        """Where all has come behind these entries, for each that has batches here."""
+        return {
+            origin: self.contiguous(origin, delivered[origin])
+            for origin in self._by_origin
+            if origin in delivered
+        }
+
     def held(self, first: Dot) -> Batch | None:
         """The held batch that starts with this dot."""
         waiter = self.batches.get(first)
@@ -158,6 +190,10 @@ class Holdback:
         return waiter.item
 
     # --- inside
+
+    def _waiting_under(self, dot: Dot) -> list[Waiter]:
+        waiting = self._waiting.get(dot.origin, {}).get(dot.seq, {})
+        return [waiting[arrival] for arrival in sorted(waiting)]
 
     def _arrived(self, item: Batch | Request) -> Waiter:
         self._arrivals += 1

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
 
 #: A key is an identifier; a longer one is data and belongs into the value.
 KEY_BYTES_MAX: Final = 4 * KIB
@@ -60,10 +61,36 @@ class Limits(NamedTuple):
     parked_requests_max: int = 10_000
     parked_bytes_max: int = 64 * MIB
 
-    #: Writes delivered in one turn before the clients get theirs: about 50 ms of work.
+    #: Writes delivered in one turn before the clients get theirs: about 30 ms of work.
     #: The rest stays ready, and the next turn starts at once.
     delivered_writes_per_turn: int = 4096
 
     #: Values in the answers of one turn, which stand in memory together; requests beyond
     #: it are served in the next turn, which starts at once.
     answered_bytes_per_turn: int = 64 * MIB
+
+    #: What one part of a snapshot holds: little enough for the server's clients to be served
+    #: in between.
+    snapshot_part_bytes: int = MIB // 2
+
+    #: Keys that one turn folds when a snapshot is put in place: some milliseconds of work.
+    folded_keys_per_turn: int = 500
+
+    #: What one turn looks at of the log to drop it.
+    dropped_batches_per_turn: int = 256
+    dropped_bytes_per_turn: int = 8 * MIB
+
+    #: How long after one scrub of the table the next begins (0 for never), and what it reads
+    #: at each heartbeat: half a megabyte a second, a hundredth of a processor.
+    scrub_interval_us: int = 86_400 * 1_000_000
+    scrubbed_bytes_per_heartbeat: int = MIB // 4
+
+    #: Batches that all members have on disk stay in the log for so long, for watchers that
+    #: come back ...
+    log_kept_us: int = 600 * 1_000_000
+    #: ... unless the log is greater than this.
+    log_kept_bytes: int = 256 * MIB
+
+    #: Beyond it even what a member lacks leaves the log: a dead member must not fill the
+    #: disks of the living. If it comes back it gets a snapshot.
+    log_bytes_max: int = 4 * GIB

@@ -4,11 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from kvnode.core.batch import Batch
 from kvnode.core.vector import Dot, Missing, Vector
 from kvnode.core.versions import Versions
+
+# --- what a node keeps
+
+
+class OriginState(NamedTuple):
+    """What a node keeps for each origin that it has delivered from."""
+
+    #: The highest delivered seq.
+    delivered: int
+    #: The stamp of its last batch.
+    stamp_us: int
+    #: What it had delivered at its last batch, beside its own writes; in normal form.
+    row: Vector
+    #: The incarnations of its name that its first batch ended.
+    ends: Mapping[str, int]
+
+
+class Saved(NamedTuple):
+    """What a replica needs from disk to go on, beside the table."""
+
+    origins: Mapping[str, OriginState]
+    clock_us: int
+    digest: int
+    #: The log has every batch beyond this vector, spelled out.
+    floor: Vector = MappingProxyType({})
+
+
+class Snapshot(NamedTuple):
+    """A state that is staged whole, beside its table."""
+
+    origins: Mapping[str, OriginState]
+    clock_us: int
+    digest: int
+
+    @property
+    def entries(self) -> dict[str, int]:
+        """Its vector, spelled out."""
+        return {origin: state.delivered for origin, state in self.origins.items()}
+
 
 # --- in: what clients ask
 
@@ -43,7 +83,14 @@ class Delete:
     key: bytes
 
 
-Operation = Get | Read | Put | Delete
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Make a name no member; answered with a `Written`."""
+
+    name: str
+
+
+Operation = Get | Read | Put | Delete | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +124,10 @@ class Claim:
     #: The part of it that would survive a power loss.
     synced: Vector
     digest: int
+    #: Whose vector covers this can pull from its log; in normal form.
+    floor: Vector
+    #: What its clock said, in microseconds since 1970.
+    wall_us: int
 
 
 class Pulled(NamedTuple):
@@ -86,13 +137,35 @@ class Pulled(NamedTuple):
     batches: tuple[Batch, ...]
 
 
+class Chunk(NamedTuple):
+    """A peer's answer to a fetch: a part of its state."""
+
+    name: str
+    #: The peer's number for the snapshot.
+    number: int
+    #: The position that was asked for.
+    start: bytes
+    #: The snapshot's, the same in each chunk.
+    clock_us: int
+    digest: int
+    origins: Mapping[str, OriginState]
+    table: Mapping[bytes, Versions]
+    #: Where it goes on; None at the end.
+    next: bytes | None
+
+
 @dataclass(slots=True)
 class Inputs:
     """All that one turn has received."""
 
     batches: list[Batch] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    #: Records of ours that a peer says were deleted.
+    forgotten: list[Dot] = field(default_factory=list)
     pulled: list[Pulled] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    #: Names of peers that refused what they were asked for.
+    refusals: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
 
 
@@ -123,6 +196,14 @@ class Delayed(NamedTuple):
     missing: tuple[Missing, ...]
 
 
+class Lost(NamedTuple):
+    """The session has seen what nobody has any more; nothing was done."""
+
+    missing: tuple[Missing, ...]
+    #: The session's vector without it, to go on with.
+    left: Vector
+
+
 class Failed(NamedTuple):
     """An error; `maybe` says that the operation may have happened all the same."""
 
@@ -131,7 +212,7 @@ class Failed(NamedTuple):
     maybe: bool = False
 
 
-Result = Entry | Written | Delayed | Failed
+Result = Entry | Written | Delayed | Lost | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +227,6 @@ class Reply:
 
 
 # --- out: what to save and send
-
-
-class OriginState(NamedTuple):
-    """What a node keeps for each origin that it has delivered from."""
-
-    #: The highest delivered seq.
-    delivered: int
-    #: The stamp of its last batch.
-    stamp_us: int
-    #: What it had delivered at its last batch, beside its own writes; in normal form.
-    row: Vector
-    #: The incarnations of its name that its first batch ended.
-    ends: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +251,25 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask this peer for a part of its state: a new snapshot of it, or one under way."""
+
+    name: str
+    number: int | None
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Put a part of a peer's state aside; a snapshot's first part clears what was there."""
+
+    is_first: bool
+    table: Mapping[bytes, Versions]
+    #: What is staged now, once it is whole.
+    snapshot: Snapshot | None
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
     """What a turn wants done, in this order: commit, then publish, then the rest."""
 
@@ -192,4 +279,5 @@ class Effects:
     replies: tuple[Reply, ...]
     #: The delivered vector after the turn, in normal form: the token of its answers.
     token: Vector
-    pull: Pull | None
+    pull: Pull | Fetch | None
+    stage: Stage | None = None

@@ -6,6 +6,9 @@ gap) is pulled from a peer that claims it, one pull at a time:
 - a peer's own writes at once: it has sent them, and they were lost on the way;
 - a third party's writes when the peer's claim *before* its latest names them already:
   they have had a heartbeat's time to come by themselves.
+
+A peer whose log starts beyond what this node has is asked for a snapshot instead, if no
+other one can help.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvnode.core.holdback import Holdback
-from kvnode.core.messages import Claim, Pull
+from kvnode.core.messages import Chunk, Claim, Fetch, Pull, Snapshot
+from kvnode.core.snapshot import FETCH_ATTEMPTS_MAX, Staging
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.vector import Dot, Vector, name_of
 
@@ -26,10 +30,14 @@ BACKOFF_TIMEOUTS_MAX: Final = 8
 #: A peer has so many heartbeats' time to answer a pull.
 TIMEOUT_HEARTBEATS: Final = 4
 
+#: A peer whose heartbeats stay away for longer counts as silent.
+ALIVE_HEARTBEATS: Final = 6
+
 
 @dataclass(slots=True)
 class _Peer:
     claim: Claim
+    heard_us: int
     previous: Claim | None = None
     #: Whether all that its two last claims give cause to pull has come.
     settled: bool = False
@@ -48,6 +56,8 @@ class Repair:
         self._timeout_us = TIMEOUT_HEARTBEATS * heartbeat_us
         self._peers: dict[str, _Peer] = {}
         self._asked: str | None = None
+        #: The snapshot under way, if there is one.
+        self.staging: Staging | None = None
         #: When to look again without new input; None while all is settled.
         self._look_us: int | None = None
         #: When a third party's writes may be pulled; None while none are missing.
@@ -58,13 +68,14 @@ class Repair:
         """The latest claim of each peer, by name."""
         return {name: peer.claim for name, peer in self._peers.items()}
 
-    def claimed(self, claim: Claim) -> None:
+    def claimed(self, claim: Claim, steady_us: int) -> None:
         """A heartbeat came. A claim replaces the one before: a rollback lowers it."""
         peer = self._peers.get(claim.name)
         if peer is None or peer.claim.instance != claim.instance:
-            self._peers[claim.name] = _Peer(claim)
+            self._peers[claim.name] = _Peer(claim, steady_us)
         else:
             peer.previous, peer.claim, peer.settled = peer.claim, claim, False
+            peer.heard_us = steady_us
         if self._asked is None:
             self._look_us = 0
 
@@ -85,26 +96,83 @@ class Repair:
         if self._asked is None:
             self._look_us = 0
 
+    def fetched(self, chunk: Chunk, steady_us: int) -> tuple[bool, Snapshot | None]:
+        """A part of a peer's state came: whether it counts, and the snapshot if it is whole."""
+        if self.staging is None or not self.staging.expects(chunk):
+            return False, None
+        snapshot = self.staging.take(chunk)
+        is_sound = snapshot is None or snapshot.digest == chunk.digest
+        if snapshot is not None:
+            self.staging = None
+        self.answered(chunk.name, steady_us, advanced=is_sound)
+        return is_sound, snapshot
+
+    def refused(self, name: str, steady_us: int) -> None:
+        """A peer can't serve what it was asked for."""
+        if name == self._asked and self.staging is not None:
+            self.staging = None
+        self.answered(name, steady_us, advanced=False)
+
+    def forget(self, name: str) -> None:
+        """A name is no member any more."""
+        self._peers.pop(name, None)
+        if name == self._asked:
+            self._asked, self.staging = None, None
+
+    def silent_us(self, name: str, steady_us: int) -> int | None:
+        """Since when a peer's heartbeats stay away; None if none ever came."""
+        peer = self._peers.get(name)
+        return None if peer is None else steady_us - peer.heard_us
+
+    def is_alive(self, name: str, steady_us: int) -> bool:
+        """Whether a peer was heard of lately."""
+        silent_us = self.silent_us(name, steady_us)
+        return silent_us is not None and silent_us < ALIVE_HEARTBEATS * self._heartbeat_us
+
     def wake_us(self) -> int | None:
         """When `next_pull` may have something to say without new input."""
         return self._look_us
 
-    def next_pull(self, cut: Cut, holdback: Holdback, steady_us: int) -> Pull | None:
-        """The pull to send now, if one is due and none is under way."""
+    def next_pull(self, cut: Cut, holdback: Holdback, steady_us: int) -> Pull | Fetch | None:
+        """What to ask for now, if something is due and nothing is under way."""
         if self._look_us is None or steady_us < self._look_us:
             return None
         if self._asked is not None:  # it did not answer in time: on to the next
-            self._back_off(self._peers[self._asked], steady_us)
-            self._asked = None
+            self._timed_out(self._asked, steady_us)
+        if self.staging is not None:
+            return self._ask(self.staging.question(), steady_us)
         claimants = self._claimants(cut, holdback, steady_us)
         able = [peer for peer in claimants if peer.not_before_us <= steady_us]
         if not able:
             self._look_us = self._next_look_us(claimants, steady_us)
             return None
-        chosen = able[int(self._random() * len(able))].claim
-        self._asked = chosen.name
+        with_log = [peer for peer in able if cut.covers(peer.claim.floor)]
+        with_log = with_log or self._third_parties_with_log(cut, holdback, steady_us)
+        choice = with_log or able
+        chosen = choice[int(self._random() * len(choice))].claim
+        if with_log:
+            vector = spelled_out(cut, chosen.delivered)
+            # What is only held counts too, but not where it would be an incarnation's first
+            # entry: that would imply what the incarnation ended, which may be lost.
+            vector = {**vector, **holdback.reached(vector)}
+            return self._ask(Pull(chosen.name, vector), steady_us)
+        self.staging = Staging(chosen.name)
+        return self._ask(self.staging.question(), steady_us)
+
+    def _ask(self, question: Pull | Fetch, steady_us: int) -> Pull | Fetch:
+        self._asked = question.name
         self._look_us = steady_us + self._timeout_us
-        return Pull(chosen.name, spelled_out(cut, chosen.delivered))
+        return question
+
+    def _timed_out(self, name: str, steady_us: int) -> None:
+        self._asked = None
+        if self.staging is not None:
+            self.staging.attempts += 1
+            if self.staging.attempts < FETCH_ATTEMPTS_MAX:
+                return
+            self.staging = None
+        if name in self._peers:
+            self._back_off(self._peers[name], steady_us)
 
     def _claimants(self, cut: Cut, holdback: Holdback, steady_us: int) -> list[_Peer]:
         """Whom to ask: owners of what is missing; third parties when it is time and no
@@ -128,6 +196,16 @@ class Repair:
         if any(peer.not_before_us <= steady_us for peer in owners):
             return owners
         return owners + others  # the owners did not answer: they may be gone
+
+    def _third_parties_with_log(self, cut: Cut, holdback: Holdback, steady_us: int) -> list[_Peer]:
+        """Whom to ask though it is not their turn, lest a small gap cost a whole snapshot."""
+        return [
+            peer
+            for peer in self._peers.values()
+            if peer.not_before_us <= steady_us
+            and cut.covers(peer.claim.floor)
+            and _lacks(peer.claim.delivered, cut, holdback)
+        ]
 
     def _next_look_us(self, claimants: list[_Peer], steady_us: int) -> int | None:
         times = [peer.not_before_us for peer in claimants]

@@ -12,15 +12,20 @@ would be seen by a write whose deps omit it. The driver carries out the part in 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
+from kvnode.core.alarms import Alarms
+from kvnode.core.answer import Answer
 from kvnode.core.author import Author, Encode
 from kvnode.core.batch import Batch, Change, Write, reduced, write_bytes_max
-from kvnode.core.clock import STAMP_US_MAX, HybridLogicalClock, Now
-from kvnode.core.holdback import Holdback
-from kvnode.core.limits import ANSWER_VALUE_BYTES_MAX, Limits
+from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, HybridLogicalClock, Now
+from kvnode.core.holdback import Holdback, first_missed
+from kvnode.core.limits import Limits
+from kvnode.core.lost import is_lost, lost_of
+from kvnode.core.members import MEMBER_PREFIX, Members, all_records, member_key
 from kvnode.core.messages import (
+    Chunk,
     Claim,
     Commit,
     Delayed,
@@ -28,8 +33,11 @@ from kvnode.core.messages import (
     Effects,
     Entry,
     Failed,
+    Fetch,
+    Forget,
     Get,
     Inputs,
+    Lost,
     Operation,
     OriginState,
     Pull,
@@ -38,11 +46,15 @@ from kvnode.core.messages import (
     Reply,
     Request,
     Result,
+    Saved,
+    Stage,
     Written,
 )
+from kvnode.core.registration import Registration
 from kvnode.core.repair import Repair
 from kvnode.core.succession import Cut, ends_of
-from kvnode.core.vector import Missing, Vector
+from kvnode.core.truncation import Logged, Truncation
+from kvnode.core.vector import Dot, Missing, Vector, name_of
 from kvnode.core.versions import DIGEST_MODULUS, Version, Versions, digest_change, merged
 
 
@@ -52,13 +64,8 @@ class Table(Protocol):
     def versions(self, key: bytes) -> Versions:
         """The versions of a key, the winner first; empty if it is not there."""
 
-
-class Saved(NamedTuple):
-    """What a replica needs from disk to go on, beside the table."""
-
-    origins: Mapping[str, OriginState]
-    clock_us: int
-    digest: int
+    def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
+        """The first keys behind `after`, of those with the prefix, in their order."""
 
 
 class Identity(NamedTuple):
@@ -69,6 +76,13 @@ class Identity(NamedTuple):
     origin: str
     #: Tells this process from others that bear the name.
     instance: int
+    #: How others reach it, as its member record will say; None is for no member.
+    record: bytes | None = None
+
+
+_JOINING: Final = Failed(
+    "joining", "this node has no data yet, its peers do; nothing was done: try later, or another"
+)
 
 
 class Replica:
@@ -94,33 +108,53 @@ class Replica:
             {origin: state.delivered for origin, state in saved.origins.items()},
             {origin: state.ends for origin, state in saved.origins.items()},
         )
+        #: The log has every batch beyond this vector, spelled out.
+        self.floor = dict(saved.floor)
+        self.members = Members(all_records(table.page))
+        self.truncation = Truncation(limits)
+        self.alarms = Alarms(identity.name)
         self.holdback = Holdback(limits)
         self.repair = Repair(random, heartbeat_us=heartbeat_us)
+        self.clocks = ClocksAhead()
         #: Requests whose past is here, and that wait for their turn.
         self.ready: deque[Request] = deque()
         #: Those that this turn ran, and those that it refused: none of their answers is
         #: sent if its commit fails.
         self.ran: list[Request] = []
         self.refused: list[Request] = []
-        self._limits = limits
+        self._unparked: list[Request] = []
+        self.limits = limits
         self._author = Author(identity.origin, self.cut, self.clock, encode)
         self._table = table
         self._heartbeat_us = heartbeat_us
         self._heartbeat_due_us = 0
+        self._registration = Registration(
+            is_member=identity.record is not None, heartbeat_us=heartbeat_us
+        )
         self._synced: Vector | None = None if commits_are_synced else dict(self.cut.heads)
         self._changed: dict[bytes, Versions] = {}
         self._touched: dict[str, None] = {}
         self._writes_left = 0
+        #: When the latest turn was, by the steady clock.
+        self._turned_us = 0
         self._log: list[Batch] = []
         self._own: list[Batch] = []
+        self._stage: Stage | None = None
+        #: What other members surely have on disk, spelled out, by name; with the claim that
+        #: says so.
+        self._on_disk: dict[str, tuple[Claim, Vector]] = {}
 
     # --- the turn
 
     def turn(self, inputs: Inputs, now: Now) -> Effects:
         """Take in what was received; say what to commit, then publish, then answer."""
         self._changed, self._touched, self._log, self._own = {}, {}, [], []
-        self.ran, self.refused = [], []
+        self.ran, self.refused, self._stage = [], [], None
+        self._turned_us = now.steady_us
+        if not self._registration.is_open:
+            self.alarms.joined()  # whoever was forgotten has been told, after the turn before
         self._receive(inputs, now)
+        self._register_if_due(now)
         replies = [*self._admit(inputs.requests, now), *self._serve(now)]
         self._close_batch()
         return Effects(
@@ -130,7 +164,12 @@ class Replica:
             replies=tuple(replies),
             token=dict(self.cut.heads),
             pull=self._next_pull(now),
+            stage=self._stage,
         )
+
+    def only_read(self) -> None:
+        """The disk takes no writes: make none."""
+        self._registration.close()
 
     def synced(self) -> None:
         """All that was committed is on disk now, should the power fail."""
@@ -146,12 +185,73 @@ class Replica:
             if seq > theirs.get(origin, 0)
         }
 
+    def reaches_log(self, vector: Vector) -> bool:
+        """Whether the log has all batches beyond a vector."""
+        theirs = self.cut.succession.expanded(vector) if self.floor else vector
+        return all(theirs.get(origin, 0) >= seq for origin, seq in self.floor.items())
+
+    def droppable(
+        self, head: Sequence[Logged], log_bytes: int, log_end: int, now: Now
+    ) -> Sequence[Logged]:
+        """Which of the oldest batches of the log may go."""
+        members = {name: self._surely_on_disk(name) for name in self.others()}
+        return self.truncation.droppable(head, log_bytes, log_end, members, now)
+
+    def _surely_on_disk(self, name: str) -> Vector:
+        claim = self.repair.claims.get(name)
+        if claim is None:
+            return {}
+        known = self._on_disk.get(name)
+        if known is None or known[0] is not claim:
+            known = self._on_disk[name] = claim, self.cut.succession.expanded(claim.synced)
+        return known[1]
+
+    def others(self) -> set[str]:
+        """The names that count beside one's own: members, and who speaks like one."""
+        return (self.members.names() | self.repair.claims.keys()) - {self.identity.name}
+
+    @property
+    def is_joining(self) -> bool:
+        """Whether it has nothing yet though others, who live, have: no answer of it would be
+        of use."""
+        if self.cut.entries:
+            return False
+        return any(
+            claim.delivered and self.repair.is_alive(name, self._turned_us)
+            for name, claim in self.repair.claims.items()
+        )
+
+    @property
+    def record(self) -> Dot | None:
+        """The dot of this node's own member record."""
+        mine = self.members.records(self.identity.name)
+        return Dot(mine[0].origin, mine[0].seq) if mine else None
+
+    def saved(self) -> Saved:
+        """All that is committed beside the table."""
+        return Saved(dict(self.origins), self.clock.last_us, self.digest, dict(self.floor))
+
+    def has_unended(self) -> bool:
+        """Whether other incarnations of this name came to light after this one was opened:
+        from a disk that was copied, or wiped. Only a new one can end them."""
+        name, origin, *_ = self.identity
+        others = [head for head in self.cut.heads if name_of(head) == name and head != origin]
+        return bool(others) and origin in self.cut.entries and self._is_caught_up()
+
+    def _is_caught_up(self) -> bool:
+        claims = self.repair.claims.values()
+        return all(self.cut.covers(claim.delivered) for claim in claims)
+
     def wake_us(self) -> int:
         """When the next turn must come, input or not, by the steady clock."""
         if self.holdback.has_ready or self.ready:
             return 0
         times = [self._heartbeat_due_us]
-        for time_us in (self.holdback.earliest_deadline_us, self.repair.wake_us()):
+        for time_us in (
+            self.holdback.earliest_deadline_us,
+            self.repair.wake_us(),
+            self._registration.wake_us,
+        ):
             if time_us is not None:
                 times.append(time_us)
         return min(times)
@@ -160,10 +260,12 @@ class Replica:
 
     def _receive(self, inputs: Inputs, now: Now) -> None:
         """Deliver what is ready as it comes, so that the queue holds only what must wait."""
-        self._writes_left = self._limits.delivered_writes_per_turn
+        self._writes_left = self.limits.delivered_writes_per_turn
         self._deliver_ready()
         for batch in inputs.batches:
-            self._take_in(batch)
+            # What an ended incarnation left counts only where a log has it; see `lost`.
+            if not self.cut.succession.is_ended(batch.origin):
+                self._take_in(batch)
         for name, batches in inputs.pulled:
             lacked = [b for b in batches if b.last > self.cut.entries.get(b.origin, 0)]
             for batch in lacked:
@@ -171,24 +273,70 @@ class Replica:
             advanced = any(b.last <= self.cut.entries.get(b.origin, 0) for b in lacked)
             advanced = advanced or self.holdback.has_ready_batches
             self.repair.answered(name, now.steady_us, advanced=advanced)
+        for chunk in inputs.chunks:
+            self._receive_chunk(chunk, now)
+        for name in inputs.refusals:
+            self.repair.refused(name, now.steady_us)
+        for record in inputs.forgotten:
+            self._was_forgotten(record)
         for claim in inputs.claims:
-            self.repair.claimed(claim)
+            self.repair.claimed(claim, now.steady_us)
+            self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
+            self.alarms.compare(claim, self.cut.heads, self.digest)
+        if inputs.claims:
+            self._give_up_the_lost()
+
+    def _was_forgotten(self, record: Dot) -> None:
+        """A peer says that this record of ours was deleted: make another one."""
+        if self.record in (None, record):
+            self._registration.again()
+            self.alarms.forgotten()
+
+    def _receive_chunk(self, chunk: Chunk, now: Now) -> None:
+        staging = self.repair.staging
+        is_first = staging is not None and staging.number is None
+        counts, snapshot = self.repair.fetched(chunk, now.steady_us)
+        if counts:
+            self._stage = Stage(is_first, chunk.table, snapshot)
+            if snapshot is not None:
+                self.alarms.sound_snapshot(chunk.name)
+        elif snapshot is not None:
+            self.alarms.damaged_snapshot(chunk.name)
+
+    def _give_up_the_lost(self) -> None:
+        claims = self._claims_of_others()
+        for dot in self.holdback.waited_for():
+            if is_lost(dot, self.cut, claims):
+                self.holdback.drop_batches_waiting_for(dot)
+                self._unparked += self.holdback.take_requests_waiting_for(dot)
+
+    def _claims_of_others(self) -> list[Claim | None]:
+        claims = self.repair.claims
+        return [claims.get(name) for name in self.others()]
 
     def _take_in(self, batch: Batch) -> None:
-        self.holdback.hold(batch, self.cut.entries)
+        entries = self.cut.entries
+        next_seq = entries.get(batch.origin, 0) + 1
+        if self._writes_left > 0 and batch.first == next_seq and not first_missed(batch, entries):
+            self._deliver(batch)  # as most can be: no place in the queue is taken
+        else:
+            self.holdback.hold(batch, entries)
         self._deliver_ready()
 
     def _deliver_ready(self) -> None:
         while self._writes_left > 0 and (batch := self.holdback.take_ready_batch()) is not None:
             if batch.first != self.cut.entries.get(batch.origin, 0) + 1:
                 continue  # it overlaps one that is delivered: no honest origin makes such
-            self._writes_left -= len(batch.writes)
-            row = self._row_at(batch)
-            for seq, write in enumerate(batch.writes, batch.first):
-                self._apply(write, batch.origin, seq, batch.stamp_us, row)
-            self.clock.observe(batch.stamp_us)
-            self._author.delivered(batch.origin)
-            self._record(batch, row)
+            self._deliver(batch)
+
+    def _deliver(self, batch: Batch) -> None:
+        self._writes_left -= len(batch.writes)
+        row = self._row_at(batch)
+        for seq, write in enumerate(batch.writes, batch.first):
+            self._apply(write, batch.origin, seq, batch.stamp_us, row)
+        self.clock.observe(batch.stamp_us)
+        self._author.delivered(batch.origin)
+        self._record(batch, row)
 
     def _row_at(self, batch: Batch) -> Vector:
         """What the origin had delivered when it made this batch, its own writes included.
@@ -208,20 +356,42 @@ class Replica:
             before = self._versions(key)
             own = Version(stamp_us, origin, seq, value or b"")
             after = merged(before, self.cut.succession, row, own, deleted=value is None)
-            self.digest = (self.digest + digest_change(key, before, after)) % DIGEST_MODULUS
+            if key.startswith(MEMBER_PREFIX):
+                self._member_changed(key, after)
+                if value is None and name_of(origin) != self.identity.name and self._is_ours(key):
+                    self.alarms.forgotten()
+            self.digest += digest_change(key, before, after)
             self._changed[key] = after
+        self.digest %= DIGEST_MODULUS
+
+    def _is_ours(self, key: bytes) -> bool:
+        return key.startswith(member_key(f"{self.identity.name}~"))
+
+    def _member_changed(self, key: bytes, versions: Versions) -> None:
+        before = self.members.names()
+        self.members.changed(key, versions)
+        for name in before - self.members.names():
+            self.repair.forget(name)
+            self._on_disk.pop(name, None)
+            self.alarms.settled(name)
+            if name == self.identity.name:
+                self._registration.again()
 
     def _record(self, batch: Batch, row: Vector) -> None:
         """The batch is applied: count it as delivered and wake what waited for it."""
         origin = batch.origin
+        ends: Mapping[str, int]
         if batch.first == 1:
             ends = ends_of(origin, batch.deps)
         else:
-            ends = dict(self.origins[origin].ends)
+            ends = self.origins[origin].ends
         self.origins[origin] = OriginState(batch.last, batch.stamp_us, row, ends)
         self._touched[origin] = None
         self._log.append(batch)
         self.cut.advance(origin, batch.last, ends if batch.first == 1 else {})
+        if batch.first == 1:
+            for ended in ends:
+                self.holdback.drop_batches_of(ended)
         self.holdback.wake(origin, batch.first, batch.last, self.cut.entries)
 
     # --- serve
@@ -230,9 +400,15 @@ class Replica:
         """Queue what is ready, woken requests first; park the rest or answer it at once."""
         self.ready.extend(self.holdback.take_ready_requests())
         replies = []
-        for request in requests:
+        unparked, self._unparked = self._unparked, []
+        for request in [*unparked, *requests]:
             if self.cut.covers(request.token):
-                self.ready.append(request)
+                if self.is_joining:
+                    replies.append(self._for_all(request, _JOINING))
+                else:
+                    self.ready.append(request)
+            elif lost := self.lost_of(request.token):
+                replies.append(self._for_all(request, lost))
             elif request.deadline_us is None or request.deadline_us <= now.steady_us:
                 replies.append(self._delayed(request, "the session is ahead of this node"))
             elif not self.holdback.park(request, self.cut.entries):
@@ -243,14 +419,18 @@ class Replica:
             replies.append(self._delayed(request, reason))
         return replies
 
+    def lost_of(self, token: Vector) -> Lost | None:
+        """What a session has seen and nobody has any more, if there is such."""
+        return lost_of(token, self.cut, self._claims_of_others())
+
     def _serve(self, now: Now) -> list[Reply]:
         """Run what is ready, until the answers are as many as memory should hold."""
         replies = []
-        bytes_left = self._limits.answered_bytes_per_turn
+        bytes_left = self.limits.answered_bytes_per_turn
         while self.ready and bytes_left > 0:
             request = self.ready.popleft()
             self.ran.append(request)
-            answer = _Answer()
+            answer = Answer()
             for operation in request.operations:
                 answer.add(self._run(operation, now))
             bytes_left -= answer.size_bytes
@@ -268,10 +448,35 @@ class Replica:
                 return self._write(reduced([Change(key, value)]), now)
             case Delete(key):
                 return self._write(reduced([Change(key, None)]), now)
+            case Forget(name):
+                return self._forget(name, now)
+
+    def _forget(self, name: str, now: Now) -> Result:
+        if name == self.identity.name or self.repair.is_alive(name, now.steady_us):
+            return Failed("refused", f"{name} is alive; stop it first")
+        write = self.members.forgetting(name)
+        return self._write(write, now) if write else Failed("refused", f"{name} is no member")
+
+    def _register_if_due(self, now: Now) -> None:
+        is_due = self._registration.is_due(now.steady_us, is_caught_up=self._is_caught_up())
+        if is_due and not self.is_joining and self.clock.last_us < STAMP_US_MAX:
+            self._renew_record(now)
+
+    def _renew_record(self, now: Now) -> None:
+        """The first write of an incarnation is its member record."""
+        record = self.identity.record
+        if record is None or not self._registration.is_open:
+            return
+        self._registration.done()
+        self._add(self.members.renewal(self.identity.origin, record), now)
 
     def _write(self, write: Write, now: Now) -> Result:
         if self.clock.last_us >= STAMP_US_MAX:
             return Failed("clock_exhausted", "a stamp of the year 2200 was delivered")
+        self._renew_record(now)
+        return self._add(write, now)
+
+    def _add(self, write: Write, now: Now) -> Written:
         write_bytes = write_bytes_max(write)
         if not self._author.has_room(write_bytes):
             self._close_batch()
@@ -320,10 +525,17 @@ class Replica:
             digest=self.digest,
         )
 
-    def _next_pull(self, now: Now) -> Pull | None:
-        """None while batches are ready: the next turn delivers them, and lacks less."""
-        if self.holdback.has_ready_batches:
+    def _next_pull(self, now: Now) -> Pull | Fetch | None:
+        """None while more is ready than the next turn delivers, or a snapshot is whole: soon
+        this lacks less. With less, the peer can find what comes then while this node
+        delivers."""
+        if self._stage is not None and self._stage.snapshot is not None:
             return None
+        if self.holdback.has_ready_batches:
+            reached = self.holdback.reached(self.cut.entries)
+            held_writes = sum(seq - self.cut.entries[origin] for origin, seq in reached.items())
+            if held_writes > self.limits.delivered_writes_per_turn:
+                return None
         return self.repair.next_pull(self.cut, self.holdback, now.steady_us)
 
     def _claim_if_due(self, now: Now) -> Claim | None:
@@ -334,29 +546,7 @@ class Replica:
         self._heartbeat_due_us = now.steady_us + self._heartbeat_us
         delivered = dict(self.cut.heads)
         synced = delivered if self._synced is None else self._synced
-        return Claim(self.identity.name, self.identity.instance, delivered, synced, self.digest)
-
-
-class _Answer:
-    """The results of one request, with no more values than an answer holds."""
-
-    def __init__(self) -> None:
-        self.results: list[Result] = []
-        self.size_bytes = 0
-
-    def add(self, result: Result) -> None:
-        """Add a result; of versions, those that fit."""
-        if isinstance(result, Entry):
-            result = self._fitting(result)
-        self.results.append(result)
-
-    def _fitting(self, entry: Entry) -> Result:
-        versions, more = entry
-        for at, version in enumerate(versions):
-            if self.size_bytes + len(version.value) > ANSWER_VALUE_BYTES_MAX:
-                if at == 0:
-                    message = f"an answer holds at most {ANSWER_VALUE_BYTES_MAX} bytes of values"
-                    return Failed("too_large", message)
-                return Entry(versions[:at], more + len(versions) - at)
-            self.size_bytes += len(version.value)
-        return entry
+        floor = self.cut.succession.normal(self.floor)
+        name, _, instance, _ = self.identity
+        wall_us = max(0, now.wall_us)
+        return Claim(name, instance, delivered, synced, self.digest, floor, wall_us)

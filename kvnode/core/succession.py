@@ -39,6 +39,14 @@ class Succession:
             for ended, seq in ends.items():
                 self._ended_by.setdefault(ended, {})[origin] = seq
 
+    def is_ended(self, origin: str) -> bool:
+        """Whether a later incarnation of its name is known that ends it."""
+        return origin in self._ended_by
+
+    def ended_by(self, origin: str) -> Mapping[str, int]:
+        """The incarnations that end this one, and at what seq."""
+        return self._ended_by.get(origin, {})
+
     def value(self, vector: Vector, origin: str) -> int:
         """The highest seq of `origin` that `vector` covers, explicitly or not."""
         return max(vector.get(origin, 0), self._implied(vector, origin))

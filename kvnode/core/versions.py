@@ -39,6 +39,8 @@ def merged(
     `row` is what the origin had delivered at that batch, beside its own writes; all its
     own writes below `own.seq` it had seen as well.
     """
+    if not present:
+        return () if deleted else (own,)
     kept = [version for version in present if not _seen(version, succession, row, own)]
     if not deleted:
         kept.append(own)
@@ -62,14 +64,16 @@ def fingerprint(key: bytes, version: Version) -> int:
     A sum does not depend on the order, and a replaced version can be subtracted again.
     It finds mistakes and bit rot; it is no defence against someone who forges states.
     """
-    origin = version.origin.encode()
-    header = _HEADER.pack(len(key), len(origin), version.seq, version.stamp_us)
-    data = b"".join((header, key, origin, version.value))
+    stamp_us, name, seq, value = version
+    origin = name.encode()
+    data = _HEADER.pack(len(key), len(origin), seq, stamp_us) + key + origin + value
     return int.from_bytes(blake2b(data, digest_size=16).digest(), "big")
 
 
 def digest_change(key: bytes, before: Versions, after: Versions) -> int:
     """What replacing these versions of a key adds to the digest; may be negative."""
+    if not before and len(after) == 1:
+        return fingerprint(key, after[0])
     change = 0
     for version in after:
         if version not in before:

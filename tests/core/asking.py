@@ -31,8 +31,11 @@ class Node:
         self.holdback = Holdback(Limits())
         self.now_us = 1000
 
-    def hear(self, name: str, delivered: Vector, instance: int = 1) -> None:
-        self.repair.claimed(Claim(name, instance, delivered, delivered, 0))
+    def hear(
+        self, name: str, delivered: Vector, instance: int = 1, floor: Vector | None = None
+    ) -> None:
+        claim = Claim(name, instance, delivered, delivered, 0, floor or {}, 0)
+        self.repair.claimed(claim, self.now_us)
 
     def asks(self) -> str | None:
         """Whom it asks now."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.core.clock import STAMP_US_MAX, WALL_US_MAX, HybridLogicalClock
+from kvnode.core.clock import (
+    CLOCK_AHEAD_US_MAX,
+    STAMP_US_MAX,
+    WALL_US_MAX,
+    ClocksAhead,
+    HybridLogicalClock,
+)
 from tests.histories import History, dots_of
 from tests.strategies import histories, stamps
 
@@ -64,3 +70,24 @@ def test_a_batch_has_a_greater_stamp_than_all_of_its_past(history: History) -> N
     stamps_us = {dot: made.batch.stamp_us for made in history.made for dot in dots_of(made.batch)}
     for made in history.made:
         assert all(stamps_us[dot] < made.batch.stamp_us for dot in made.past)
+
+
+# --- the clocks of others
+
+LIMIT_US = CLOCK_AHEAD_US_MAX
+
+
+def test_a_clock_that_is_far_ahead_is_told_until_it_is_right_again() -> None:
+    clocks = ClocksAhead()
+    clocks.heard("Y", 5_000 + LIMIT_US + 1, 5_000)
+    assert clocks.ahead_us == {"Y": LIMIT_US + 1}
+    clocks.heard("Y", 9_000 + 2 * LIMIT_US, 9_000)
+    assert clocks.ahead_us == {"Y": 2 * LIMIT_US}
+    clocks.heard("Y", 9_000 + LIMIT_US, 9_000)
+    assert clocks.ahead_us == {}
+
+
+def test_a_clock_that_is_behind_may_just_be_a_slow_link() -> None:
+    clocks = ClocksAhead()
+    clocks.heard("Y", 0, 3600 * 1_000_000)
+    assert clocks.ahead_us == {}

@@ -116,6 +116,12 @@ def test_what_is_missed_is_told_in_the_order_own_origin_then_dependencies() -> N
 # --- contiguous
 
 
+def test_what_has_come_behind_a_vector_is_told_for_its_own_entries_alone() -> None:
+    holdback = holding(batch(A, 3, writes=2), batch(A, 5), batch(A, 7), batch(B, 1))
+    assert holdback.reached({A: 2}) == {A: 5}
+    assert holdback.reached({}) == {}
+
+
 def test_what_is_held_without_a_gap_has_come() -> None:
     holdback = holding(batch(A, 3, writes=2), batch(A, 5), batch(A, 7))
     assert holdback.contiguous(A, 0) == 0

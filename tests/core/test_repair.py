@@ -60,6 +60,17 @@ def test_what_a_held_incarnation_ends_may_be_held_as_well() -> None:
     assert node.asks() is None
 
 
+def test_a_pull_tells_of_what_is_held_but_of_no_incarnation_that_is_only_held() -> None:
+    node = Node()
+    node.cut.advance(X1, 1, {})
+    for each in (batch(X1, 2), batch(X1, 4), batch(X2, 1, {X1: 4})):
+        node.holdback.hold(each, {X1: 1})
+    node.hear("X", {X2: 1})
+    pull = node.repair.next_pull(node.cut, node.holdback, node.now_us)
+    assert pull is not None
+    assert pull.vector == {X1: 2}
+
+
 def test_a_lower_claim_of_a_peer_that_was_rolled_back_replaces_the_higher_one() -> None:
     node = Node()
     node.hear("X", {X1: 5})

@@ -115,3 +115,31 @@ def test_a_heartbeat_ends_no_pause() -> None:
     node.hear("X", {X1: 1})
     assert node.asks() is None
     assert node.asks_until(5000)[0] == (1000 + TIMEOUT_US, "X")
+
+
+# --- logs that start late
+
+
+def test_who_has_a_log_for_it_goes_before_its_owner_who_has_none() -> None:
+    node = Node()
+    node.hear("X", {X1: 2}, floor={X1: 2})
+    node.hear("Y", {X1: 2})
+    assert node.asks() == "Y"
+
+
+def test_who_has_neither_a_log_for_it_nor_anything_new_is_not_asked_for_another() -> None:
+    node = Node()
+    node.hear("X", {X1: 2}, floor={X1: 2})
+    node.hear("Y", {})
+    assert node.asks() == "X"
+    assert node.repair.staging is not None
+
+
+def test_when_the_log_brought_nothing_the_owner_is_asked_for_a_snapshot() -> None:
+    node = Node()
+    node.hear("X", {X1: 2}, floor={X1: 2})
+    node.hear("Y", {X1: 2})
+    assert node.asks() == "Y"
+    node.answer("Y", advanced=False)
+    assert node.asks() == "X"
+    assert node.repair.staging is not None

@@ -94,6 +94,8 @@ def played(first: str, nodes: int, seed: int, steps: Sequence[Step]) -> Judged:
             if machine.running is None:
                 lines.append(f"restart {name}")
                 story.run(lines[-1])
+        lines.append("advance 1s")  # so that each has opened its store for writing
+        story.run(lines[-1])
         lines += ["heal", "compare"]
     finally:
         note("\n".join(line for line in lines if line))
@@ -271,6 +273,22 @@ def test_what_is_beyond_a_turns_limits_is_done_in_the_next_turn_at_once() -> Non
     assert replica.wake_us() > 0
 
 
+def test_a_peer_is_asked_for_more_while_what_is_ready_fits_in_a_turn() -> None:
+    x = new_origin("X", 1, 1)
+    batches = [
+        decode_batch(encode_batch(x, seq, {}, seq, ((Change(b"a", b"1"),),))) for seq in range(1, 7)
+    ]
+    replica = made("Y", MemoryDisk(), Limits(delivered_writes_per_turn=2))
+    claim = Claim("X", 1, {x: 9}, {x: 9}, 0, {}, 0)
+    assert turned(replica, Inputs(claims=[claim])).pull == Pull("X", {})
+    effects = turned(replica, Inputs(pulled=[Pulled("X", tuple(batches))]))
+    assert (effects.token, effects.pull) == ({x: 2}, None)
+    effects = turned(replica, Inputs())
+    assert (effects.token, effects.pull) == ({x: 4}, Pull("X", {x: 6}))
+    effects = turned(replica, Inputs())
+    assert (effects.token, effects.pull) == ({x: 6}, None)
+
+
 def test_what_a_claim_calls_synced_survives_a_power_failure() -> None:
     story = Judged(seed=0)
     story.run("nodes X Y durability=never\nput X a 1\nrestart X\nheartbeat X -> Y")
@@ -299,6 +317,6 @@ def test_an_answer_that_brings_nothing_new_is_not_asked_for_again_at_once() -> N
     first = decode_batch(encode_batch(x, 1, {}, 1, ((Change(b"a", b"1"),),)))
     replica = made("Y", MemoryDisk())
     turned(replica, Inputs(batches=[first]))
-    claim = Claim("X", 1, {x: 2}, {x: 2}, digest=0)
+    claim = Claim("X", 1, {x: 2}, {x: 2}, digest=0, floor={}, wall_us=0)
     assert turned(replica, Inputs(claims=[claim])).pull == Pull("X", {x: 1})
     assert turned(replica, Inputs(pulled=[Pulled("X", (first,))])).pull is None

@@ -1,0 +1,59 @@
+"""Alarms: what must not be, and only a person can mend."""
+
+from __future__ import annotations
+
+from kvnode.core.messages import Claim
+from kvnode.core.vector import Vector
+
+
+class Alarms:
+    """What is wrong now, by what it concerns."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.raised: dict[str, str] = {}
+
+    def compare(self, claim: Claim, delivered: Vector, digest: int) -> None:
+        """Equal vectors must mean equal states, here and at the peer that claims."""
+        if claim.delivered != delivered:
+            return
+        about = f"digest {claim.name}"
+        if claim.digest == digest:
+            self.raised.pop(about, None)
+            return
+        self.raised[about] = (
+            f"{self._name} and {claim.name} have delivered the same writes and hold different "
+            f"states: digests {digest:032x} and {claim.digest:032x}; one has a damaged table"
+        )
+
+    def settled(self, name: str) -> None:
+        """A peer is gone: nothing of it is wrong any more."""
+        self.raised.pop(f"digest {name}", None)
+        self.raised.pop(f"snapshot {name}", None)
+
+    def damaged_snapshot(self, name: str) -> None:
+        """A peer's state does not have the digest that it says."""
+        self.raised[f"snapshot {name}"] = (
+            f"{name} sent {self._name} a state that has not the digest that it says; "
+            f"its table is damaged"
+        )
+
+    def sound_snapshot(self, name: str) -> None:
+        """A peer's state has the digest that it says."""
+        self.raised.pop(f"snapshot {name}", None)
+
+    def damaged_table(self, why: str) -> None:
+        """A scrub could not read the table, or found another digest than that of the commits."""
+        self.raised["table"] = f"the table of {self._name} is damaged: {why}"
+
+    def sound_table(self) -> None:
+        """A scrub found what it should."""
+        self.raised.pop("table", None)
+
+    def forgotten(self) -> None:
+        """A peer says that this node is no member any more."""
+        self.raised["forgotten"] = f"{self._name} was forgotten while it was away; it joins anew"
+
+    def joined(self) -> None:
+        """It is a member again."""
+        self.raised.pop("forgotten", None)

@@ -1,0 +1,82 @@
+"""Alarms: what raises them, and what ends them."""
+
+from __future__ import annotations
+
+from kvnode.core.alarms import Alarms
+from kvnode.core.messages import Claim
+from kvnode.core.vector import Vector, new_origin
+
+X, Y = (new_origin(name, 1, 1) for name in "XY")
+
+
+def claim(delivered: Vector, digest: int, name: str = "Y") -> Claim:
+    return Claim(name, 1, delivered, delivered, digest, {}, 0)
+
+
+def test_equal_vectors_with_unequal_digests_raise_one() -> None:
+    alarms = Alarms("X")
+    alarms.compare(claim({X: 1}, 0xABC), {X: 1}, 0xDEF)
+    (text,) = alarms.raised.values()
+    assert text.startswith("X and Y have delivered the same writes and hold different states")
+    assert f"{0xDEF:032x} and {0xABC:032x}" in text
+
+
+def test_equal_vectors_with_equal_digests_end_it() -> None:
+    alarms = Alarms("X")
+    alarms.compare(claim({X: 1}, 1), {X: 1}, 2)
+    alarms.compare(claim({X: 2}, 2), {X: 2}, 2)
+    assert alarms.raised == {}
+
+
+def test_unequal_vectors_say_nothing() -> None:
+    alarms = Alarms("X")
+    alarms.compare(claim({X: 1}, 1), {X: 2}, 2)
+    alarms.compare(claim({}, 1), {X: 2}, 2)
+    assert alarms.raised == {}
+    alarms.compare(claim({X: 1}, 1), {X: 1}, 2)
+    alarms.compare(claim({X: 3}, 1), {X: 2}, 1)
+    assert len(alarms.raised) == 1, "they may still differ"
+
+
+def test_each_peer_has_its_own() -> None:
+    alarms = Alarms("X")
+    for name in "YZ":
+        alarms.compare(claim({X: 1}, 1, name), {X: 1}, 2)
+    assert alarms.raised.keys() == {"digest Y", "digest Z"}
+    alarms.compare(claim({X: 1}, 2, "Z"), {X: 1}, 2)
+    assert alarms.raised.keys() == {"digest Y"}
+
+
+def test_a_snapshot_that_is_not_sound_raises_one_until_the_peer_sends_a_sound_one() -> None:
+    alarms = Alarms("X")
+    alarms.damaged_snapshot("Y")
+    alarms.sound_snapshot("Z")
+    assert alarms.raised.keys() == {"snapshot Y"}
+    alarms.sound_snapshot("Y")
+    assert alarms.raised == {}
+
+
+def test_what_is_wrong_with_a_peer_ends_when_it_is_forgotten() -> None:
+    alarms = Alarms("X")
+    for name in "YZ":
+        alarms.compare(claim({X: 1}, 1, name), {X: 1}, 2)
+        alarms.damaged_snapshot(name)
+    alarms.settled("Y")
+    assert alarms.raised.keys() == {"digest Z", "snapshot Z"}
+
+
+def test_a_damaged_table_raises_one_until_a_scrub_finds_it_sound() -> None:
+    alarms = Alarms("X")
+    alarms.damaged_table("it is torn")
+    assert alarms.raised == {"table": "the table of X is damaged: it is torn"}
+    alarms.sound_table()
+    assert alarms.raised == {}
+
+
+def test_who_was_forgotten_is_told_until_it_has_joined_again() -> None:
+    alarms = Alarms("X")
+    alarms.joined()
+    alarms.forgotten()
+    assert "X was forgotten" in alarms.raised["forgotten"]
+    alarms.joined()
+    assert alarms.raised == {}

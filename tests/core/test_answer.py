@@ -1,0 +1,49 @@
+"""An answer holds no more values than a message should."""
+
+from __future__ import annotations
+
+from kvnode.core.answer import Answer
+from kvnode.core.limits import ANSWER_VALUE_BYTES_MAX
+from kvnode.core.messages import Entry, Failed, Written
+from kvnode.core.vector import Dot, new_origin
+from kvnode.core.versions import Version
+
+X = new_origin("X", 1, 1)
+
+
+def entry(*sizes: int, more: int = 0) -> Entry:
+    """An entry with versions of these sizes."""
+    return Entry(tuple(Version(1, X, at, bytes(size)) for at, size in enumerate(sizes)), more)
+
+
+def test_results_stand_in_their_order() -> None:
+    answer = Answer()
+    results = [entry(1, 2), Written(Dot(X, 1), 1), Failed("code", "message"), entry()]
+    for result in results:
+        answer.add(result)
+    assert answer.results == results
+    assert answer.size_bytes == 3
+
+
+def test_values_up_to_the_limit_fit() -> None:
+    answer = Answer()
+    whole = entry(ANSWER_VALUE_BYTES_MAX - 1, 1, 0)
+    answer.add(whole)
+    assert answer.results == [whole]
+
+
+def test_versions_that_do_not_fit_are_counted() -> None:
+    answer = Answer()
+    answer.add(entry(ANSWER_VALUE_BYTES_MAX, 1, 1, more=5))
+    assert answer.results == [entry(ANSWER_VALUE_BYTES_MAX, more=7)]
+
+
+def test_an_entry_of_which_nothing_fits_is_an_error_and_smaller_ones_still_fit() -> None:
+    answer = Answer()
+    answer.add(entry(ANSWER_VALUE_BYTES_MAX - 1))
+    answer.add(entry(2, 2))
+    answer.add(entry(1))
+    _, failed, small = answer.results
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.maybe) == ("too_large", False)
+    assert small == entry(1)

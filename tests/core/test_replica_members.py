@@ -1,0 +1,286 @@
+"""The replica as a member: joining, registering, renewing its record, forgetting others."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvnode.codec.batches import encode_batch
+from kvnode.codec.client import forget, get, put
+from kvnode.core.batch import Batch, Change
+from kvnode.core.clock import Now
+from kvnode.core.limits import Limits
+from kvnode.core.members import member_key
+from kvnode.core.messages import Claim, Effects, Entry, Failed, Inputs, Result, Written
+from kvnode.core.registration import REGISTER_HEARTBEATS, REGISTER_TRIES_MAX
+from kvnode.core.repair import ALIVE_HEARTBEATS
+from kvnode.core.replica import Identity, Replica
+from kvnode.core.vector import Dot, Vector, new_origin
+from kvnode.storage.memory import MemoryDisk, MemoryStore
+from tests.cluster import HEARTBEAT_US, request
+
+REGISTER_US = REGISTER_HEARTBEATS * HEARTBEAT_US
+Y, Z = (new_origin(name, 1, 1) for name in "YZ")
+
+
+class Member:
+    """X's replica on a disk, and the time."""
+
+    def __init__(self, disk: MemoryDisk | None = None, incarnation: int = 1) -> None:
+        self.disk = disk or MemoryDisk()
+        self.store = MemoryStore(self.disk)
+        self.origin = new_origin("X", 1, incarnation)
+        self.now_us = 1_000
+        self.replica = Replica(
+            Identity("X", self.origin, incarnation, b"address"),
+            self.store.load(),
+            self.store,
+            encode_batch,
+            lambda: 0.5,
+            limits=Limits(),
+            heartbeat_us=HEARTBEAT_US,
+            commits_are_synced=True,
+        )
+
+    def turn(self, inputs: Inputs | None = None, after_us: int = 0) -> Effects:
+        """A turn, after some time, and its commit."""
+        self.now_us += after_us
+        effects = self.replica.turn(inputs or Inputs(), Now(self.now_us, self.now_us))
+        if effects.commit is not None:
+            self.store.commit(effects.commit, sync=True)
+        return effects
+
+    def ask(self, *operations: list[object], after_us: int = 0) -> list[Result]:
+        """What a client is told."""
+        asked = request(None, None, 0, operations, self.now_us)
+        (reply,) = self.turn(Inputs(requests=[asked]), after_us).replies
+        return list(reply.results)
+
+    def hear(self, delivered: Vector, name: str = "Y", after_us: int = 0) -> Effects:
+        """A turn with a peer's claim."""
+        return self.turn(Inputs(claims=[claim(delivered, name)]), after_us)
+
+    def restarted(self, incarnation: int) -> Member:
+        """The next process on the same disk."""
+        return Member(self.disk, incarnation)
+
+    @property
+    def members(self) -> set[str]:
+        return self.replica.members.names()
+
+
+def claim(delivered: Vector, name: str = "Y") -> Claim:
+    return Claim(name, 1, delivered, delivered, 0, {}, 0)
+
+
+def registration(origin: str, deps: Vector | None = None) -> Batch:
+    """Another's first batch: its member record."""
+    writes = ((Change(member_key(origin), b"theirs"),),)
+    encoded = encode_batch(origin, 1, deps or {}, 1, writes)
+    return Batch(origin, 1, deps or {}, 1, writes, encoded)
+
+
+# --- registering
+
+
+def test_a_process_registers_soon_after_its_start_though_nobody_writes() -> None:
+    member = Member()
+    assert member.turn().publish == ()
+    assert member.turn(after_us=REGISTER_US - 1).publish == ()
+    (batch,) = member.turn(after_us=1).publish
+    assert batch.writes == ((Change(member_key(member.origin), b"address"),),)
+    assert member.members == {"X"}
+    assert member.replica.record == Dot(member.origin, 1)
+    assert member.turn(after_us=10 * REGISTER_US).publish == ()
+
+
+def test_it_wakes_for_that() -> None:
+    member = Member()
+    member.turn()
+    while member.replica.wake_us() < 1_000 + REGISTER_US:
+        member.turn(after_us=member.replica.wake_us() - member.now_us)
+        assert member.members == set()
+    member.turn(after_us=member.replica.wake_us() - member.now_us)
+    assert member.members == {"X"}
+
+
+def test_the_first_write_registers_at_once_in_the_same_batch() -> None:
+    member = Member()
+    (written,) = member.ask(put(b"a", b"1"))
+    assert isinstance(written, Written)
+    assert written.dot == Dot(member.origin, 2)
+    assert member.replica.record == Dot(member.origin, 1)
+    assert member.turn(after_us=REGISTER_US).publish == ()
+
+
+def test_reading_registers_nobody() -> None:
+    member = Member()
+    member.ask(get(b"a"))
+    assert member.members == set()
+
+
+def test_each_process_renews_the_record_in_place_of_the_one_before() -> None:
+    member = Member()
+    member.ask(put(b"a", b"1"))
+    again = member.restarted(2)
+    assert again.replica.record == Dot(member.origin, 1), "until it registers"
+    again.ask(put(b"a", b"2"))
+    assert again.replica.record == Dot(again.origin, 1)
+    assert len(again.replica.members.records("X")) == 1
+    assert again.store.versions(member_key(member.origin)) == ()
+
+
+def test_who_lacks_what_peers_claim_waits_with_registering_but_not_for_ever() -> None:
+    member = Member()
+    member.ask(put(b"a", b"1"))
+    again = member.restarted(2)
+    again.hear({Y: 9})
+    for _ in range(REGISTER_HEARTBEATS + REGISTER_TRIES_MAX - 1):
+        assert again.turn(after_us=HEARTBEAT_US).publish == ()
+    assert len(again.turn(after_us=HEARTBEAT_US).publish) == 1
+
+
+# --- joining
+
+
+def test_who_has_nothing_though_others_have_answers_nobody() -> None:
+    member = Member()
+    (empty,) = member.ask(get(b"a"))
+    assert empty == Entry((), 0), "as long as it has not heard that"
+    member.hear({})
+    (empty,) = member.ask(get(b"a"))
+    assert empty == Entry((), 0), "nor do others that have nothing count"
+    member.hear({Y: 1})
+    for operation in (get(b"a"), put(b"a", b"1")):
+        (refused,) = member.ask(operation)
+        assert isinstance(refused, Failed)
+        assert (refused.code, refused.maybe) == ("joining", False)
+    assert member.replica.cut.entries == {}
+
+
+def test_who_joins_does_not_register_however_long_it_takes() -> None:
+    member = Member()
+    for _ in range(3 * REGISTER_TRIES_MAX):
+        assert member.hear({Y: 1}, after_us=HEARTBEAT_US).publish == ()
+
+
+def test_with_the_first_data_joining_ends() -> None:
+    member = Member()
+    member.hear({Y: 1})
+    member.turn(Inputs(batches=[registration(Y)]))
+    assert isinstance(member.ask(put(b"a", b"1"))[0], Written)
+
+
+def test_who_has_data_never_joins_though_others_have_more() -> None:
+    member = Member()
+    member.ask(put(b"a", b"1"))
+    member.hear({Y: 9})
+    assert isinstance(member.ask(put(b"a", b"1"))[0], Written)
+
+
+# --- forgetting
+
+
+def refusal(member: Member, name: str, after_us: int = 0) -> str:
+    (refused,) = member.ask(forget(name), after_us=after_us)
+    assert isinstance(refused, Failed)
+    assert (refused.code, refused.maybe) == ("refused", False)
+    return refused.message
+
+
+def with_peer() -> Member:
+    """X, which counts Y as a member."""
+    member = Member()
+    member.ask(put(b"a", b"1"))
+    member.turn(Inputs(batches=[registration(Y)]))
+    assert member.members == {"X", "Y"}
+    return member
+
+
+def test_the_living_can_not_be_forgotten() -> None:
+    member = with_peer()
+    member.hear({Y: 1})
+    assert "Y is alive" in refusal(member, "Y")
+    assert "Y is alive" in refusal(member, "Y", ALIVE_HEARTBEATS * HEARTBEAT_US - 1)
+    assert "X is alive" in refusal(member, "X")
+    assert member.members == {"X", "Y"}
+
+
+def test_who_is_no_member_can_not_be_forgotten() -> None:
+    assert "Z is no member" in refusal(with_peer(), "Z")
+
+
+def test_who_was_silent_for_long_can() -> None:
+    member = with_peer()
+    member.hear({Y: 1})
+    (written,) = member.ask(forget("Y"), after_us=ALIVE_HEARTBEATS * HEARTBEAT_US)
+    assert isinstance(written, Written)
+    assert member.members == {"X"}
+    assert "Y" not in member.replica.repair.claims
+    assert member.replica.others() == set()
+
+
+def test_who_was_never_heard_can() -> None:
+    member = with_peer()
+    assert isinstance(member.ask(forget("Y"))[0], Written)
+    assert member.members == {"X"}
+
+
+def test_a_record_made_meanwhile_survives() -> None:
+    member = with_peer()
+    member.ask(forget("Y"))
+    later = new_origin("Y", 2, 2)
+    member.turn(Inputs(batches=[registration(later, {Y: 1})]))
+    assert member.members == {"X", "Y"}
+
+
+# --- being forgotten
+
+
+def test_who_is_told_that_it_was_forgotten_joins_anew() -> None:
+    member = with_peer()
+    record = member.replica.record
+    assert record is not None
+    member.turn(after_us=REGISTER_US)
+    (batch,) = member.turn(Inputs(forgotten=[record]), HEARTBEAT_US).publish
+    assert batch.writes[0][0] == Change(member_key(member.origin), b"address")
+    assert member.replica.record == Dot(member.origin, batch.first)
+
+
+def test_an_old_record_that_was_forgotten_does_not_matter() -> None:
+    member = with_peer()
+    again = member.restarted(2)
+    again.ask(put(b"a", b"2"))
+    assert again.turn(Inputs(forgotten=[Dot(member.origin, 1)]), REGISTER_US).publish == ()
+    assert again.replica.alarms.raised == {}
+
+
+def test_who_delivers_that_it_was_forgotten_joins_anew() -> None:
+    member = with_peer()
+    member.turn(after_us=REGISTER_US)
+    seen = {member.origin: 2}
+    writes = ((Change(member_key(member.origin), None),),)
+    forgetting = Batch(Y, 2, seen, 9_999, writes, encode_batch(Y, 2, seen, 9_999, writes))
+    (batch,) = member.turn(Inputs(batches=[forgetting]), HEARTBEAT_US).publish
+    assert "forgotten" in member.replica.alarms.raised
+    assert member.replica.record == Dot(member.origin, batch.first)
+    member.turn()
+    assert member.replica.alarms.raised == {}
+
+
+# --- incarnations that come to light late
+
+
+@pytest.mark.parametrize("knows_all", [False, True])
+def test_another_incarnation_of_the_name_calls_for_a_new_one(knows_all: bool) -> None:
+    member = Member()
+    member.ask(put(b"a", b"1"))
+    assert not member.replica.has_unended()
+    other = new_origin("X", 1, 7)
+    member.hear({other: 1} if knows_all else {other: 2})
+    member.turn(Inputs(batches=[registration(other)]))
+    assert member.replica.has_unended() == knows_all, "only once all that is claimed has come"
+    again = member.restarted(2)
+    assert not again.replica.has_unended(), "its first write will end both"
+    again.ask(put(b"a", b"2"))
+    assert not again.replica.has_unended()
+    assert again.replica.cut.heads == {again.origin: 2}
