@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import msgpack  # type: ignore[import-untyped]
 
 from kvnode.codec.client import Operation, decode_answer, encode_request
-from kvnode.codec.packing import key_bytes, told, value_bytes
-from kvnode.codec.token import decode_token, merge_tokens
+from kvnode.codec.packing import client_key, node_name, told, value_bytes
+from kvnode.codec.token import decode_token, encode_token, merge_tokens
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
 from kvnode.core.vector import Dot
 from kvnode.errors import (
@@ -26,6 +26,7 @@ from kvnode.errors import (
     MalformedError,
     Overloaded,
     Refused,
+    SessionLost,
     Unavailable,
     UnreadableAnswer,
 )
@@ -59,6 +60,7 @@ _ERRORS: Final[dict[str, type[KvnodeError]]] = {
     "refused": Refused,
     "wrong_cluster": Refused,
     "unavailable": Unavailable,
+    "joining": Unavailable,
     "clock_exhausted": Unavailable,
     "commit_failed": CommitFailed,
 }
@@ -101,6 +103,7 @@ class Session:
             return None
         if answer.token is None:
             for result in answer.results:
+                _raise_lost(result, request.token)
                 raise_error(result)
         elif len(answer.results) != request.operations:
             raise MalformedError(
@@ -114,19 +117,29 @@ class Session:
         return answer.results
 
 
+def _raise_lost(result: list[Any], token: bytes | None) -> None:
+    match result:
+        case ["lost", list(missing), dict(left)] if token is not None:
+            cluster, _ = decode_token(token)
+            raise SessionLost(_dots(missing), encode_token(cluster, left))
+
+
 def raise_error(result: list[Any]) -> None:
     """Raise what a result reports, unless it is ok."""
     match result:
         case ["ok", *_]:
             return
         case ["delayed", str(reason), dict(incoming), dict(local), list(missing)]:
-            dots = [tuple(dot) for dot in missing if type(dot) is list and len(dot) == 3]
-            raise Delayed(reason, incoming, local, dots)
+            raise Delayed(reason, incoming, local, _dots(missing))
         case ["error", str(code), str(message), bool(maybe)]:
             unknown = IndefiniteError if maybe else DefiniteError
             raise _ERRORS.get(code, unknown)(message)
         case _:
             raise _unreadable(result)
+
+
+def _dots(missing: list[Any]) -> list[Any]:
+    return [tuple(dots) for dots in missing if type(dots) is list and len(dots) == 3]
 
 
 def _unreadable(result: list[Any]) -> UnreadableAnswer:
@@ -136,7 +149,15 @@ def _unreadable(result: list[Any]) -> UnreadableAnswer:
 def packed_key(key: str | bytes) -> bytes:
     """A key as the node takes it. Raises InvalidRequest."""
     try:
-        return key_bytes(key)
+        return client_key(key)
+    except MalformedError as error:
+        raise InvalidRequest(str(error)) from None
+
+
+def packed_name(name: str) -> str:
+    """A node's name as the node takes it. Raises InvalidRequest."""
+    try:
+        return node_name(name)
     except MalformedError as error:
         raise InvalidRequest(str(error)) from None
 
@@ -188,6 +209,16 @@ def unpacked_name(result: list[Any]) -> str:
     match result:
         case ["ok", str(name)]:
             return name
+        case _:
+            raise _unreadable(result)
+
+
+def unpacked_members(result: list[Any]) -> list[dict[str, Any]]:
+    """The maps in the result of `members`."""
+    raise_error(result)
+    match result:
+        case ["ok", list(members)] if all(type(member) is dict for member in members):
+            return members
         case _:
             raise _unreadable(result)
 

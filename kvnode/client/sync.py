@@ -14,9 +14,11 @@ from kvnode.client.session import (
     Session,
     Version,
     packed_key,
+    packed_name,
     packed_value,
     raise_error,
     unpacked_dot,
+    unpacked_members,
     unpacked_name,
     unpacked_status,
     unpacked_versions,
@@ -74,6 +76,19 @@ class Client:
         versions, _ = unpacked_versions(self._one(ask.get(packed_key(key)), wait_s))
         return versions[0].value if versions else default
 
+    def get_many(
+        self, keys: Sequence[str | bytes], default: Any = None, *, wait_s: float | None = None
+    ) -> list[Any]:
+        """The values of up to 1024 keys, of 12 MiB together, as the node had them at one moment."""
+        if not keys:
+            return []
+        asked = [ask.get(packed_key(key)) for key in keys]
+        results = self._run(asked, self.wait_s if wait_s is None else wait_s)
+        if len(results) != len(keys):
+            raise UnreadableAnswer(f"{self.address} gave {len(results)} results for {len(keys)}")
+        found = [unpacked_versions(result)[0] for result in results]
+        return [versions[0].value if versions else default for versions in found]
+
     def read(self, key: str | bytes, *, wait_s: float | None = None) -> tuple[Version, ...]:
         """All versions of a key, the winner first; more than one are concurrent siblings.
 
@@ -92,17 +107,33 @@ class Client:
         return unpacked_dot(self._one(ask.delete(packed_key(key)), wait_s))
 
     def ping(self) -> str:
-        """The node's name. Raises Unavailable if its disk does not answer."""
+        """The node's name. Raises Unavailable while it takes no writes, also if reads go on."""
         return unpacked_name(self._one(ask.PING, 0))
 
     def status(self) -> dict[str, Any]:
         """What the node knows of itself: see docs/PROTOCOL.md for the fields."""
         return unpacked_status(self._one(ask.STATUS, 0))
 
+    def members(self) -> list[dict[str, Any]]:
+        """The members of the cluster as the node knows them, itself included: see
+        docs/PROTOCOL.md for the fields."""
+        return unpacked_members(self._one(ask.MEMBERS, 0))
+
+    def forget(self, name: str, *, wait_s: float | None = None) -> Dot:
+        """Make a node that is gone for good no member any more, so that nothing waits for
+        it. Refused while it is alive. Should it come back after all, it joins anew, and
+        nothing that it wrote is lost."""
+        return unpacked_dot(self._one(ask.forget(packed_name(name)), wait_s))
+
     def fault(self, peer: str, channel: str, action: str) -> None:
         """Hold, drop or pass (`action`) what the node gets from a peer by `gossip` or
         `repair` (`channel`). Refused unless the node was started with --allow-faults."""
         raise_error(self._one(ask.fault(peer, channel, action), 0))
+
+    def backup(self, name: str) -> dict[str, Any]:
+        """Have the node copy what it has into a directory of that name beside its data:
+        where it is, and what it has. Refused if there is such a backup already."""
+        return unpacked_status(self._one(ask.backup(name), 0))
 
     def close(self) -> None:
         """Close the connection. The token stays readable."""

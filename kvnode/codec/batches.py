@@ -17,7 +17,7 @@ from kvnode.codec.packing import (
 )
 from kvnode.core.batch import Batch, Change, Write
 from kvnode.core.clock import STAMP_US_MAX
-from kvnode.core.limits import BATCH_WRITES_MAX
+from kvnode.core.limits import BATCH_WRITES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX
 from kvnode.core.vector import Vector, is_origin
 from kvnode.errors import MalformedError
 
@@ -55,8 +55,26 @@ def decode_batch(encoded: bytes) -> Batch:
     integer(stamp_us, 1, STAMP_US_MAX, "a batch's stamp")
     if type(body) is not list or not 1 <= len(body) <= BATCH_WRITES_MAX:
         raise MalformedError(f"a batch must have 1 to {BATCH_WRITES_MAX} writes")
-    writes = tuple(_decode_write(changes) for changes in body)
+    writes = tuple([_one_put(changes) or _decode_write(changes) for changes in body])
     return Batch(origin, first, deps, stamp_us, writes, encoded)
+
+
+def _one_put(changes: Any) -> Write | None:
+    """The usual write, decoded at once; None if it is another, or unsound."""
+    if type(changes) is not list or len(changes) != 1:
+        return None
+    change = changes[0]
+    if type(change) is not list or len(change) != 2:
+        return None
+    key, value = change
+    if (
+        type(key) is bytes
+        and type(value) is bytes
+        and 0 < len(key) <= KEY_BYTES_MAX
+        and len(value) <= VALUE_BYTES_MAX
+    ):
+        return (Change(key, value),)
+    return None
 
 
 def _decode_write(changes: Any) -> Write:

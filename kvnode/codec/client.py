@@ -22,15 +22,31 @@ from kvnode.codec.packing import (
     text,
     unpack_array,
 )
+from kvnode.codec.records import ADDRESS_BYTES_MAX
 from kvnode.codec.token import CLUSTER_BYTES_MAX
-from kvnode.core.vector import Vector
+from kvnode.core.vector import Dot, Vector
 from kvnode.errors import MalformedError
+
+
+class Introduction(NamedTuple):
+    """Who a peer says that it is."""
+
+    cluster: str
+    name: str
+    instance: int
+    #: Where it answers requests and where it gossips.
+    listen: str
+    gossip: str
+    #: The dot of its member record; None if it has none.
+    record: Dot | None
+
 
 #: An operation as it travels: its name, then its arguments.
 Operation = list[Any]
 
 PING: Final[Operation] = ["ping"]
 STATUS: Final[Operation] = ["status"]
+MEMBERS: Final[Operation] = ["members"]
 
 
 def put(key: bytes, value: bytes) -> Operation:
@@ -59,14 +75,29 @@ def since(vector: Vector, bytes_max: int) -> Operation:
     return ["since", dict(vector), bytes_max]
 
 
-def hello(cluster: str, name: str, instance: int) -> Operation:
+def snapshot(number: int | None, after: bytes) -> Operation:
+    """A fetch: answered with a part of the node's state, see `codec.snapshots`."""
+    return ["snapshot", number, after]
+
+
+def hello(introduction: Introduction) -> Operation:
     """A peer's greeting: answered with a `Greeting`, or refused."""
-    return ["hello", cluster, name, instance]
+    return ["hello", *introduction]
+
+
+def forget(name: str) -> Operation:
+    """Make a name no member: answered as `put`."""
+    return ["forget", name]
 
 
 def fault(peer: str, channel: str, action: str) -> Operation:
     """Hold, drop or pass what comes from a peer by gossip or by repair."""
     return ["fault", peer, channel, action]
+
+
+def backup(name: str) -> Operation:
+    """Answered with ["ok", map]: where the backup is, and what it has."""
+    return ["backup", name]
 
 
 def encode_request(
@@ -102,14 +133,25 @@ class Greeting(NamedTuple):
     name: str
     instance: int
     gossip_address: str
+    #: Whether it knows that the record of the peer that greets was deleted.
+    has_forgotten: bool
+    #: Where it hears another node that bears the name of the peer that greets; None if it does
+    #: not.
+    namesake: str | None
 
 
 def decode_greeting(result: list[Any]) -> Greeting:
     """Check the answer to `Hello`; raises MalformedError."""
-    _, cluster, name, instance, gossip_address = array(result, 5, "a greeting")
+    _, cluster, name, instance, gossip_address, has_forgotten, namesake = array(
+        result, 7, "a greeting"
+    )
+    if type(has_forgotten) is not bool:
+        raise MalformedError("a greeting must say whether it has forgotten")
     return Greeting(
         text(cluster, CLUSTER_BYTES_MAX, "a cluster"),
         node_name(name),
         integer(instance, 0, INTEGER_MAX, "an instance"),
-        text(gossip_address, 256, "a gossip address"),
+        text(gossip_address, ADDRESS_BYTES_MAX, "a gossip address"),
+        has_forgotten,
+        None if namesake is None else text(namesake, ADDRESS_BYTES_MAX, "an address"),
     )

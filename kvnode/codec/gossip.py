@@ -58,12 +58,14 @@ def decode_header(frame: bytes) -> Header:
 def encode_claim(claim: Claim) -> bytes:
     """The body of a heartbeat."""
     digest = claim.digest.to_bytes(_DIGEST_BYTES, "big")
-    return pack([dict(claim.delivered), dict(claim.synced), digest])
+    return pack(
+        [dict(claim.delivered), dict(claim.synced), digest, dict(claim.floor), claim.wall_us]
+    )
 
 
 def decode_claim(header: Header, body: bytes) -> Claim:
     """Check and decode a heartbeat; raises MalformedError."""
-    delivered, synced, digest = unpack_array(body, 3, "a claim")
+    delivered, synced, digest, floor, wall_us = unpack_array(body, 5, "a claim")
     if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
         raise MalformedError(f"a claim's digest must be {_DIGEST_BYTES} bytes")
     return Claim(
@@ -72,4 +74,6 @@ def decode_claim(header: Header, body: bytes) -> Claim:
         vector(delivered, "a claim's vector"),
         vector(synced, "a claim's synced vector"),
         int.from_bytes(digest, "big"),
+        vector(floor, "a claim's floor"),
+        integer(wall_us, 0, INTEGER_MAX, "a claim's clock"),
     )

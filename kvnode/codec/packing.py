@@ -14,6 +14,7 @@ from kvnode.core.limits import (
     VALUE_BYTES_MAX,
     VECTOR_ENTRIES_MAX,
 )
+from kvnode.core.members import RESERVED_PREFIX
 from kvnode.core.vector import NAME_PATTERN, is_name, is_origin
 from kvnode.errors import MalformedError
 
@@ -74,9 +75,27 @@ def unpack(data: bytes, what: str = "a message") -> Any:
             strict_map_key=True,
         )
     except (ValueError, TypeError, OverflowError) as error:
-        deep = isinstance(error, msgpack.exceptions.StackError)
-        reason = "nested too deep" if deep else str(error) or "there is no such format"
-        raise MalformedError(f"{what} is not sound msgpack: {reason}") from None
+        raise _unsound(what, error) from None
+
+
+def unpack_flat(data: bytes, what: str) -> list[Any]:
+    """Decode an array that holds no others. It may have any number of items, since each is
+    seen before there is room for the next; raises MalformedError."""
+    unpacker = msgpack.Unpacker(max_buffer_size=0, max_array_len=0, max_map_len=0, max_ext_len=0)
+    unpacker.feed(data)
+    try:
+        items = [unpacker.unpack() for _ in range(unpacker.read_array_header())]
+    except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
+        raise _unsound(what, error) from None
+    if unpacker.tell() != len(data):
+        raise MalformedError(f"{what} is not sound msgpack: there is more behind it")
+    return items
+
+
+def _unsound(what: str, error: Exception) -> MalformedError:
+    deep = isinstance(error, msgpack.exceptions.StackError)
+    reason = "nested too deep" if deep else str(error) or "there is no such format"
+    return MalformedError(f"{what} is not sound msgpack: {reason}")
 
 
 def unpack_array(data: bytes, items: int | None, what: str) -> list[Any]:
@@ -127,6 +146,14 @@ def key_bytes(value: Any) -> bytes:
     if len(value) > KEY_BYTES_MAX:
         raise TooLarge(f"a key must have at most {KEY_BYTES_MAX} bytes; this has {len(value)}")
     return value
+
+
+def client_key(value: Any) -> bytes:
+    """Check for a key that clients may touch."""
+    key = key_bytes(value)
+    if key.startswith(RESERVED_PREFIX):
+        raise MalformedError(f"keys that start with {RESERVED_PREFIX!r} are kvnode's own")
+    return key
 
 
 def value_bytes(value: Any) -> bytes:

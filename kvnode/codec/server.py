@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from kvnode.codec.client import Introduction
 from kvnode.codec.packing import (
     INTEGER_MAX,
     MESSAGE_BYTES_MAX,
     TooLarge,
+    array,
     check_version,
+    client_key,
     integer,
-    key_bytes,
     node_name,
     pack,
     text,
@@ -24,6 +26,8 @@ from kvnode.codec.packing import (
     value_bytes,
     vector,
 )
+from kvnode.codec.records import ADDRESS_BYTES_MAX
+from kvnode.codec.snapshots import position
 from kvnode.codec.token import CLUSTER_BYTES_MAX, decode_token
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX
 from kvnode.core.messages import (
@@ -31,14 +35,16 @@ from kvnode.core.messages import (
     Delete,
     Entry,
     Failed,
+    Forget,
     Get,
+    Lost,
     Operation,
     Put,
     Read,
     Result,
     Written,
 )
-from kvnode.core.vector import Vector
+from kvnode.core.vector import NAME_PATTERN, Dot, Vector, is_name, is_origin
 from kvnode.errors import MalformedError
 
 # --- operations that concern the node, not its data; each stands alone in its request
@@ -55,12 +61,15 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Members:
+    """Answered with what the node knows of each member."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """A peer's greeting; answered with a `Greeting`, or refused."""
 
-    cluster: str
-    name: str
-    instance: int
+    introduction: Introduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,15 @@ class Since:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A fetch: answered with the part of a snapshot behind a position, a new one without a
+    number."""
+
+    number: int | None
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Hold, drop or pass what comes from a peer; for demonstrations and tests."""
 
@@ -80,7 +98,14 @@ class Fault:
     action: str
 
 
-NodeOperation = Ping | Status | Hello | Since | Fault
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """Answered with a map of what the backup has, once it is made."""
+
+    name: str
+
+
+NodeOperation = Ping | Status | Members | Hello | Since | Snapshot | Fault | Backup
 AnyOperation = Operation | NodeOperation
 
 GOSSIP: Final = "gossip"
@@ -127,10 +152,19 @@ def decode_request(payload: bytes) -> Asked:
         parts = unpack_array(payload, None, "a request")
         if len(parts) > 1 and type(parts[1]) is int:
             id_ = parts[1]
-        check_version(parts, "a request")
+        check_version(parts, _what(parts))
         return _decode_parts(parts)
     except MalformedError as error:
         raise BadRequest(id_, error) from None
+
+
+def _what(parts: list[Any]) -> str:
+    """What a request is, for the complaint about its version: whoever greets is named."""
+    match parts:
+        case [_, _, _, _, ["hello", _, str(name), *_]]:
+            return f"a greeting by {told(name)}"
+        case _:
+            return "a request"
 
 
 def _decode_parts(parts: list[Any]) -> Asked:
@@ -171,10 +205,21 @@ def _decode_operation(body: Any) -> AnyOperation:
 
 
 def _decode_hello(body: list[Any]) -> Hello:
+    _, cluster, name, instance, listen, gossip, record = body
+    if record is not None:
+        origin, seq = array(record, 2, "a record's dot")
+        if type(origin) is not str or not is_origin(origin):
+            raise MalformedError("a record's dot names no origin")
+        record = Dot(origin, integer(seq, 1, INTEGER_MAX, "a record's seq"))
     return Hello(
-        text(body[1], CLUSTER_BYTES_MAX, "a cluster"),
-        node_name(body[2]),
-        integer(body[3], 0, INTEGER_MAX, "an instance"),
+        Introduction(
+            text(cluster, CLUSTER_BYTES_MAX, "a cluster"),
+            node_name(name),
+            integer(instance, 0, INTEGER_MAX, "an instance"),
+            text(listen, ADDRESS_BYTES_MAX, "an address"),
+            text(gossip, ADDRESS_BYTES_MAX, "an address"),
+            record,
+        )
     )
 
 
@@ -184,6 +229,13 @@ def _decode_since(body: list[Any]) -> Since:
     )
 
 
+def _decode_snapshot(body: list[Any]) -> Snapshot:
+    _, number, after = body
+    if number is not None:
+        integer(number, 0, INTEGER_MAX, "a snapshot's number")
+    return Snapshot(number, position(after))
+
+
 def _decode_fault(body: list[Any]) -> Fault:
     _, peer, channel, action = body
     if channel not in (GOSSIP, REPAIR) or action not in (HOLD, DROP, PASS):
@@ -191,17 +243,28 @@ def _decode_fault(body: list[Any]) -> Fault:
     return Fault(node_name(peer), channel, action)
 
 
+def _decode_backup(body: list[Any]) -> Backup:
+    name = body[1]
+    if type(name) is not str or not is_name(name):
+        raise MalformedError(f"a backup's name must match {NAME_PATTERN}")
+    return Backup(name)
+
+
 #: For each operation its items, the name included, and what decodes it.
 _DECODERS: Final[Mapping[str, tuple[int, Callable[[list[Any]], AnyOperation]]]] = {
-    "put": (3, lambda body: Put(key_bytes(body[1]), value_bytes(body[2]))),
-    "get": (2, lambda body: Get(key_bytes(body[1]))),
-    "read": (3, lambda body: Read(key_bytes(body[1]), integer(body[2], 0, INTEGER_MAX, "skip"))),
-    "delete": (2, lambda body: Delete(key_bytes(body[1]))),
+    "put": (3, lambda body: Put(client_key(body[1]), value_bytes(body[2]))),
+    "get": (2, lambda body: Get(client_key(body[1]))),
+    "read": (3, lambda body: Read(client_key(body[1]), integer(body[2], 0, INTEGER_MAX, "skip"))),
+    "delete": (2, lambda body: Delete(client_key(body[1]))),
     "ping": (1, lambda body: Ping()),
     "status": (1, lambda body: Status()),
-    "hello": (4, _decode_hello),
+    "members": (1, lambda body: Members()),
+    "forget": (2, lambda body: Forget(node_name(body[1]))),
+    "hello": (7, _decode_hello),
     "since": (3, _decode_since),
+    "snapshot": (3, _decode_snapshot),
     "fault": (4, _decode_fault),
+    "backup": (2, _decode_backup),
 }
 
 # --- answers
@@ -221,5 +284,7 @@ def encode_result(result: Result) -> Sequence[Any]:
             return ("ok", dot.origin, dot.seq, stamp_us)
         case Delayed(reason, incoming, local, missing):
             return ("delayed", reason, dict(incoming), dict(local), missing)
+        case Lost(missing, left):
+            return ("lost", missing, dict(left))
         case Failed(code, message, maybe):
             return ("error", code, message, maybe)

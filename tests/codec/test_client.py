@@ -19,7 +19,7 @@ from kvnode.codec.client import (
 )
 from kvnode.codec.packing import INTEGER_MAX, pack
 from kvnode.codec.server import encode_answer, encode_result
-from kvnode.core.messages import Delayed, Entry, Failed, Result, Written
+from kvnode.core.messages import Delayed, Entry, Failed, Lost, Result, Written
 from kvnode.core.vector import Dot, Missing, new_origin
 from kvnode.core.versions import Version
 from kvnode.errors import MalformedError
@@ -33,6 +33,7 @@ results: st.SearchStrategy[Result] = st.one_of(
     st.builds(Entry, found, st.integers(0, 9)),
     st.builds(Written, st.builds(Dot, origins, seqs), stamps),
     st.builds(Delayed, st.text(), vectors, vectors, missing),
+    st.builds(Lost, missing, vectors),
     st.builds(Failed, st.text(), st.text(), st.booleans()),
 )
 ids = st.none() | st.integers(0, INTEGER_MAX)
@@ -64,6 +65,7 @@ def test_an_answer_is_decoded_as_it_was_encoded(id_, token, results) -> None:
             Delayed("why", {X: 3}, {Y: 1}, (Missing(X, 1, 3),)),
             ["delayed", "why", {X: 3}, {Y: 1}, [[X, 1, 3]]],
         ),
+        (Lost((Missing(X, 2, 3),), {X: 1, Y: 1}), ["lost", [[X, 2, 3]], {X: 1, Y: 1}]),
     ],
 )
 def test_results_travel_as_plain_arrays(result: Result, sent: list[Any]) -> None:
@@ -106,9 +108,18 @@ def test_another_shape_of_answer_is_malformed(value: Any) -> None:
 # --- greetings
 
 
-@given(clusters, names, st.integers(0, INTEGER_MAX), st.text(max_size=64))
-def test_a_greeting_is_read_as_it_was_sent(cluster, name, instance, address) -> None:
-    greeting = Greeting(cluster, name, instance, address)
+@given(
+    clusters,
+    names,
+    st.integers(0, INTEGER_MAX),
+    st.text(max_size=64),
+    st.booleans(),
+    st.none() | st.text(max_size=64),
+)
+def test_a_greeting_is_read_as_it_was_sent(
+    cluster, name, instance, address, forgotten, namesake
+) -> None:
+    greeting = Greeting(cluster, name, instance, address, forgotten, namesake)
     assert decode_greeting(["ok", *greeting]) == greeting
 
 
@@ -117,12 +128,18 @@ def test_a_greeting_is_read_as_it_was_sent(cluster, name, instance, address) -> 
     [
         ["ok"],
         ["ok", "c", "X", 1],
-        ["ok", "c", "X", 1, "tcp://host:1", 0],
-        ["ok", "c" * 65, "X", 1, "tcp://host:1"],
-        ["ok", "c", "not a name", 1, "tcp://host:1"],
-        ["ok", "c", "X", -1, "tcp://host:1"],
-        ["ok", "c", "X", 1, b"tcp://host:1"],
-        ["ok", "c", "X", 1, "x" * 257],
+        ["ok", "c", "X", 1, "tcp://host:1"],
+        ["ok", "c", "X", 1, "tcp://host:1", False],
+        ["ok", "c", "X", 1, "tcp://host:1", False, None, 0],
+        ["ok", "c", "X", 1, "tcp://host:1", 0, None],
+        ["ok", "c", "X", 1, "tcp://host:1", None, None],
+        ["ok", "c", "X", 1, "tcp://host:1", False, False],
+        ["ok", "c", "X", 1, "tcp://host:1", False, "x" * 257],
+        ["ok", "c" * 65, "X", 1, "tcp://host:1", False, None],
+        ["ok", "c", "not a name", 1, "tcp://host:1", False, None],
+        ["ok", "c", "X", -1, "tcp://host:1", False, None],
+        ["ok", "c", "X", 1, b"tcp://host:1", False, None],
+        ["ok", "c", "X", 1, "x" * 257, False, None],
         ["error", "refused", "another cluster", False],
         ["delayed", "why", {}, {}, []],
     ],

@@ -30,7 +30,10 @@ HEADER = Header("c", "X", 1, CLAIM)
 
 instances = st.integers(0, INTEGER_MAX)
 headers = st.builds(Header, clusters, names, instances, st.sampled_from([BATCH, CLAIM]))
-claims = st.builds(Claim, names, instances, vectors, vectors, st.integers(0, DIGEST_MODULUS - 1))
+digests = st.integers(0, DIGEST_MODULUS - 1)
+claims = st.builds(
+    Claim, names, instances, vectors, vectors, digests, vectors, st.integers(0, INTEGER_MAX)
+)
 
 
 @given(headers)
@@ -103,16 +106,22 @@ def test_another_shape_of_header_is_malformed(value: Any) -> None:
     [
         None,
         {},
-        [{}, {}],
-        [{}, {}, bytes(16), 0],
-        [[], {}, bytes(16)],
-        [{}, None, bytes(16)],
-        [{X: 0}, {}, bytes(16)],
-        [{}, {"X": 1}, bytes(16)],
-        [{}, {}, bytes(15)],
-        [{}, {}, bytes(17)],
-        [{}, {}, "digest-as-a-text"],
-        [{}, {}, 0],
+        [{}, {}, bytes(16), {}],
+        [{}, {}, bytes(16), {}, 0, 0],
+        [[], {}, bytes(16), {}, 0],
+        [{}, None, bytes(16), {}, 0],
+        [{X: 0}, {}, bytes(16), {}, 0],
+        [{}, {"X": 1}, bytes(16), {}, 0],
+        [{}, {}, bytes(15), {}, 0],
+        [{}, {}, bytes(17), {}, 0],
+        [{}, {}, "digest-as-a-text", {}, 0],
+        [{}, {}, 0, {}, 0],
+        [{}, {}, bytes(16), None, 0],
+        [{}, {}, bytes(16), {X: 0}, 0],
+        [{}, {}, bytes(16), {}, -1],
+        [{}, {}, bytes(16), {}, 1 << 63],
+        [{}, {}, bytes(16), {}, None],
+        [{}, {}, bytes(16), {}, 0.5],
     ],
 )
 def test_another_shape_of_claim_is_malformed(value: Any) -> None:

@@ -24,6 +24,7 @@ from kvnode.codec.packing import (
     text,
     unpack,
     unpack_array,
+    unpack_flat,
     unpack_record,
     value_bytes,
     vector,
@@ -63,6 +64,33 @@ def test_what_is_packed_is_unpacked_equal(tree: Any) -> None:
 def test_unsound_bytes_are_malformed(data: bytes) -> None:
     if not rejects(unpack, data):
         assert repr(unpack(pack(unpack(data)))) == repr(unpack(data))
+
+
+@pytest.mark.parametrize("items", [[], [1], ["a", b"b", None], [7] * (BATCH_WRITES_MAX + 1)])
+def test_a_flat_array_may_have_any_number_of_items(items: list[Any]) -> None:
+    assert unpack_flat(pack(items), "it") == items
+
+
+@given(hostile(st.lists(st.binary(max_size=4) | st.integers(0, 9)).map(pack)))
+def test_what_is_no_flat_array_is_malformed(data: bytes) -> None:
+    if not rejects(unpack_flat, data, "it"):
+        assert len(unpack_flat(data, "it")) <= len(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pack({}),
+        pack(5),
+        pack([[1]]),
+        pack([1]) + b"\0",
+        b"\xdd\xff\xff\xff\xff" + bytes(9),
+        b"\x91",
+    ],
+)
+def test_these_are_no_flat_arrays(data: bytes) -> None:
+    with pytest.raises(MalformedError, match="it is not sound msgpack"):
+        unpack_flat(data, "it")
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.codec import client
-from kvnode.codec.client import encode_request
+from kvnode.codec.client import Introduction, encode_request
 from kvnode.codec.packing import INTEGER_MAX, MESSAGE_BYTES_MAX, pack
 from kvnode.codec.server import (
     Asked,
+    Backup,
     BadRequest,
     Fault,
     Hello,
+    Members,
     Ping,
     Since,
+    Snapshot,
     Status,
     decode_request,
 )
@@ -28,8 +31,10 @@ from kvnode.core.limits import (
     REQUEST_OPERATIONS_MAX,
     VALUE_BYTES_MAX,
 )
-from kvnode.core.messages import Delete, Get, Put, Read
-from tests.strategies import clusters, hostile, keys, names, values, vectors
+from kvnode.core.members import RESERVED_PREFIX
+from kvnode.core.messages import Delete, Forget, Get, Put, Read
+from kvnode.core.vector import Dot
+from tests.strategies import clusters, hostile, keys, names, origins, seqs, values, vectors
 
 GET = ["get", b"key"]
 
@@ -43,17 +48,32 @@ data_operations = st.one_of(
     keys.map(lambda key: (client.get(key), Get(key))),
     st.tuples(keys, ids).map(lambda it: (client.read(*it), Read(*it))),
     keys.map(lambda key: (client.delete(key), Delete(key))),
+    names.map(lambda name: (client.forget(name), Forget(name))),
+)
+introductions = st.builds(
+    Introduction,
+    clusters,
+    names,
+    ids,
+    st.text(max_size=64),
+    st.text(max_size=64),
+    st.none() | st.builds(Dot, origins, seqs),
 )
 node_operations = st.one_of(
     st.just((client.PING, Ping())),
     st.just((client.STATUS, Status())),
-    st.tuples(clusters, names, ids).map(lambda it: (client.hello(*it), Hello(*it))),
+    st.just((client.MEMBERS, Members())),
+    introductions.map(lambda it: (client.hello(it), Hello(it))),
+    st.tuples(st.none() | ids, st.binary(max_size=64)).map(
+        lambda it: (client.snapshot(*it), Snapshot(*it))
+    ),
     st.tuples(vectors, st.integers(1, MESSAGE_BYTES_MAX)).map(
         lambda it: (client.since(*it), Since(*it))
     ),
     st.tuples(
         names, st.sampled_from(["gossip", "repair"]), st.sampled_from(["hold", "drop", "pass"])
     ).map(lambda it: (client.fault(*it), Fault(*it))),
+    names.map(lambda name: (client.backup(name), Backup(name))),
 )
 requests = st.builds(
     lambda id_, session, deadline_ms, operations: encode_request(
@@ -101,6 +121,16 @@ def test_the_greatest_value_and_the_most_operations_fit() -> None:
     assert asked.operations == (Put(b"k" * KEY_BYTES_MAX, bytes(VALUE_BYTES_MAX)),)
     many = decode_request(encoded(*[GET] * REQUEST_OPERATIONS_MAX)).operations
     assert many == (Get(b"key"),) * REQUEST_OPERATIONS_MAX
+
+
+@pytest.mark.parametrize("key", [RESERVED_PREFIX, RESERVED_PREFIX + b"member/x", "\0kvnode/"])
+@pytest.mark.parametrize(
+    "operation", [["get"], ["read", 0], ["delete"], ["put", b"v"]], ids=lambda it: it[0]
+)
+def test_keys_that_are_kvnodes_own_are_out_of_reach(key: Any, operation: list[Any]) -> None:
+    name, *arguments = operation
+    with pytest.raises(BadRequest, match="kvnode's own"):
+        decode_request(encoded([name, key, *arguments]))
 
 
 # --- what is not

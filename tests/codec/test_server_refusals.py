@@ -55,11 +55,26 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
         ["delete", b"key", b"value"],
         ["ping", 1],
         ["status", None],
-        ["hello", "c", "X"],
-        ["hello", b"c", "X", 1],
-        ["hello", "c", "a~b", 1],
-        ["hello", "c", "X", -1],
-        ["hello", "c", "X", True],
+        ["hello", "c", "X", 1],
+        ["hello", b"c", "X", 1, "x:1", "x:2", None],
+        ["hello", "c", "a~b", 1, "x:1", "x:2", None],
+        ["hello", "c", "X", -1, "x:1", "x:2", None],
+        ["hello", "c", "X", True, "x:1", "x:2", None],
+        ["hello", "c", "X", 1, b"x:1", "x:2", None],
+        ["hello", "c", "X", 1, "x" * 257, "x:2", None],
+        ["hello", "c", "X", 1, "x:1", None, None],
+        ["hello", "c", "X", 1, "x:1", "x:2", X],
+        ["hello", "c", "X", 1, "x:1", "x:2", [X]],
+        ["hello", "c", "X", 1, "x:1", "x:2", [X, 0]],
+        ["hello", "c", "X", 1, "x:1", "x:2", ["X", 1]],
+        ["members", 1],
+        ["forget"],
+        ["forget", "a~b"],
+        ["forget", b"X"],
+        ["snapshot", None],
+        ["snapshot", -1, b""],
+        ["snapshot", None, "text"],
+        ["snapshot", 1, bytes(KEY_BYTES_MAX + 2)],
         ["since", {}, 0],
         ["since", {}, MESSAGE_BYTES_MAX + 1],
         ["since", [], 1],
@@ -81,7 +96,9 @@ def test_an_unknown_operation_is_called_unknown(name: Any) -> None:
     assert refusal(encoded([name, b"key"])) == (5, "unknown_operation")
 
 
-@pytest.mark.parametrize("operation", [["ping"], ["status"], ["since", {}, 1]])
+@pytest.mark.parametrize(
+    "operation", [["ping"], ["status"], ["members"], ["since", {}, 1], ["snapshot", None, b""]]
+)
 def test_an_operation_on_the_node_stands_alone(operation: list[Any]) -> None:
     for operations in ([operation, GET], [GET, operation], [operation, operation]):
         with pytest.raises(BadRequest, match="must stand alone"):

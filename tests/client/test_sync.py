@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgpack
 import pytest
 
-from kvnode import Client, Delayed, Dot
+from kvnode import Client, Delayed, Dot, InvalidRequest
 from kvnode.cli.cluster import until
 from kvnode.codec.token import decode_token
 from kvnode.core.limits import KEY_BYTES_MAX
@@ -102,6 +102,16 @@ def test_none_is_a_value_like_others(x):
     x.put("none", None)
     assert x.get("none", "default") is None
     assert [version.value for version in x.read("none")] == [None]
+
+
+def test_many_keys_are_read_at_once(x):
+    x.put("many/1", 1)
+    x.put("many/2", None)
+    assert x.get_many(["many/2", "many/1", "many/0"], "absent") == [None, 1, "absent"]
+    assert x.get_many([]) == []
+    assert x.get_many(1024 * ["many/1"]) == 1024 * [1]
+    with pytest.raises(InvalidRequest):
+        x.get_many(1025 * ["many/1"])
 
 
 def test_a_write_returns_its_dot_and_the_next_has_the_next(x):

@@ -19,6 +19,7 @@ from kvnode import (
     KvnodeError,
     Overloaded,
     Refused,
+    SessionLost,
     TimedOut,
     Unavailable,
     Unreachable,
@@ -47,6 +48,9 @@ INVALID = {
     "a number as key": lambda client: client.get(5),
     "a key too long": lambda client: client.delete(4097 * "k"),
     "half a character as key": lambda client: client.read("\ud800"),
+    "a key of kvnode's own": lambda client: client.get("\0kvnode/member/X"),
+    "a name that is none": lambda client: client.forget("a~b"),
+    "a name in bytes": lambda client: client.forget(b"X"),
     "a negative wait": lambda client: client.get("k", wait_s=-1),
     "a wait too long": lambda client: client.get("k", wait_s=601),
     "a wait without end": lambda client: client.get("k", wait_s=math.inf),
@@ -62,6 +66,7 @@ CODES = {
     "refused": Refused,
     "wrong_cluster": Refused,
     "unavailable": Unavailable,
+    "joining": Unavailable,
     "clock_exhausted": Unavailable,
     "commit_failed": CommitFailed,
     "a code of tomorrow": DefiniteError,
@@ -143,6 +148,21 @@ def test_every_error_code_has_its_class(code):
     assert type(error) is kind and str(error) == "what is wrong"
 
 
+def test_a_session_that_saw_what_nobody_has_any_more_can_go_on_without_it():
+    result = ("lost", [(ORIGIN, 2, 3)], {ORIGIN: 1})
+    token = encode_token("c", {ORIGIN: 3})
+    with FakeNode(answering(result)) as node:
+        with Client(node.listen, token=token) as client, pytest.raises(SessionLost) as raised:
+            client.get("k")
+        assert client.token == token, "it is for the caller to decide"
+        assert raised.value.missing == [(ORIGIN, 2, 3)]
+        assert f"{ORIGIN}:2-3" in str(raised.value)
+        client = Client(node.listen, token=raised.value.token)
+        with client, pytest.raises(SessionLost):
+            client.get("k")
+        assert [asked.token for asked in node.asked] == [{ORIGIN: 3}, {ORIGIN: 1}]
+
+
 def test_an_unknown_code_that_may_have_happened_is_indefinite():
     result = ("error", "a code of tomorrow", "who knows", True)
     with FakeNode(answering(result)) as node:
@@ -163,7 +183,7 @@ def test_a_garbage_answer_is_an_error_of_ours(garbage):
         with FakeNode(lambda _: [garbage]) as node, Client(node.listen, timeout_s=1) as client:
             ask(client)
 
-    for ask in (lambda it: it.put("k", "v"), lambda it: it.get("k"), lambda it: it.status()):
+    for ask in (lambda it: it.put("k", "v"), lambda it: it.get("k"), Client.status, Client.members):
         with pytest.raises(KvnodeError):
             call(ask)
 
