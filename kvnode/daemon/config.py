@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kvnode.codec.token import CLUSTER_BYTES_MAX
+from kvnode.core.limits import MIB, Limits
 from kvnode.core.vector import is_name
 from kvnode.daemon.node import Durability
 from kvnode.errors import ConfigError
@@ -28,7 +29,8 @@ PEERS_MAX: Final = 128
 LOG_FORMATS: Final = ("human", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
-_ADDRESS = re.compile(r"tcp://(\[[0-9a-fA-F:.%]+\]|[A-Za-z0-9._*-]+):([0-9]{1,5})")
+#: Where a socket listens or connects to.
+ADDRESS: Final = re.compile(r"tcp://(\[[0-9a-fA-F:.%]+\]|[A-Za-z0-9._*-]+):([0-9]{1,5})")
 _WILDCARDS: Final = ("*", "0.0.0.0", "[::]")
 
 
@@ -45,11 +47,18 @@ class Config:
     #: The same, as others reach them.
     advertise_listen: str
     advertise_gossip: str
-    #: The request addresses of the other nodes.
+    #: The request addresses of other nodes; one that answers is enough.
     peers: tuple[str, ...]
     durability: Durability
     sync_interval_ms: int
     heartbeat_ms: int
+    #: What all members have stays in the log for so long, while the log is no greater.
+    log_keep_s: int
+    log_keep_mib: int
+    #: Beyond this even what a member lacks leaves the log.
+    log_max_mib: int
+    #: Between two scrubs of the table; 0 for none.
+    scrub_interval_s: int
     log_format: str
     log_level: str
     allow_faults: bool
@@ -91,6 +100,10 @@ def _completed(values: dict[str, Any]) -> Config:
     values.setdefault("durability", Durability.ALWAYS)
     values.setdefault("sync_interval_ms", 1_000)
     values.setdefault("heartbeat_ms", 500)
+    values.setdefault("log_keep_s", Limits().log_kept_us // 1_000_000)
+    values.setdefault("log_keep_mib", Limits().log_kept_bytes // MIB)
+    values.setdefault("scrub_interval_s", Limits().scrub_interval_us // 1_000_000)
+    values.setdefault("log_max_mib", Limits().log_bytes_max // MIB)
     values.setdefault("log_format", "human")
     values.setdefault("log_level", "info")
     values.setdefault("allow_faults", False)
@@ -117,11 +130,11 @@ def _default_name() -> str:
 
 
 def _flag(setting: str) -> str:
-    return {"peers": "peer"}.get(setting, setting.replace("_", "-"))
+    return {"peers": "join"}.get(setting, setting.replace("_", "-"))
 
 
 def _host(address: str) -> str:
-    found = _ADDRESS.fullmatch(address)
+    found = ADDRESS.fullmatch(address)
     assert found is not None
     return found[1]
 
@@ -132,7 +145,7 @@ def _reachable(setting: str, address: str) -> str:
     if host not in _WILDCARDS:
         return address
     advertised = address.replace(host, socket.gethostname(), 1)
-    if _ADDRESS.fullmatch(advertised) is None:
+    if ADDRESS.fullmatch(advertised) is None:
         raise ConfigError(
             f"others can't connect to {advertised}; say how they reach {address} with "
             f"--advertise-{setting}"
@@ -170,7 +183,7 @@ def _read_path(where: str, value: Any) -> Path:
 
 def _read_address(where: str, value: Any) -> str:
     address = tcp_address(value) if isinstance(value, str) else ""
-    found = _ADDRESS.fullmatch(address)
+    found = ADDRESS.fullmatch(address)
     if found is None or not 1 <= int(found[2]) <= 65_535:
         raise ConfigError(f"{where}: {value!r} is no address; write HOST:PORT or tcp://HOST:PORT")
     return address
@@ -238,6 +251,10 @@ _READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "durability": _read_durability,
     "sync_interval_ms": _read_number(10, 60_000),
     "heartbeat_ms": _read_number(10, 60_000),
+    "log_keep_s": _read_number(0, 365 * 86_400),
+    "log_keep_mib": _read_number(0, 1 << 20),
+    "scrub_interval_s": _read_number(0, 365 * 86_400),
+    "log_max_mib": _read_number(1, 1 << 20),
     "log_format": _read_choice(LOG_FORMATS),
     "log_level": _read_choice(LOG_LEVELS),
     "allow_faults": _read_flag,

@@ -51,8 +51,9 @@ def configure(node: str, log_format: str, level: str) -> None:
 class Complaints:
     """Counts what goes wrong from outside, and logs each kind now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: int = logging.WARNING) -> None:
         self.counts: dict[str, int] = {}
+        self._level = level
         self._logged: dict[str, tuple[float, int]] = {}
 
     def add(self, kind: str, message: str) -> None:
@@ -64,4 +65,4 @@ class Complaints:
             self._logged[kind] = (now, count)
             more = count - logged_count - 1
             suffix = f" ({more} more of this kind since the last line)" if more else ""
-            LOGGER.warning("%s: %s%s", kind.replace("_", " "), message, suffix)
+            LOGGER.log(self._level, "%s: %s%s", kind.replace("_", " "), message, suffix)

@@ -1,6 +1,8 @@
 """The daemon's loop: one thread, one poller, one turn after another.
 
 poll -> receive (bounded) -> the node's turn -> answer what concerns the node
+
+Of pulls a turn answers one: many peers that catch up at once must not stall the clients.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 import secrets
 import socket
 import time
+from collections import deque
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -15,11 +19,17 @@ import zmq
 
 from kvnode.codec import gossip
 from kvnode.codec.batches import encode_batch
+from kvnode.codec.client import Introduction
+from kvnode.codec.records import MemberRecord, decode_member, encode_member
 from kvnode.codec.server import (
     Asked,
+    Backup,
     BadRequest,
     Fault,
+    Hello,
     NodeOperation,
+    Since,
+    Snapshot,
     decode_request,
     encode_answer,
     encode_result,
@@ -28,10 +38,12 @@ from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.limits import MIB, Limits
-from kvnode.core.messages import Claim, Inputs, Pull, Reply, Request
-from kvnode.core.replica import Identity, Replica, Saved
+from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Reply, Request, Saved
+from kvnode.core.replica import Identity, Replica
 from kvnode.core.vector import RANDOM_BITS, Vector, new_origin, shown
+from kvnode.daemon.backups import Backups
 from kvnode.daemon.config import Config
+from kvnode.daemon.connections import Connections
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.mesh import Mesh
@@ -56,6 +68,10 @@ REQUESTS_PER_TURN: Final = 1_000
 #: What one turn reads from one socket: it stands in memory until the turn ends.
 RECEIVED_BYTES_PER_TURN: Final = 32 * MIB
 
+#: Pulls that wait to be answered: a peer has one under way, and a large cluster a hundred
+#: peers. One more is refused, and its asker turns to another node.
+PULLS_WAITING_MAX: Final = 128
+
 #: How long a stopping daemon lets its last answers leave.
 LINGER_MS: Final = 1_000
 
@@ -68,42 +84,68 @@ class Daemon:
         self._random = Random(secrets.randbits(64))
         self._instance = secrets.randbits(63)
         self._directory = directory
+        self._limits = Limits(
+            log_kept_us=config.log_keep_s * 1_000_000,
+            log_kept_bytes=config.log_keep_mib * MIB,
+            log_bytes_max=config.log_max_mib * MIB,
+            scrub_interval_us=config.scrub_interval_s * 1_000_000,
+        )
         self._node = Node(
             self._open_store,
             self._make_replica,
             durability=config.durability,
             sync_interval_us=config.sync_interval_ms * 1000,
+            random_number=lambda: secrets.randbits(62),
         )
         self._complaints = Complaints()
         self._stopping = False
-        self._reported_health = (0, True)
+        self._pulls: deque[tuple[Return, Asked]] = deque()
+        self._reported_health = (0, True, True)
+        self._reported_ahead: set[str] = set()
         self._token: tuple[Vector, bytes] = ({}, encode_token(config.cluster, {}))
         self._headers = {kind: self._header(kind) for kind in (gossip.BATCH, gossip.CLAIM)}
         self._context: Context = zmq.Context()
+        self._poller = zmq.Poller()
+        self._members_seen: tuple[Replica | None, int] = (None, 0)
+        self._alarms_told: dict[str, str] = {}
         try:
             self._router = bound(self._context, zmq.ROUTER, config.listen)
             self._publisher = bound(self._context, zmq.PUB, config.gossip)
             self._mesh = Mesh(
                 self._context,
-                self._node.replica.identity,
-                config.cluster,
+                self._poller,
+                Introduction(
+                    config.cluster,
+                    config.name,
+                    self._instance,
+                    config.advertise_listen,
+                    config.advertise_gossip,
+                    None,
+                ),
                 config.peers,
                 Links(),
                 self._complaints,
                 heartbeat_us=config.heartbeat_ms * 1000,
+            )
+            self._connections = Connections(
+                {
+                    "requests": self._router,
+                    "subscribers": self._publisher,
+                    "publishers": self._mesh.subscriber,
+                },
+                self._complaints,
             )
         except BaseException:
             self._context.destroy(linger=0)
             self._node.close(self)
             raise
         self._questions = Questions(
-            config, self._instance, self._node, self._mesh, self._complaints
+            config, self._instance, self._node, self._mesh, self._connections, self._complaints
         )
-        self._poller = zmq.Poller()
+        self._backups = Backups(config.data, self._node, lambda: self._store)
         self._poller.register(self._router, zmq.POLLIN)
-        self._poller.register(self._mesh.subscriber, zmq.POLLIN)
-        for peer in self._mesh.peers:
-            self._poller.register(peer.socket, zmq.POLLIN)
+        for monitor in self._connections.monitors:
+            self._poller.register(monitor, zmq.POLLIN)
 
     # --- the loop
 
@@ -124,6 +166,7 @@ class Daemon:
         if wake_up.fileno() in events:
             wake_up.recv(4096)
             self._stopping = True
+        self._connections.receive(events)
         now = _now()
         inputs, questions = Inputs(), []
         if self._mesh.subscriber in events:
@@ -137,39 +180,82 @@ class Daemon:
             if isinstance(asked.operations, Fault) and self._config.allow_faults:
                 self._mesh.links.set(asked.operations, inputs)
         self._node.turn(inputs, now, self)
+        self._follow_members()
         self._report_health()
-        for to, asked in questions:
-            assert isinstance(asked.operations, NodeOperation)
-            result = self._questions.answer(asked.operations, now.steady_us)
-            self._answer(to, asked.id, None, [result])
-        self._mesh.greet(now.steady_us)
+        self._report_alarms()
+        self._report_clocks()
+        self._answer_questions(questions, now)
+        self._backups.go_on(now.steady_us)
+        self._mesh.greet(self._node.replica.record, now.steady_us)
+
+    def _follow_members(self) -> None:
+        """Try the addresses in the member records, once they changed."""
+        replica = self._node.replica
+        if self._members_seen == (replica, replica.members.changes):
+            return
+        self._members_seen = (replica, replica.members.changes)
+        recorded = set()
+        for name in replica.members.names() - {self._config.name}:
+            for record in replica.members.records(name):
+                try:
+                    recorded.add(decode_member(record.value).listen)
+                except MalformedError as error:
+                    self._complaints.add("malformed_members", f"{name}: {error}")
+        self._mesh.follow(recorded)
+
+    def _report_alarms(self) -> None:
+        alarms = self._node.replica.alarms.raised
+        if alarms == self._alarms_told:
+            return
+        for what, alarm in alarms.items():
+            if self._alarms_told.get(what) != alarm:
+                LOGGER.error("ALARM: %s", alarm)
+        self._alarms_told = dict(alarms)
 
     def _report_health(self) -> None:
         health = self._node.health
-        if (health.failures, health.serving) == self._reported_health:
+        now = (health.failures, health.serving, health.writable)
+        if now == self._reported_health:
             return
         if not health.serving:
             LOGGER.error("the disk does not answer; trying again: %s", health.last_error)
+        elif not health.writable:
+            LOGGER.error(
+                "the disk takes no writes, but reads go on; trying again: %s", health.last_error
+            )
         elif health.failures > self._reported_health[0]:
             LOGGER.error("a commit failed; the store is open again: %s", health.last_error)
         else:
-            LOGGER.info("the disk answers again")
-        self._reported_health = (health.failures, health.serving)
+            LOGGER.info("the disk takes writes again")
+        self._reported_health = now
+
+    def _report_clocks(self) -> None:
+        """Warn of each clock once, until it was right again."""
+        ahead_us = self._node.replica.clocks.ahead_us
+        for name in ahead_us.keys() - self._reported_ahead:
+            message = (
+                f"that of {name} by {ahead_us[name] // 1_000_000} s; "
+                f"or this node's is behind, if others are told of too"
+            )
+            self._complaints.add("clocks_ahead", message)
+        self._reported_ahead = set(ahead_us)
 
     def _timeout_ms(self) -> int:
-        if self._stopping:
+        if self._stopping or self._pulls:
             return 0
         wake_us = self._node.wake_us()
-        hello_us = self._mesh.wake_us()
-        if hello_us is not None:
-            wake_us = min(wake_us, hello_us)
+        for other_us in (self._mesh.wake_us(), self._backups.wake_us()):
+            if other_us is not None:
+                wake_us = min(wake_us, other_us)
         return max(0, -(-(wake_us - _now().steady_us) // 1000))
 
     def _close(self) -> None:
+        self._backups.close()
         failure = self._node.close(self)
         self._mesh.close()
         self._router.close(linger=LINGER_MS)
         self._publisher.close(linger=LINGER_MS)
+        self._connections.close()
         self._context.term()
         if failure is not None:
             raise failure
@@ -197,7 +283,8 @@ class Daemon:
                 self._complaints.add("bad_requests", str(error))
                 self._answer(to, error.id, None, [("error", error.code, str(error), False)])
                 continue
-            if asked.token_cluster not in (None, self._config.cluster):
+            is_strange = asked.token_cluster not in (None, self._config.cluster)
+            if is_strange and not isinstance(asked.operations, Hello):  # that says whose it is
                 message = (
                     f"the request is of cluster {asked.token_cluster!r}, "
                     f"this node of {self._config.cluster!r}"
@@ -222,6 +309,28 @@ class Daemon:
 
     # --- answering
 
+    def _answer_questions(self, questions: list[tuple[Return, Asked]], now: Now) -> None:
+        """Answer what is quick at once, and of the pulls the one that waits longest; when
+        stopping, all."""
+        for to, asked in questions:
+            if isinstance(asked.operations, Backup):
+                answer = partial(self._answer, to, asked.id, None)
+                self._backups.ask(asked.operations.name, answer, now.steady_us)
+            elif not isinstance(asked.operations, Since | Snapshot):
+                self._answer_question(to, asked, now)
+            elif len(self._pulls) < PULLS_WAITING_MAX:
+                self._pulls.append((to, asked))
+            else:
+                message = "too many pulls wait at this node; try another, or later"
+                self._answer(to, asked.id, None, [("error", "overloaded", message, False)])
+        for _ in range(len(self._pulls) if self._stopping else min(1, len(self._pulls))):
+            self._answer_question(*self._pulls.popleft(), now)
+
+    def _answer_question(self, to: Return, asked: Asked, now: Now) -> None:
+        assert isinstance(asked.operations, NodeOperation)
+        result = self._questions.answer(asked.operations, now.steady_us)
+        self._answer(to, asked.id, None, [result])
+
     def publish(self, batch: Batch) -> None:
         """See `Outbox`. A batch too large for gossip is pulled, after the claim."""
         if batch.is_gossip:
@@ -231,7 +340,7 @@ class Daemon:
         """See `Outbox`."""
         self._publisher.send_multipart([self._headers[gossip.CLAIM], gossip.encode_claim(claim)])
 
-    def pull(self, pull: Pull) -> None:
+    def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""
         self._mesh.pull(pull)
 
@@ -249,18 +358,26 @@ class Daemon:
 
     # --- making the node
 
-    def _open_store(self) -> Store:
-        return RocksStore(self._directory.store)
+    def _open_store(self, *, read_only: bool = False) -> Store:
+        self._store = RocksStore(self._directory.store, read_only=read_only)
+        return self._store
 
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
         origin = new_origin(self._config.name, int(time.time()), secrets.randbits(RANDOM_BITS))
         return Replica(
-            Identity(self._config.name, origin, self._instance),
+            Identity(
+                self._config.name,
+                origin,
+                self._instance,
+                encode_member(
+                    MemberRecord(self._config.advertise_listen, self._config.advertise_gossip)
+                ),
+            ),
             saved,
             store,
             encode_batch,
             self._random.random,
-            limits=Limits(),
+            limits=self._limits,
             heartbeat_us=self._config.heartbeat_ms * 1000,
             commits_are_synced=self._config.durability is Durability.ALWAYS,
         )

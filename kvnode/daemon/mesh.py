@@ -1,7 +1,8 @@
 """The mesh: this node's ends of the links to its peers.
 
-A peer is configured by its request address. A `hello` to it, over a DEALER, tells its name
-and where it gossips; then the SUB connects there. Pulls go over the same DEALER.
+A peer is known by its request address: from the configuration, from its member record, or
+because it said hello. A `hello` to it, over a DEALER, tells its name and where it gossips;
+then the SUB connects there. Pulls go over the same DEALER.
 """
 
 from __future__ import annotations
@@ -16,19 +17,24 @@ from kvnode.codec.batches import decode_batch
 from kvnode.codec.client import (
     Answer,
     Greeting,
+    Introduction,
     Operation,
     decode_answer,
     decode_greeting,
     encode_request,
     hello,
     since,
+    snapshot,
 )
 from kvnode.codec.packing import array, told
+from kvnode.codec.snapshots import decode_chunk
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.limits import MIB
-from kvnode.core.messages import Claim, Inputs, Pull, Pulled
-from kvnode.core.replica import Identity
+from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Pulled
+from kvnode.core.repair import ALIVE_HEARTBEATS
+from kvnode.core.vector import Dot
+from kvnode.daemon.config import ADDRESS
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.errors import MalformedError
@@ -40,26 +46,59 @@ PULL_BYTES: Final = MIB
 #: A peer that has answered is greeted again after so many heartbeats: it may have moved.
 HELLO_AGAIN_HEARTBEATS: Final = 10
 
+#: What was said of a peer that has not answered for so many heartbeats holds no more.
+GONE_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
+
+#: A link on which nothing has come for so many heartbeats is made anew, lest it is one that
+#: ZeroMQ has given up for good, as it does after what it could not read.
+LINK_AGAIN_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
+
+#: A process whose name another one bears now has so many heartbeats' time to show that it
+#: lives; else the other is the same node, started again.
+RIVAL_HEARTBEATS: Final = 2
+
 #: Frames read from one socket in one turn.
 FRAMES_PER_TURN: Final = 1_000
 
+#: Addresses that are tried at once: those of a hundred members, and of their past.
+PEERS_MAX: Final = 256
+
 _HELLO_ID: Final = 0
 _PULL_ID: Final = 1
+_FETCH_ID: Final = 2
 
 
 @dataclass(slots=True, eq=False)
 class Peer:
-    """One configured address, and who answers there."""
+    """One address, and who answers there."""
 
     address: str
     socket: Socket
+    #: A configured one is always tried; others as long as they are recorded or alive.
+    is_configured: bool
+    #: When somebody said hello from there last, by the steady clock.
+    introduced_us: int = 0
+    #: When this node first said hello to it.
+    tried_us: int | None = None
     greeting: Greeting | None = None
     hello_due_us: int = 0
+    #: When the link to it was made, and that to its gossip; or when something last came there.
+    link_us: int = 0
+    gossip_link_us: int = 0
+    #: The dot of our record that the last hello told.
+    told_record: Dot | None = None
     #: When something last came from it, and when it last answered, by the steady clock.
     heard_us: int | None = None
     answered_us: int = 0
     #: Why it is not part of the mesh, if it refused or was refused.
     refusal: str | None = None
+    #: The process there that waits for its name, and since when.
+    waiting: tuple[int, int] | None = None
+
+    @property
+    def latest_us(self) -> int:
+        """Its last sign of life."""
+        return max(self.heard_us or 0, self.answered_us)
 
 
 class Mesh:
@@ -68,16 +107,18 @@ class Mesh:
     def __init__(
         self,
         context: Context,
-        identity: Identity,
-        cluster: str,
+        poller: zmq.Poller,
+        introduction: Introduction,
         addresses: tuple[str, ...],
         links: Links,
         complaints: Complaints,
         *,
         heartbeat_us: int,
     ) -> None:
-        self._identity = identity
-        self._cluster = cluster
+        self._context = context
+        self._poller = poller
+        self._introduction = introduction
+        self._cluster = cluster = introduction.cluster
         # Nothing seen, but of this cluster: who is of another refuses to serve a pull.
         self._token = encode_token(cluster, {})
         self._connected: set[str] = set()
@@ -85,29 +126,125 @@ class Mesh:
         self._complaints = complaints
         self._heartbeat_us = heartbeat_us
         self.subscriber = subscriber(context)
-        self.peers = [Peer(address, dealer(context, address)) for address in addresses]
+        poller.register(self.subscriber, zmq.POLLIN)
+        self._peers: dict[str, Peer] = {}
+        self._recorded: set[str] = set()
+        for address in addresses:
+            self._add(address, is_configured=True)
+
+    @property
+    def peers(self) -> list[Peer]:
+        """All that are tried."""
+        return list(self._peers.values())
+
+    # --- who is there
+
+    def follow(self, recorded: set[str]) -> None:
+        """The addresses in the member records are these."""
+        self._recorded = recorded
+        for address in sorted(recorded - self._peers.keys()):
+            self._add(address, is_configured=False)
+
+    def introduced(self, introduction: Introduction, steady_us: int) -> None:
+        """A peer said hello."""
+        address = introduction.listen
+        if address not in self._peers:
+            self._add(address, is_configured=False)
+        if address in self._peers:
+            self._peers[address].introduced_us = steady_us
+
+    def namesake(self, introduction: Introduction, steady_us: int) -> str | None:
+        """Where another process of that name is heard."""
+        for peer in self._named(introduction.name):
+            assert peer.greeting is not None
+            is_other = peer.greeting.instance != introduction.instance
+            if is_other and peer.address != introduction.listen and self._lives(peer, steady_us):
+                return peer.address
+        return None
+
+    def _lives(self, peer: Peer, steady_us: int) -> bool:
+        return steady_us - peer.latest_us < ALIVE_HEARTBEATS * self._heartbeat_us
+
+    def _add(self, address: str, *, is_configured: bool) -> None:
+        if address == self._introduction.listen and not is_configured:
+            return
+        if not is_configured and ADDRESS.fullmatch(address) is None:
+            self._complaints.add("bad_addresses", repr(address))
+            return
+        if len(self._peers) >= PEERS_MAX:
+            message = f"{address}: a node has at most {PEERS_MAX}"
+            self._complaints.add("too_many_peers", message)
+            return
+        try:
+            peer = Peer(address, dealer(self._context, address), is_configured)
+        except zmq.ZMQError as error:
+            self._complaints.add("bad_addresses", f"{address!r}: {error}")
+            return
+        self._peers[address] = peer
+        self._poller.register(peer.socket, zmq.POLLIN)
+
+    def _leave_the_gone(self, steady_us: int) -> None:
+        """Try no longer what is neither configured, nor recorded, nor alive."""
+        for peer in self.peers:
+            is_wanted = peer.is_configured or peer.address in self._recorded
+            latest_us = max(peer.introduced_us, peer.answered_us, peer.tried_us or steady_us)
+            if steady_us - latest_us <= GONE_HEARTBEATS * self._heartbeat_us:
+                continue
+            peer.refusal = None
+            if not is_wanted:
+                self._poller.unregister(peer.socket)
+                peer.socket.close()
+                del self._peers[peer.address]
+                self._follow_gossip()
 
     # --- sending
 
-    def greet(self, steady_us: int) -> None:
+    def greet(self, record: Dot | None, steady_us: int) -> None:
         """Say hello to each peer that is due."""
+        due_us = self.wake_us()
+        if due_us is None or steady_us < due_us:
+            return
+        self._leave_the_gone(steady_us)
+        self._introduction = self._introduction._replace(record=record)
         for peer in self.peers:
             if steady_us < peer.hello_due_us:
                 continue
-            heartbeats = HELLO_AGAIN_HEARTBEATS if peer.greeting else 1
+            is_new_link = self._link_again(peer, steady_us)  # which this hello may be too early for
+            heartbeats = HELLO_AGAIN_HEARTBEATS if peer.greeting and not is_new_link else 1
             peer.hello_due_us = steady_us + heartbeats * self._heartbeat_us
-            name, _, instance = self._identity
-            self._send(peer, _HELLO_ID, hello(self._cluster, name, instance))
+            peer.told_record = record
+            peer.tried_us = peer.tried_us or steady_us
+            self._send(peer, _HELLO_ID, hello(self._introduction))
+
+    def _link_again(self, peer: Peer, steady_us: int) -> bool:
+        """Make its links anew on which nothing comes; whether that for questions is new."""
+        silent_us = LINK_AGAIN_HEARTBEATS * self._heartbeat_us
+        peer.link_us = peer.link_us or steady_us
+        is_silent = steady_us - peer.link_us >= silent_us
+        if is_silent:
+            self._poller.unregister(peer.socket)
+            peer.socket.close()
+            peer.socket = dealer(self._context, peer.address)
+            self._poller.register(peer.socket, zmq.POLLIN)
+            peer.link_us = steady_us
+        if peer.greeting and steady_us - peer.gossip_link_us >= silent_us:
+            self.subscriber.disconnect(peer.greeting.gossip_address)
+            connect(self.subscriber, peer.greeting.gossip_address)
+            peer.gossip_link_us = steady_us
+        return is_silent
 
     def wake_us(self) -> int | None:
         """When the next hello is due."""
         return min((peer.hello_due_us for peer in self.peers), default=None)
 
-    def pull(self, pull: Pull) -> None:
-        """Ask a peer for batches; if it can't be reached the pull times out."""
+    def pull(self, pull: Pull | Fetch) -> None:
+        """Ask a peer for batches or state; if it can't be reached the pull times out."""
         if peers := self._named(pull.name):
             peer = max(peers, key=lambda peer: peer.answered_us)
-            self._send(peer, _PULL_ID, since(pull.vector, PULL_BYTES))
+            if isinstance(pull, Pull):
+                self._send(peer, _PULL_ID, since(pull.vector, PULL_BYTES))
+            else:
+                self._send(peer, _FETCH_ID, snapshot(pull.number, pull.after))
 
     def close(self) -> None:
         """Close all sockets."""
@@ -151,7 +288,10 @@ class Mesh:
         else:
             item = gossip.decode_claim(header, body)
         for peer in peers:
-            peer.heard_us = steady_us
+            if peer.greeting is not None and peer.greeting.instance == header.instance:
+                peer.heard_us = peer.gossip_link_us = steady_us
+            else:  # started again: who is it?
+                peer.hello_due_us = min(peer.hello_due_us, steady_us + self._heartbeat_us)
         self.links.receive(header.name, item, inputs)
 
     def receive_answers(self, peer: Peer, inputs: Inputs, steady_us: int, bytes_max: int) -> None:
@@ -162,7 +302,7 @@ class Mesh:
             if frames is None:
                 return
             read_bytes += sum(len(frame) for frame in frames)
-            peer.heard_us = peer.answered_us = steady_us
+            peer.heard_us = peer.answered_us = peer.link_us = steady_us
             try:
                 if not frames:
                     raise MalformedError("an answer must have one frame")
@@ -174,14 +314,23 @@ class Mesh:
         (result,) = array(answer.results, 1, "an answer to one operation")
         if result[0] != "ok":
             message = told(result[2]) if len(result) > 2 else "no reason given"
-            if answer.id == _PULL_ID and result[1:2] != ["wrong_cluster"]:
+            if answer.id in (_PULL_ID, _FETCH_ID) and result[1:2] != ["wrong_cluster"]:
                 self._complaints.add("failed_pulls", f"from {peer.address}: {message}")
+                if peer.greeting is not None:
+                    inputs.refusals.append(peer.greeting.name)
             else:
                 self._refuse(peer, f"refuses us: {message}")
         elif answer.id == _PULL_ID:
             self._receive_pulled(peer, result, inputs)
+        elif answer.id == _FETCH_ID:
+            self._receive_chunk(peer, result, inputs)
         else:
-            self._receive_greeting(peer, decode_greeting(result), steady_us)
+            greeting = decode_greeting(result)
+            self._receive_greeting(peer, greeting, steady_us)
+            if peer.greeting and greeting.has_forgotten and peer.told_record is not None:
+                inputs.forgotten.append(peer.told_record)
+            if greeting.namesake is not None and greeting.namesake not in self._peers:
+                self._add(greeting.namesake, is_configured=False)  # to see whether it lives
 
     def _receive_pulled(self, peer: Peer, result: list[object], inputs: Inputs) -> None:
         if peer.greeting is None:
@@ -192,10 +341,17 @@ class Mesh:
         pulled = Pulled(peer.greeting.name, tuple(decode_batch(batch) for batch in batches))
         self.links.receive(pulled.name, pulled, inputs)
 
+    def _receive_chunk(self, peer: Peer, result: list[object], inputs: Inputs) -> None:
+        if peer.greeting is None:
+            return
+        chunk = decode_chunk(peer.greeting.name, result)
+        self.links.receive(chunk.name, chunk, inputs)
+
     def _receive_greeting(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
+        greeting = greeting._replace(has_forgotten=False, namesake=None)
         if greeting == peer.greeting:
             return
-        name, _, instance = self._identity
+        _, name, instance, *_ = self._introduction
         if greeting.instance == instance:
             self._refuse(peer, "is this node itself")
         elif greeting.cluster != self._cluster:
@@ -204,43 +360,60 @@ class Mesh:
             )
         elif greeting.name == name:
             self._refuse(peer, f"bears this node's name {name!r}; two live nodes must not")
-        elif namesake := self._live_namesake(peer, greeting, steady_us):
-            at = f"{namesake.address} too; two live nodes must not"
-            self._refuse(peer, f"bears the name {greeting.name!r}, as does the node at {at}")
+        elif rival := self._rival(peer, greeting):
+            self._decide_between(rival, peer, greeting, steady_us)
         else:
-            self._accept(peer, greeting)
+            self._accept(peer, greeting, steady_us)
 
-    def _live_namesake(self, peer: Peer, greeting: Greeting, steady_us: int) -> Peer | None:
-        """Another process of that name which still answers hellos."""
-        silence_us = 2 * HELLO_AGAIN_HEARTBEATS * self._heartbeat_us
+    def _rival(self, peer: Peer, greeting: Greeting) -> Peer | None:
+        """Where another process answered to that name."""
         for other in self._named(greeting.name):
-            instance = other.greeting.instance if other.greeting else greeting.instance
-            lives = steady_us - other.answered_us < silence_us
-            if other is not peer and instance != greeting.instance and lives:
+            assert other.greeting is not None
+            if other is not peer and other.greeting.instance != greeting.instance:
                 return other
         return None
 
-    def _accept(self, peer: Peer, greeting: Greeting) -> None:
+    def _decide_between(self, rival: Peer, peer: Peer, greeting: Greeting, steady_us: int) -> None:
+        """The same node started again at another address, or two that bear one name? That
+        is so if the other process shows itself from now on."""
+        if peer.waiting is None or peer.waiting[0] != greeting.instance:
+            peer.waiting = (greeting.instance, steady_us)
+            rival.hello_due_us = peer.hello_due_us = steady_us
+        since_us = peer.waiting[1]
+        if rival.latest_us > since_us and self._lives(rival, steady_us):
+            at = f"{rival.address} too; two live nodes must not"
+            self._refuse(peer, f"bears the name {greeting.name!r}, as does the node at {at}")
+        elif steady_us - since_us >= RIVAL_HEARTBEATS * self._heartbeat_us:
+            self._accept(peer, greeting, steady_us)
+        else:
+            peer.greeting = None
+            self._follow_gossip()
+
+    def _accept(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
         before, peer.greeting = peer.greeting, greeting
+        peer.gossip_link_us = steady_us
+        for other in self._named(greeting.name):
+            if other.greeting is not None and other.greeting.instance != greeting.instance:
+                other.greeting = None  # that process is gone
         try:
-            self._follow()
+            self._follow_gossip()
         except zmq.ZMQError as error:
             peer.greeting = before
             self._refuse(peer, f"gossips at {greeting.gossip_address!r}: {error}")
             return
-        peer.refusal = None
+        peer.refusal = peer.waiting = None
         LOGGER.info(
             "peer %s at %s, gossip at %s", greeting.name, peer.address, greeting.gossip_address
         )
 
     def _refuse(self, peer: Peer, reason: str) -> None:
         peer.greeting = None
-        self._follow()
+        self._follow_gossip()
         if peer.refusal != reason:
             LOGGER.error("peer at %s %s", peer.address, reason)
             peer.refusal = reason
 
-    def _follow(self) -> None:
+    def _follow_gossip(self) -> None:
         """Be connected to the gossip of all that greeted, once each: two configured
         addresses may lead to one node."""
         wanted = {peer.greeting.gossip_address for peer in self.peers if peer.greeting}

@@ -1,6 +1,6 @@
 """One node without sockets: its replica, its store, and the order between them.
 
-    turn -> commit -> publish -> claim -> reply -> pull
+    turn -> stage and commit -> publish -> claim -> reply -> pull
 
 Save, then send: nothing leaves before the commit that it speaks of. The daemon and the
 tests drive this very code.
@@ -8,11 +8,13 @@ tests drive this very code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
+from kvnode.codec.snapshots import Part
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.messages import (
@@ -20,18 +22,36 @@ from kvnode.core.messages import (
     Delete,
     Effects,
     Failed,
+    Fetch,
+    Forget,
     Inputs,
     Pull,
     Put,
     Reply,
     Request,
+    Saved,
+    Snapshot,
+    Stage,
 )
-from kvnode.core.replica import Replica, Saved
+from kvnode.core.replica import Replica
 from kvnode.core.vector import Vector
-from kvnode.errors import StorageError
+from kvnode.daemon.fold import fold
+from kvnode.daemon.snapshots import Snapshots
+from kvnode.daemon.upkeep import Upkeep
+from kvnode.errors import Refused, StorageError
+from kvnode.storage.frozen import Before, FrozenStore, before
 from kvnode.storage.store import Store
 
-#: A store that could not be opened again is tried this often.
+#: How often a process may open another incarnation to end those that came to light late,
+#: and how long it waits between.
+RENEWALS_MAX: Final = 5
+RENEWAL_PAUSE_US: Final = 5_000_000
+
+_FOLDING: Final = "this node puts a snapshot in place; nothing was done: try later, or another"
+_DONE: Final = object()
+
+#: After a failure the store is opened for writing at once, but not more often than this: in
+#: between, the node only reads.
 REOPEN_US: Final = 1_000_000
 
 
@@ -58,8 +78,14 @@ class Outbox(Protocol):
     def reply(self, reply: Reply, token: Vector) -> None:
         """To the client; the token goes with it if the request was run."""
 
-    def pull(self, pull: Pull) -> None:
+    def pull(self, pull: Pull | Fetch) -> None:
         """To one peer."""
+
+
+class OpenStore(Protocol):
+    """Opens the node's store; raises StorageError."""
+
+    def __call__(self, *, read_only: bool = False) -> Store: ...
 
 
 @dataclass(slots=True)
@@ -68,8 +94,10 @@ class Health:
 
     failures: int = 0
     last_error: str | None = None
-    #: Whether the store is open.
+    #: Whether the store is open, and reads are answered.
     serving: bool = True
+    #: Whether it is open for writing, too.
+    writable: bool = True
 
 
 class Node:
@@ -77,11 +105,12 @@ class Node:
 
     def __init__(
         self,
-        open_store: Callable[[], Store],
+        open_store: OpenStore,
         make_replica: Callable[[Saved, Store], Replica],
         *,
         durability: Durability,
         sync_interval_us: int,
+        random_number: Callable[[], int],
     ) -> None:
         self.health = Health()
         self._open_store = open_store
@@ -92,46 +121,105 @@ class Node:
         self._reopen_due_us = 0
         #: Own batches of a failed commit: if the reopened store has them, they count.
         self._in_doubt: tuple[Batch, ...] = ()
+        #: What is shown until the store is open for writing again; None if the disk could
+        #: not tell.
+        self._before: Before | None = None
         #: What is delivered and committed, in normal form.
         self.vector: Vector = {}
+        #: What is wrong, whichever replica found it.
+        self._raised: dict[str, str] = {}
         self._store: Store | None = None
+        #: A snapshot that is being folded with the state that is here.
+        self._fold: Iterator[None] | None = None
+        #: Requests that waited for their past, and go on waiting at another replica.
+        self._carried: list[Request] = []
+        self._renewals = 0
+        self._renew_not_before_us = 0
+        self._snapshots = Snapshots(random_number)
+        self.upkeep = Upkeep()
+        #: How often this process put a snapshot in place.
+        self.snapshots_taken = 0
         self._load(open_store())
 
     def turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         """One turn: deliver and serve, save, then send."""
-        if self._store is None and not self._reopen(now, outbox):
-            for request in inputs.requests:
-                outbox.reply(_failed(request, "unavailable", self._trouble(), maybe=False), {})
+        if not self.health.writable:
+            inputs = self._resumed(inputs, now, outbox)
+        if not self.health.writable:
+            inputs = self._readable(inputs, outbox)
+        if self._store is None:
             return
-        assert self._store is not None
+        if self._fold is not None and not self._folded(self._fold, inputs, now, outbox):
+            return
+        inputs.requests, self._carried = [*self._carried, *inputs.requests], []
         effects: Effects | None = None
         try:
             effects = self.replica.turn(inputs, now)
+            if effects.stage is not None:
+                self._put_aside(effects.stage)
             if effects.commit is not None:
                 sync = self._durability is Durability.ALWAYS
                 self._store.commit(effects.commit, sync=sync)  # save ...
                 if self._sync_due_us is None:
                     self._sync_due_us = now.steady_us + self._sync_interval_us
             self._sync_if_due(now)
+            if self.health.writable:
+                is_heartbeat = effects.claim is not None
+                self.upkeep.step(self._store, self.replica, now, is_heartbeat=is_heartbeat)
+                effects = self._with_floor(effects)
         except StorageError as error:
-            self._fail(inputs, effects, error, now, outbox)
+            self._fail(inputs, effects, error, now, outbox, readable=effects is not None)
             return
         self.vector = effects.token
         self._send(effects, outbox)  # ... then send
+        if effects.stage is not None and effects.stage.snapshot is not None:
+            self._begin_fold(effects.stage.snapshot)
+        elif effects.claim is not None and self.replica.has_unended():
+            self._renew(now, outbox)
 
     def since(self, vector: Vector, bytes_max: int) -> list[bytes]:
-        """Committed batches beyond a vector, for a peer. Raises StorageError."""
+        """Committed batches beyond a vector, for a peer. Raises StorageError, or Refused
+        where the log does not reach down to it."""
         if self._store is None:
-            raise StorageError(self._trouble())
+            raise StorageError(self.trouble())
+        if not self.replica.reaches_log(vector):
+            raise Refused("the log starts later; fetch a snapshot")
         return self._store.since(self.replica.lacking(vector), bytes_max)
+
+    def snapshot(self, number: int | None, after: bytes, steady_us: int) -> Part:
+        """A part of a view of what is committed, for a peer. Raises StorageError or Refused."""
+        if self._store is None:
+            raise StorageError(self.trouble())
+        return self._snapshots.part(
+            self._store.view, number, after, self.replica.limits.snapshot_part_bytes, steady_us
+        )
+
+    @property
+    def is_folding(self) -> bool:
+        """Whether a snapshot is being put in place, and requests must go elsewhere."""
+        return self._fold is not None
+
+    @property
+    def log_bytes(self) -> int:
+        """The size of the log."""
+        return 0 if self._store is None else self._store.log_bytes
 
     def wake_us(self) -> int:
         """When the next turn must come, input or not, by the steady clock."""
         if self._store is None:
             return self._reopen_due_us
+        if not self.health.writable:
+            return min(self._reopen_due_us, self.replica.wake_us())
+        if self._fold is not None or self._carried or self.upkeep.is_busy:
+            return 0
         if self._durability is Durability.INTERVAL and self._sync_due_us is not None:
             return min(self._sync_due_us, self.replica.wake_us())
         return self.replica.wake_us()
+
+    def trouble(self) -> str:
+        """What to tell whoever is refused while the disk fails."""
+        state = "takes no writes, but reads go on" if self.health.serving else "does not answer"
+        return f"the node's disk {state}; nothing was done: {self.health.last_error}"
 
     def close(self, outbox: Outbox) -> StorageError | None:
         """Answer what waits, sync and close; nothing may be called afterwards.
@@ -142,25 +230,33 @@ class Node:
         for request in self._waiting():
             message = "the node is shutting down; nothing was done"
             outbox.reply(_failed(request, "unavailable", message, maybe=False), {})
-        if self._store is not None:
+        if not self.health.writable:
+            if self._durability is not Durability.ALWAYS:
+                failure = StorageError(f"the last writes were not synced: {self.health.last_error}")
+        elif self._store is not None:
             try:
                 self._store.sync()
             except StorageError as error:
                 self.health.last_error = str(error)
                 failure = error
-            self._store.close()
-            self._store = None
+        self._close_store()
         return failure
 
     def _send(self, effects: Effects, outbox: Outbox) -> None:
         for batch in effects.publish:
             outbox.publish(batch)
         if effects.claim is not None:
-            outbox.claim(effects.claim)
+            outbox.claim(self._honest(effects.claim))
         for reply in effects.replies:
             outbox.reply(reply, effects.token)
-        if effects.pull is not None:
+        if effects.pull is not None and self.health.writable:
             outbox.pull(effects.pull)
+
+    def _honest(self, claim: Claim) -> Claim:
+        """A store that is open for reading could not be synced: see `_load`."""
+        if self.health.writable or self._durability is Durability.ALWAYS:
+            return claim
+        return replace(claim, synced={})
 
     def _sync_if_due(self, now: Now) -> None:
         if (
@@ -173,6 +269,66 @@ class Node:
             self.replica.synced()
             self._sync_due_us = None
 
+    def _with_floor(self, effects: Effects) -> Effects:
+        """The claim as it is after the truncation: else peers would pull what just went."""
+        if effects.claim is None:
+            return effects
+        floor = self.replica.cut.succession.normal(self.replica.floor)
+        return replace(effects, claim=replace(effects.claim, floor=floor))
+
+    # --- a state other than before
+
+    def _put_aside(self, stage: Stage) -> None:
+        assert self._store is not None
+        if stage.is_first:
+            self._store.clear_staged()
+        self._store.stage(stage.table)
+
+    def _begin_fold(self, snapshot: Snapshot) -> None:
+        assert self._store is not None
+        self._carry()
+        keys_max = self.replica.limits.folded_keys_per_turn
+        self._fold = fold(self._store, self.replica.saved(), snapshot, keys_max)
+
+    def _folded(self, slices: Iterator[None], inputs: Inputs, now: Now, outbox: Outbox) -> bool:
+        """Fold one slice more; whether the node goes on, from what became of it."""
+        try:
+            if next(slices, _DONE) is _DONE:
+                self._reload()
+                self._fold = None
+                self.snapshots_taken += 1
+                return True
+        except StorageError as error:
+            self._fail(inputs, None, error, now, outbox)
+            return False
+        for request in inputs.requests:
+            outbox.reply(_failed(request, "joining", _FOLDING, maybe=False), {})
+        return False
+
+    def _renew(self, now: Now, outbox: Outbox) -> None:
+        """Go on as a new incarnation, within bounds: two nodes of one name would do it for
+        ever."""
+        if self._renewals == RENEWALS_MAX or now.steady_us < self._renew_not_before_us:
+            return
+        self._renewals += 1
+        self._renew_not_before_us = now.steady_us + RENEWAL_PAUSE_US
+        self._carry()
+        try:
+            self._reload()
+        except StorageError as error:
+            self._fail(Inputs(), None, error, now, outbox)
+
+    def _carry(self) -> None:
+        """Remember who waits; who was answered is done with."""
+        self._carried = self._waiting()
+        self.replica.ran, self.replica.refused = [], []
+
+    def _reload(self) -> None:
+        """Start anew from the store that is open."""
+        assert self._store is not None
+        self._store.sync()
+        self._begin(self._store, self._make_replica(self._store.load(), self._store), writable=True)
+
     # --- when the disk fails
 
     def _fail(
@@ -182,73 +338,137 @@ class Node:
         error: StorageError,
         now: Now,
         outbox: Outbox,
+        *,
+        readable: bool = True,
     ) -> None:
-        """Publish nothing, fail every answer, discard memory, and reload from disk.
+        """Publish nothing, fail the writes, discard memory, and reload from disk.
 
+        Requests that only read are run on what is committed, if it is not reading that failed.
         Held batches are forgotten with the rest; repair brings them again.
         """
-        self.health.failures += 1
-        self.health.last_error = str(error)
-        replica = self.replica
+        replica, store = self.replica, self._store
+        assert store is not None
         tried = set() if effects is None else {id(request) for request in replica.ran}
         unanswered = [*replica.ran, *replica.refused, *self._waiting(), *inputs.requests]
+        if self.health.writable:  # else it is known from the failure before
+            self._in_doubt = () if effects is None else effects.publish
+            # A snapshot may have been switched to, or not: that must not be guessed.
+            self._before = None if self._fold is not None else _before(store, effects)
+        self._fold, self._carried = None, []
+        self.health.failures += 1
+        self.health.last_error = str(error)
+        reads = []
         for request in {id(request): request for request in unanswered}.values():
             if id(request) in tried and _writes(request):
                 message = f"the disk failed during the commit; the write may be there: {error}"
-                reply = _failed(request, "commit_failed", message, maybe=True)
+                outbox.reply(_failed(request, "commit_failed", message, maybe=True), {})
+            elif not readable or _writes(request):
+                message = f"the node's disk failed; nothing was done: {error}"
+                outbox.reply(_failed(request, "unavailable", message, maybe=False), {})
             else:
-                reply = _failed(request, "unavailable", self._trouble(), maybe=False)
-            outbox.reply(reply, {})
+                reads.append(request)
         replica.ready.clear()
-        self._in_doubt = () if effects is None else effects.publish
-        assert self._store is not None
-        self._store.close()
-        self._store = None
-        self._sync_due_us = None
+        self._close_store()
         self._reopen(now, outbox)
+        if reads:
+            self.turn(Inputs(requests=reads), now, outbox)
 
-    def _reopen(self, now: Now, outbox: Outbox) -> bool:
-        if now.steady_us < self._reopen_due_us and not self.health.serving:
-            return False
-        try:
-            self._load(self._open_store())
-        except StorageError as error:
-            self.health.last_error = str(error)
-            self.health.serving = False
+    def _reopen(self, now: Now, outbox: Outbox) -> None:
+        """Open the store for writing if it is time to, else for reading if it is not open."""
+        if now.steady_us >= self._reopen_due_us:
             self._reopen_due_us = now.steady_us + REOPEN_US
-            return False
-        self.health.serving = True
+            try:
+                self._load(self._open_store())
+            except StorageError as error:
+                self.health.last_error = str(error)
+            else:
+                self._publish_what_was_in_doubt(outbox)
+        if self._store is None and self._before is not None:
+            with suppress(StorageError):
+                self._load_frozen(FrozenStore(self._open_store(read_only=True), self._before))
+
+    def _publish_what_was_in_doubt(self, outbox: Outbox) -> None:
         for batch in self._in_doubt:
             if self.replica.cut.entries.get(batch.origin, 0) >= batch.last:
                 outbox.publish(batch)
-        self._in_doubt = ()
-        return True
+        self._in_doubt, self._before = (), None
 
     def _load(self, store: Store) -> None:
         """Start from what a store has, which is synced first: a process that was killed
         may have left commits that a power failure would take back."""
         try:
             store.sync()
-            self.replica = self._make_replica(store.load(), store)
+            replica = self._make_replica(store.load(), store)
         except StorageError:
             store.close()
             raise
-        self._store = store
-        self.vector = dict(self.replica.cut.heads)
+        self._close_store()  # it may be open for reading
+        self._begin(store, replica, writable=True)
+
+    def _load_frozen(self, store: FrozenStore) -> None:
+        """Serve reads from what was committed before the failure."""
+        try:
+            replica = self._make_replica(store.load(), store)
+        except StorageError:
+            store.close()
+            raise
+        replica.only_read()
+        self._begin(store, replica, writable=False)
+
+    def _begin(self, store: Store, replica: Replica, *, writable: bool) -> None:
+        self._store, self.replica = store, replica
+        replica.alarms.raised = self._raised
+        self.vector = dict(replica.cut.heads)
+        self.health.serving, self.health.writable = True, writable
+
+    def _close_store(self) -> None:
+        self._snapshots.close()
+        self.upkeep.close()
+        if self._store is not None:
+            self._store.close()
+        self._store = None
+        self._sync_due_us = None
+        self.health.serving = self.health.writable = False
+
+    def _resumed(self, inputs: Inputs, now: Now, outbox: Outbox) -> Inputs:
+        """Try to write again, if it is time to. What waited goes on waiting."""
+        if now.steady_us < self._reopen_due_us:
+            return inputs
+        waiting = self._waiting()
+        self._reopen(now, outbox)
+        if not self.health.writable:
+            return inputs
+        return replace(inputs, requests=[*waiting, *inputs.requests])
+
+    def _readable(self, inputs: Inputs, outbox: Outbox) -> Inputs:
+        """What a node takes in that can't write: no batches, which repair will bring again,
+        and of the requests those that only read. The others are refused."""
+        reads = []
+        for request in inputs.requests:
+            if self._store is None or _writes(request):
+                outbox.reply(_failed(request, "unavailable", self.trouble(), maybe=False), {})
+            else:
+                reads.append(request)
+        return Inputs(claims=inputs.claims, requests=reads)
 
     def _waiting(self) -> list[Request]:
         """Requests that have no answer yet and were not run."""
         if self._store is None:
             return []
         parked = (waiter.item for waiter in self.replica.holdback.requests.values())
-        return [*self.replica.ready, *(item for item in parked if isinstance(item, Request))]
+        waiting = [*self._carried, *self.replica.ready, *parked]
+        return list({id(item): item for item in waiting if isinstance(item, Request)}.values())
 
-    def _trouble(self) -> str:
-        return f"the node's disk does not answer; nothing was done: {self.health.last_error}"
+
+def _before(store: Store, effects: Effects | None) -> Before | None:
+    try:
+        return before(store, None if effects is None else effects.commit)
+    except StorageError:
+        return None
 
 
 def _writes(request: Request) -> bool:
-    return any(isinstance(operation, Put | Delete) for operation in request.operations)
+    return any(isinstance(operation, Put | Delete | Forget) for operation in request.operations)
 
 
 def _failed(request: Request, code: str, message: str, *, maybe: bool) -> Reply:

@@ -6,26 +6,46 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from kvnode.codec.client import Greeting
-from kvnode.codec.server import Fault, Hello, NodeOperation, Ping, Since, Status
+from kvnode.codec.client import Greeting, Introduction
+from kvnode.codec.packing import told
+from kvnode.codec.server import (
+    Backup,
+    Fault,
+    Hello,
+    Members,
+    NodeOperation,
+    Ping,
+    Since,
+    Snapshot,
+    Status,
+)
+from kvnode.codec.snapshots import encode_part
 from kvnode.daemon.config import Config
+from kvnode.daemon.connections import Connections
 from kvnode.daemon.logs import Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Node
-from kvnode.daemon.status import node_status, peers_status
-from kvnode.errors import StorageError
+from kvnode.daemon.status import members_status, node_status, peers_status
+from kvnode.errors import Refused, StorageError
 
 
 class Questions:
     """Knows what a node can tell of itself."""
 
     def __init__(
-        self, config: Config, instance: int, node: Node, mesh: Mesh, complaints: Complaints
+        self,
+        config: Config,
+        instance: int,
+        node: Node,
+        mesh: Mesh,
+        connections: Connections,
+        complaints: Complaints,
     ) -> None:
         self._config = config
         self._instance = instance
         self._node = node
         self._mesh = mesh
+        self._connections = connections
         self._complaints = complaints
         self._started = time.monotonic()
 
@@ -35,46 +55,67 @@ class Questions:
             return self._result(question, steady_us)
         except StorageError as error:
             return ("error", "unavailable", str(error), False)
+        except Refused as error:
+            return ("error", "refused", str(error), False)
 
     def _result(self, question: NodeOperation, steady_us: int) -> tuple[Any, ...]:
         match question:
             case Ping():
-                if not self._node.health.serving:
-                    raise StorageError(f"the disk does not answer: {self._node.health.last_error}")
+                if not self._node.health.writable:
+                    raise StorageError(self._node.trouble())
                 return ("ok", self._config.name)
             case Status():
                 return ("ok", self._status(steady_us))
             case Since(vector, bytes_max):
                 return ("ok", self._node.since(vector, bytes_max))
-            case Hello():
-                return self._greeting(question)
+            case Snapshot(number, after):
+                return encode_part(self._node.snapshot(number, after, steady_us))
+            case Members():
+                return ("ok", members_status(self._node, self._mesh, self._config, steady_us))
+            case Hello(introduction):
+                return self._greeting(introduction, steady_us)
             case Fault() if self._config.allow_faults:
                 return ("ok",)
             case Fault():
                 message = "this node was not started with --allow-faults"
                 return ("error", "refused", message, False)
+            case Backup():
+                raise AssertionError("backups take longer; the loop asks `Backups` for them")
 
-    def _greeting(self, hello: Hello) -> tuple[Any, ...]:
+    def _greeting(self, hello: Introduction, steady_us: int) -> tuple[Any, ...]:
         if hello.cluster != self._config.cluster:
             message = f"this node is of cluster {self._config.cluster!r}, not {hello.cluster!r}"
-            self._complaints.add("refused_peers", f"{hello.name}: {message}")
+            self._complaints.add(
+                "refused_peers", f"{hello.name} at {told(hello.listen)}: {message}"
+            )
             return ("error", "wrong_cluster", message, False)
+        if hello.name == self._config.name and hello.instance != self._instance:
+            message = f"this node bears the name {hello.name!r} too; two live nodes must not"
+            self._mesh.introduced(hello, steady_us)  # so that this node's status says it, too
+            self._complaints.add("refused_peers", f"{told(hello.listen)}: {message}")
+            return ("error", "refused", message, False)
+        self._mesh.introduced(hello, steady_us)
+        replica = self._node.replica
         greeting = Greeting(
             self._config.cluster,
             self._config.name,
             self._instance,
             self._config.advertise_gossip,
+            hello.record is not None
+            and replica.members.has_forgotten(hello.name, hello.record, replica.cut),
+            self._mesh.namesake(hello, steady_us),
         )
         return ("ok", *greeting)
 
     def _status(self, steady_us: int) -> dict[str, Any]:
-        return node_status(self._node) | {
+        return node_status(self._node, steady_us) | {
             "cluster": self._config.cluster,
             "listen": self._config.advertise_listen,
             "gossip": self._config.advertise_gossip,
             "durability": str(self._config.durability),
             "uptime_s": int(time.monotonic() - self._started),
             "peers": peers_status(self._mesh, self._node.replica, steady_us),
+            "connections": self._connections.counts,
             "complaints": dict(self._complaints.counts),
             "faults": self._mesh.links.shown(),
         }

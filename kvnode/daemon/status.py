@@ -5,12 +5,16 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any, Final
 
+from kvnode.codec.records import decode_member
 from kvnode.core.batch import Batch
 from kvnode.core.holdback import Waiter
 from kvnode.core.replica import Replica
 from kvnode.core.vector import Vector
+from kvnode.core.versions import Version
+from kvnode.daemon.config import Config
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Node
+from kvnode.errors import MalformedError
 
 #: Waiting batches and requests that are spelled out; all are counted.
 WAITING_SHOWN: Final = 20
@@ -23,6 +27,7 @@ def replica_status(replica: Replica) -> dict[str, Any]:
         "name": replica.identity.name,
         "digest": f"{replica.digest:032x}",
         "clock_us": replica.clock.last_us,
+        "clocks_ahead_ms": {n: us // 1000 for n, us in sorted(replica.clocks.ahead_us.items())},
         "incarnations": len(replica.cut.entries),
         "held": [_batch_shown(w) for w in islice(holdback.batches.values(), WAITING_SHOWN)],
         "held_batches": len(holdback.batches),
@@ -31,16 +36,24 @@ def replica_status(replica: Replica) -> dict[str, Any]:
         "parked": [_request_shown(w) for w in islice(holdback.requests.values(), WAITING_SHOWN)],
         "parked_requests": len(holdback.requests),
         "parked_bytes": holdback.request_bytes,
+        "joining": replica.is_joining,
+        "alarms": sorted(replica.alarms.raised.values()),
+        "fetching_from": replica.repair.staging.name if replica.repair.staging else None,
     }
 
 
-def node_status(node: Node) -> dict[str, Any]:
+def node_status(node: Node, steady_us: int) -> dict[str, Any]:
     """The replica's status and how the disk does."""
     health = node.health
     return replica_status(node.replica) | {
         "vector": dict(node.vector),
+        "folding": node.is_folding,
+        "scrubs": node.upkeep.scrub.finished,
+        "snapshots_taken": node.snapshots_taken,
+        "log": _log_shown(node, steady_us),
         "storage": {
             "serving": health.serving,
+            "writable": health.writable,
             "failures": health.failures,
             "last_error": health.last_error,
         },
@@ -64,6 +77,58 @@ def peers_status(mesh: Mesh, replica: Replica, steady_us: int) -> list[dict[str,
         }
         for peer in mesh.peers
     ]
+
+
+def members_status(node: Node, mesh: Mesh, config: Config, steady_us: int) -> list[dict[str, Any]]:
+    """Each member, this node included: where it is, how it does, what it holds up."""
+    replica = node.replica
+    peers = {peer.greeting.name: peer for peer in mesh.peers if peer.greeting}
+    pin = replica.truncation.pin
+    shown = []
+    for name in sorted(replica.members.names() | {config.name}):
+        is_self = name == config.name
+        records = replica.members.records(name)
+        silent_us = 0 if is_self else replica.repair.silent_us(name, steady_us)
+        claim = replica.repair.claims.get(name)
+        shown.append(
+            {
+                "name": name,
+                "self": is_self,
+                "origin": records[0].origin if records else None,
+                "addresses": _addresses(records),
+                "peer": peers[name].address if name in peers else None,
+                "alive": is_self or replica.repair.is_alive(name, steady_us),
+                "silent_ms": None if silent_us is None else silent_us // 1000,
+                "lag_updates": _lag(replica, claim.delivered) if claim else 0 if is_self else None,
+                "pins": _log_shown(node, steady_us)["pinned"] if pin and pin.name == name else None,
+            }
+        )
+    return shown
+
+
+def _log_shown(node: Node, steady_us: int) -> dict[str, Any]:
+    """How long the log is, and who keeps it from being shorter."""
+    pin = node.replica.truncation.pin
+    pinned = None
+    if pin is not None:
+        kept_bytes = node.replica.limits.log_kept_bytes
+        pinned = {
+            "by": pin.name,
+            "for_ms": (steady_us - pin.since_us) // 1000,
+            "bytes": node.log_bytes,
+            "bytes_beyond_what_is_kept": max(0, node.log_bytes - kept_bytes),
+        }
+    return {"bytes": node.log_bytes, "floor": dict(node.replica.floor), "pinned": pinned}
+
+
+def _addresses(records: list[Version]) -> list[str]:
+    addresses = []
+    for record in records:
+        try:
+            addresses.append(decode_member(record.value).listen)
+        except MalformedError:
+            addresses.append("unreadable")
+    return addresses
 
 
 def _lag(replica: Replica, claimed: Vector) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -22,6 +23,8 @@ class FakePeer:
 
     def __init__(self, name: str = "F", cluster: str = "kvnode") -> None:
         self.name, self.cluster, self.instance = name, cluster, 1
+        self.has_forgotten = False
+        self.namesake: str | None = None
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self.listen = self._bound(self._router)
@@ -36,7 +39,8 @@ class FakePeer:
 
     def proper_greeting(self) -> Sequence[Any]:
         """What a node answers to hello."""
-        return ("ok", self.cluster, self.name, self.instance, self.gossip)
+        about = (self.cluster, self.name, self.instance, self.gossip)
+        return ("ok", *about, self.has_forgotten, self.namesake)
 
     def move(self) -> None:
         """Gossip elsewhere from now on."""
@@ -52,9 +56,10 @@ class FakePeer:
         """Publish a batch under a proper header."""
         self.publish(self.header(BATCH), encoded)
 
-    def claim(self, delivered: Vector) -> None:
-        """Publish a proper heartbeat."""
-        claim = Claim(self.name, self.instance, delivered, delivered, 0)
+    def claim(self, delivered: Vector, *, ahead_s: int = 0) -> None:
+        """Publish a proper heartbeat, by a clock that may be ahead."""
+        wall_us = time.time_ns() // 1000 + ahead_s * 1_000_000
+        claim = Claim(self.name, self.instance, delivered, delivered, 0, {}, wall_us)
         self.publish(self.header(CLAIM), encode_claim(claim))
 
     def header(self, kind: str) -> bytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kvnode.codec.batches import encode_batch
-from kvnode.core.batch import Batch
+from kvnode.codec.batches import decode_batch, encode_batch
+from kvnode.core.batch import Batch, Change
 from kvnode.core.clock import Now
 from kvnode.core.limits import Limits
 from kvnode.core.messages import (
@@ -18,11 +18,13 @@ from kvnode.core.messages import (
     Inputs,
     Operation,
     Pull,
+    Pulled,
     Put,
     Reply,
     Request,
+    Saved,
 )
-from kvnode.core.replica import Identity, Replica, Saved
+from kvnode.core.replica import Identity, Replica
 from kvnode.core.vector import new_origin
 from kvnode.core.versions import Versions
 from kvnode.daemon.node import Durability, Node
@@ -46,8 +48,10 @@ class Recorded:
         self.limits = Limits()
         self.disk = MemoryDisk()
         self.now_us = 1_000_000_000
-        #: What the next open, read or sync of the store raises, set by tests.
+        #: What the next open, read, sync, or read after a failed commit raises, set by tests.
         self.broken: dict[str, StorageError] = {}
+        #: Set by tests: the store can't be opened at all.
+        self.gone = False
         self.events: list[tuple[Any, ...]] = []
         self.replies: list[Reply] = []
         self.claims: list[Claim] = []
@@ -58,10 +62,11 @@ class Recorded:
     def start(self) -> None:
         """A new process on what the disk has."""
         self.node = Node(
-            lambda: RecordedStore(self),
+            lambda *, read_only=False: RecordedStore(self, read_only=read_only),
             self._replica,
             durability=self.durability,
             sync_interval_us=SYNC_US,
+            random_number=lambda: 1,
         )
 
     def crash(self) -> None:
@@ -69,10 +74,16 @@ class Recorded:
         self.disk.crash()
         self.start()
 
-    def turn(self, *requests: Request, batches: tuple[Batch, ...] = ()) -> list[tuple[Any, ...]]:
+    def turn(
+        self,
+        *requests: Request,
+        batches: tuple[Batch, ...] = (),
+        pulled: tuple[Pulled, ...] = (),
+        claims: tuple[Claim, ...] = (),
+    ) -> list[tuple[Any, ...]]:
         """One turn; what happened in it."""
         before = len(self.events)
-        inputs = Inputs(batches=list(batches), requests=list(requests))
+        inputs = Inputs(list(batches), list(claims), list(pulled), requests=list(requests))
         self.node.turn(inputs, Now(self.now_us, self.now_us), self)
         return self.events[before:]
 
@@ -98,6 +109,10 @@ class Recorded:
     def get(self, key: str, **options: Any) -> Request:
         """A request to get."""
         return self.request(Get(key.encode()), **options)
+
+    def others_claim(self, delivered: Mapping[str, int], *, ahead_us: int = 0) -> Claim:
+        """A heartbeat of the peer, by a clock that may be ahead."""
+        return Claim("Y", 1, delivered, delivered, 0, {}, self.now_us + ahead_us)
 
     def value(self, key: str) -> str | None:
         """What a turn of its own reads."""
@@ -154,15 +169,19 @@ class Recorded:
 class RecordedStore(MemoryStore):
     """Notes what is done to it, and fails as it is told."""
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: Recorded, *, read_only: bool) -> None:
         self._recorded = recorded
-        recorded.events.append(("open",))
-        self._break("open")
-        super().__init__(recorded.disk)
+        self._failed = False
+        recorded.events.append(("open to read" if read_only else "open",))
+        if recorded.gone:
+            raise StorageError("no such device")
+        if not read_only:
+            self._break("open")
+        super().__init__(recorded.disk, read_only=read_only)
 
     def versions(self, key: bytes) -> Versions:
         """See `Store.versions`."""
-        self._break("read")
+        self._break("read after" if self._failed else "read")
         return super().versions(key)
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
@@ -172,6 +191,7 @@ class RecordedStore(MemoryStore):
             super().commit(commit, sync=sync)
             outcome = "commit synced" if sync else "commit"
         finally:
+            self._failed = outcome == "failed commit"
             self._recorded.events.append((outcome,))
 
     def sync(self) -> None:
@@ -195,6 +215,12 @@ def with_a_write() -> Recorded:
     recorded.turn(recorded.put("before", "v"))
     recorded.events.clear()
     return recorded
+
+
+def others_write(seq: int, key: str = "k", value: str = "theirs") -> Batch:
+    """A batch of the peer."""
+    write = (Change(key.encode(), value.encode()),)
+    return decode_batch(encode_batch(OTHER, seq, {}, 1_000_000_000 + seq, (write,)))
 
 
 def published(node: Recorded) -> list[tuple[Any, ...]]:

@@ -28,8 +28,9 @@ def header(*parts):
     return msgpack.packb([1, *parts])
 
 
-def claim(delivered, synced, digest):
-    return [header("kvnode", "F", 1, CLAIM), msgpack.packb([delivered, synced, digest])]
+def claim(delivered, synced, digest, floor=None):
+    body = msgpack.packb([delivered, synced, digest, {} if floor is None else floor])
+    return [header("kvnode", "F", 1, CLAIM), body]
 
 
 def batch(*parts):
@@ -62,6 +63,7 @@ BAD = {
     "a claim of no seq": claim({}, {ORIGIN: 0}, DIGEST),
     "a claim of a huge seq": claim({ORIGIN: 1 << 63}, {}, DIGEST),
     "a short digest": claim({}, {}, bytes(15)),
+    "a claim of no floor": claim({}, {}, DIGEST, floor=[]),
     "a claim 2,000 levels deep": [header("kvnode", "F", 1, CLAIM), 2000 * b"\x91"],
     "a batch of garbage": [header("kvnode", "F", 1, BATCH), b"\xc1"],
     "a batch of another format": batch(2, ORIGIN, 1, {}, 1, WRITES),
@@ -85,6 +87,7 @@ def pair(tmp_path_factory):
         node.peers = [fake.listen]
         node.start()
         fake.until_heard(node)
+        until("it has written its record", lambda: node.status()["vector"])
         yield node, fake
         assert node.stop() == 0
 
@@ -187,8 +190,24 @@ def test_a_write_from_the_last_moment_is_taken_and_further_ones_are_refused_clea
 
 def test_a_claim_of_what_nobody_gives_leads_to_pulls_and_nothing_else(new_pair):
     node, fake = new_pair
+    assert serves(node)  # else it would wait for the data that its peer seems to have
+    before = node.status()["vector"]
     fake.claim({ORIGIN: 5, GONE: (1 << 63) - 1})
     until("it pulls", lambda: fake.pulls)
     assert serves(node)
     status = node.status()
-    assert status["held_batches"] == 0 and list(status["vector"].values()) == [1]
+    assert status["held_batches"] == 0 and status["vector"].keys() == before.keys()
+
+
+def test_a_node_without_data_whose_peer_claims_some_says_so(new_pair):
+    node, fake = new_pair
+    fake.claim({ORIGIN: 1})
+    until("it knows", lambda: node.status()["joining"])
+    with node.client() as client:
+        for asked in (lambda: client.get("k"), lambda: client.put("k", 1)):
+            with pytest.raises(Unavailable, match="no data yet"):
+                asked()
+    fake.publish_batch(written(1, b"\x01"))
+    until("it has them", lambda: not node.status()["joining"])
+    with node.client() as client:
+        assert client.get("k") == 1

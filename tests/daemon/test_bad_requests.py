@@ -132,7 +132,18 @@ BAD = {
     "two pings": (asking(["ping"], ["ping"]), 7, "malformed", "'ping' must stand alone"),
     "a pull of no bytes": (asking(["since", {}, 0]), 7, "malformed", "a pull's size"),
     "a pull beyond no vector": (asking(["since", [], 1]), 7, "malformed", "a vector must be a map"),
-    "a hello of nobody": (asking(["hello", "kvnode", "", 1]), 7, "malformed", "node's name"),
+    "a hello of nobody": (
+        asking(["hello", "kvnode", "", 1, "x:1", "x:2", None]),
+        7,
+        "malformed",
+        "node's name",
+    ),
+    "a key of kvnode's own": (
+        asking(["put", b"\0kvnode/member/X", b"v"]),
+        7,
+        "malformed",
+        "kvnode's own",
+    ),
     "a fault of another kind": (asking(["fault", "Y", "gossip", "burn"]), 7, "malformed", "hold"),
 } | {name: (frames, None, "malformed", words) for name, (frames, words) in UNREADABLE.items()}
 

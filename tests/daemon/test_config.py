@@ -20,6 +20,10 @@ DEFAULTS = {
     "heartbeat_ms": 500,
     "log_format": "human",
     "log_level": "info",
+    "log_keep_s": 600,
+    "log_keep_mib": 256,
+    "log_max_mib": 4096,
+    "scrub_interval_s": 86_400,
     "allow_faults": False,
 }
 
@@ -54,7 +58,7 @@ SETTINGS = [
         "peers",
         '["t:1", "t:2"]',
         "e:1, e:2",
-        ["--peer", "f:1", "--peer", "tcp://f:2"],
+        ["--join", "f:1", "--peer", "tcp://f:2"],
         [("tcp://t:1", "tcp://t:2"), ("tcp://e:1", "tcp://e:2"), ("tcp://f:1", "tcp://f:2")],
     ),
     (
@@ -68,6 +72,10 @@ SETTINGS = [
     ("heartbeat_ms", "10", "60000", ["--heartbeat-ms", "30"], [10, 60_000, 30]),
     ("log_format", '"json"', "human", ["--log-format", "json"], ["json", "human", "json"]),
     ("log_level", '"debug"', "error", ["--log-level", "warning"], ["debug", "error", "warning"]),
+    ("log_keep_s", "0", "31536000", ["--log-keep-s", "30"], [0, 31_536_000, 30]),
+    ("log_keep_mib", "0", "1048576", ["--log-keep-mib", "30"], [0, 1 << 20, 30]),
+    ("log_max_mib", "1", "1048576", ["--log-max-mib", "30"], [1, 1 << 20, 30]),
+    ("scrub_interval_s", "0", "31536000", ["--scrub-interval-s", "30"], [0, 31_536_000, 30]),
     ("allow_faults", "true", "no", ["--allow-faults"], [True, False, True]),
 ]
 

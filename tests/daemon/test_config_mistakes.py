@@ -95,7 +95,7 @@ def complaint(capsys):
 
 
 def flag_of(setting):
-    return "--peer" if setting == "peers" else f"--{setting.replace('_', '-')}"
+    return "--join" if setting == "peers" else f"--{setting.replace('_', '-')}"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import resource
+import shutil
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 
 from kvnode.cli.cluster import until
 from kvnode.client.sync import Client
+from kvnode.core.vector import shown
 from kvnode.errors import CommitFailed, KvnodeError, Unavailable
 
 ROUNDS = 5
@@ -103,11 +105,16 @@ def failed_put(client, key):
     return raised.value
 
 
-def out_of_service(client):
-    """The status, once a write has found that the disk can't be reopened."""
+def only_reads(client):
+    """The status, once a write has found that the disk can't be opened for writing."""
     failed_put(client, "again")
     status = client.status()
-    return None if status["storage"]["serving"] else status
+    return None if status["storage"]["writable"] else status
+
+
+def has_written(status, name):
+    """How much of what a name wrote is delivered."""
+    return shown(status["vector"]).get(name, 0)
 
 
 def resumed(client):
@@ -123,11 +130,26 @@ def test_a_full_disk_fails_the_writes_and_ping_and_status_tell(full):
     cluster, _ = full
     with asker(cluster["X"]) as client:
         assert isinstance(failed_put(client, "first"), CommitFailed)
-        status = until("it is out of service", lambda: out_of_service(client))
+        status = until("it takes no writes", lambda: only_reads(client))
         assert status["storage"]["failures"] >= 1
         assert "too large" in status["storage"]["last_error"]
-        with pytest.raises(Unavailable, match="disk does not answer"):
+        with pytest.raises(Unavailable, match="takes no writes, but reads go on"):
             client.ping()
+
+
+def test_a_full_disk_serves_reads_and_pulls(full):
+    cluster, acknowledged = full
+    with asker(cluster["X"]) as client:
+        failed_put(client, "first")
+        until("it takes no writes", lambda: only_reads(client))
+        assert lost_at(cluster["X"], acknowledged) == []
+        assert client.get("first") is None
+        cluster["Y"].stop(signal.SIGKILL)
+        shutil.rmtree(cluster["Y"].data)
+        cluster["Y"].start()
+        until("Y has it all from X", lambda: has_written(cluster["Y"].status(), "X") >= 100)
+        assert client.status()["storage"]["writable"] is False
+    assert lost_at(cluster["Y"], acknowledged) == []
 
 
 def test_with_room_again_the_node_resumes_by_itself_and_has_lost_nothing(full):
@@ -137,7 +159,7 @@ def test_with_room_again_the_node_resumes_by_itself_and_has_lost_nothing(full):
         limit_files(cluster["X"], resource.RLIM_INFINITY)
         until("it writes again", lambda: resumed(client))
         assert client.ping() == "X"
-        assert client.status()["storage"]["serving"] is True
+        assert client.status()["storage"]["writable"] is True
     assert lost_at(cluster["X"], acknowledged) == []
     until("both agree", cluster.agree)
     assert lost_at(cluster["Y"], acknowledged | {"resumed": True}) == []

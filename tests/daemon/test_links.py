@@ -11,7 +11,7 @@ from kvnode.daemon import links as links_module
 from kvnode.daemon.links import Links
 
 BATCH = Batch("X~" + "0" * 16, 1, {}, 1, (), b"")
-CLAIM = Claim("X", 1, {}, {}, 0)
+CLAIM = Claim("X", 1, {}, {}, 0, {}, 0)
 PULLED = Pulled("X", (BATCH,))
 
 
@@ -53,7 +53,7 @@ def test_other_peers_are_heard_all_the_same(action):
 def test_what_was_held_comes_in_its_order_when_the_link_passes_again():
     links = Links()
     set_links(links, ("X", GOSSIP, HOLD))
-    claims = [Claim("X", 1, {}, {}, number) for number in range(5)]
+    claims = [Claim("X", 1, {}, {}, number, {}, 0) for number in range(5)]
     assert received(links, *claims) == Inputs()
     assert set_links(links, ("X", GOSSIP, PASS)) == Inputs(claims=claims)
     assert set_links(links, ("X", GOSSIP, PASS)) == Inputs(), "once"

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from kvnode.codec.batches import decode_batch, encode_batch
-from kvnode.core.batch import Change
+from kvnode.codec.batches import decode_batch
 from kvnode.core.messages import Get, Put
 from kvnode.daemon.node import Durability
-from tests.daemon.recorded import HEARTBEAT_US, OTHER, SYNC_US, Recorded
+from tests.daemon.recorded import HEARTBEAT_US, OTHER, SYNC_US, Recorded, others_write
 
 
 def kinds(events):
     return [event[0] for event in events]
-
-
-def others_write(seq, key, value):
-    write = (Change(key.encode(), value.encode()),)
-    return decode_batch(encode_batch(OTHER, seq, {}, 1_000_000_000 + seq, (write,)))
 
 
 @pytest.fixture

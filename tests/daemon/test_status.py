@@ -7,7 +7,7 @@ import pytest
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.core.batch import Change
 from kvnode.daemon.status import WAITING_SHOWN, node_status, replica_status
-from tests.daemon.recorded import OTHER, Recorded
+from tests.daemon.recorded import HEARTBEAT_US, OTHER, Recorded
 
 
 def others_batch(first):
@@ -48,7 +48,7 @@ def test_a_parked_request_is_told_with_what_it_waits_for(node):
 def test_what_is_delivered_waits_no_more_and_counts(node):
     node.turn(node.get("k", token={OTHER: 4}, wait_us=1_000), batches=(others_batch(3),))
     node.turn(batches=(others_batch(1),))
-    status = node_status(node.node)
+    status = node_status(node.node, node.now_us)
     assert (status["held"], status["parked"]) == ([], [])
     assert (status["vector"], status["incarnations"]) == ({OTHER: 4}, 1)
     assert status["digest"] != "0" * 32
@@ -63,10 +63,31 @@ def test_all_that_waits_is_counted_and_some_is_shown(node):
     assert (len(status["held"]), len(status["parked"])) == (WAITING_SHOWN, WAITING_SHOWN)
 
 
+def test_a_peer_whose_clock_is_far_ahead_is_told_until_it_is_right(node):
+    hour_us = 3600 * 1_000_000
+    node.turn(claims=(node.others_claim({}, ahead_us=hour_us),))
+    assert node_status(node.node, node.now_us)["clocks_ahead_ms"] == {"Y": 3_600_000}
+    node.turn(claims=(node.others_claim({}),))
+    assert node_status(node.node, node.now_us)["clocks_ahead_ms"] == {}
+
+
+def test_who_delivered_a_stamp_from_the_future_is_not_blamed_for_it(node):
+    """X has a right clock; its stamps go on from that of Y, and its heartbeats do not."""
+    future_us = node.now_us + 3600 * 1_000_000
+    write = (Change(b"k", b"1"),)
+    node.turn(batches=(decode_batch(encode_batch(OTHER, 1, {}, future_us, (write,))),))
+    node.turn(node.put("k", "2"))
+    assert node_status(node.node, node.now_us)["clock_us"] == future_us + 1
+    node.now_us += HEARTBEAT_US
+    node.turn()
+    assert node.claims[-1].wall_us == node.now_us
+    assert node_status(node.node, node.now_us)["clocks_ahead_ms"] == {}
+
+
 def test_a_disk_that_fails_is_told(node):
-    assert node_status(node.node)["storage"]["serving"]
+    assert node_status(node.node, node.now_us)["storage"]["serving"]
     node.disk.full = True
     node.turn(node.put("k", "v"))
-    storage = node_status(node.node)["storage"]
-    assert not storage["serving"] and storage["failures"] == 1
+    storage = node_status(node.node, node.now_us)["storage"]
+    assert storage["serving"] and not storage["writable"] and storage["failures"] == 1
     assert "no space left" in storage["last_error"]

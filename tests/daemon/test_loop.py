@@ -1,0 +1,114 @@
+"""The daemon's loop: what a turn reads, what it publishes, and what an end leaves."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import zmq
+
+from kvnode.cli.cluster import PATIENCE_S, LocalNode
+from kvnode.codec.batches import decode_batch
+from kvnode.codec.client import PING, encode_request, get, put
+from kvnode.codec.gossip import BATCH, decode_claim, decode_header
+from kvnode.core.batch import Batch
+from kvnode.core.limits import GOSSIP_BYTES_MAX
+from kvnode.daemon import loop
+from kvnode.daemon.config import load
+from kvnode.daemon.loop import Daemon
+from kvnode.storage.directory import DataDirectory
+from kvnode.transport.sockets import connect, receive_frames, subscriber
+from tests.daemon.raw import Raw
+
+
+@pytest.fixture
+def config(tmp_path):
+    node = LocalNode("X", tmp_path, [])  # never started: its free addresses are wanted
+    settings = {"name": "X", "data": node.data, "listen": node.listen, "gossip": node.gossip}
+    return load(settings | {"heartbeat_ms": 50}, {})
+
+
+@pytest.fixture
+def directory(config):
+    directory = DataDirectory(config.data, name=config.name, cluster=config.cluster)
+    yield directory
+    directory.close()
+
+
+@contextmanager
+def running(config, directory):
+    """A daemon in a thread of this process. In the end it is woken up to stop."""
+    ours, wake_up = socket.socketpair()
+    with ours, wake_up, ThreadPoolExecutor(1) as pool:
+        daemon = pool.submit(lambda: Daemon(config, directory).run(wake_up))
+        try:
+            yield
+        finally:
+            ours.send(b"\0")
+            daemon.result(PATIENCE_S)
+
+
+@pytest.mark.parametrize("bound", ["REQUESTS_PER_TURN", "RECEIVED_BYTES_PER_TURN"])
+def test_requests_beyond_the_bounds_of_a_turn_are_served_in_the_next(
+    bound, config, directory, monkeypatch
+):
+    monkeypatch.setattr(loop, bound, 1)
+    with running(config, directory), Raw(config) as raw:
+        for number in range(50):
+            raw.send(encode_request(number, None, 0, [put(b"k", b"%d" % number), get(b"k")]))
+        answers = [raw.answer() for _ in range(50)]
+    assert [answer.id for answer in answers] == list(range(50))
+    seen = [answer.results[1][1][0][3] for answer in answers]
+    assert seen == [b"%d" % number for number in range(50)]
+
+
+def test_small_batches_are_published_before_they_are_claimed_and_large_ones_only_claimed(
+    config, directory
+):
+    with (
+        running(config, directory),
+        zmq.Context() as context,
+        subscriber(context) as peer,
+        Raw(config) as raw,
+    ):
+        connect(peer, config.gossip)
+
+        def heard():
+            assert peer.poll(PATIENCE_S * 1000), "nothing was published"
+            head, body = receive_frames(peer, 2)
+            header = decode_header(head)
+            return decode_batch(body) if header.kind == BATCH else decode_claim(header, body)
+
+        def batches_until_claimed(seq):
+            batches = []
+            while isinstance(item := heard(), Batch) or seq not in item.delivered.values():
+                batches += [item.first] if isinstance(item, Batch) else []
+            return batches
+
+        heard()  # it is subscribed now
+        batches_until_claimed(1)  # its member record
+        raw.ask(put(b"k", b"small"))
+        assert batches_until_claimed(2) == [2]
+        raw.ask(put(b"k", bytes(GOSSIP_BYTES_MAX)))
+        assert batches_until_claimed(3) == []
+
+
+def test_a_daemon_that_has_ended_leaves_its_ports_and_its_data_to_the_next(config, directory):
+    for start in range(3):
+        with running(config, directory), Raw(config) as raw:
+            _, _, ((_, versions, _), *_) = raw.ask(get(b"starts"), put(b"starts", b"%d" % start))
+            assert [version[3] for version in versions] == [
+                b"%d" % before for before in range(start)
+            ][-1:]
+
+
+@pytest.mark.parametrize("taken", ["listen", "gossip"])
+def test_a_daemon_that_finds_a_port_taken_leaves_the_rest_to_the_next(taken, config, directory):
+    with zmq.Context() as context, context.socket(zmq.PULL) as squatter:
+        squatter.bind(getattr(config, taken))
+        with pytest.raises(zmq.ZMQError, match="in use"):
+            Daemon(config, directory)
+    with running(config, directory), Raw(config) as raw:
+        assert raw.ask(PING).results == [["ok", "X"]]

@@ -1,0 +1,217 @@
+"""The mesh: who is a peer, who is none and why, and that peers are followed where they go."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+
+from kvnode.cli.cluster import LocalNode, until
+from kvnode.codec.batches import encode_batch
+from kvnode.codec.gossip import BATCH
+from kvnode.core.batch import Change
+from kvnode.core.vector import new_origin
+from kvnode.transport.sockets import FRAME_BYTES_MAX
+from tests.daemon.fake_peer import FakePeer
+
+ORIGIN = new_origin("F", 1, 1)
+
+
+@pytest.fixture
+def fake():
+    with FakePeer() as fake:
+        yield fake
+
+
+@pytest.fixture
+def start(make_node):
+    """Starts a node with these peers."""
+
+    def start(*peers):
+        node = make_node("X")
+        node.peers = list(peers)
+        node.start()
+        return node
+
+    return start
+
+
+def lines(node, text):
+    """The lines of its log that have this text."""
+    return [line for line in node.log.read_text().splitlines() if text in line]
+
+
+def refusal(node):
+    """Why it does not take its first peer."""
+    return node.status()["peers"][0]["refusal"]
+
+
+@pytest.mark.parametrize("address", ["", "nowhere", "tcp://*:1", "tcp://", "smoke://signals"])
+def test_a_peer_with_an_impossible_gossip_address_is_told(address, fake, start):
+    fake.gossip = address
+    node = start(fake.listen)
+    assert repr(address) in until("it is told", lambda: refusal(node))
+    assert node.process.poll() is None
+
+
+def test_a_peer_that_was_refused_is_taken_once_it_is_sound(fake, start):
+    fake.cluster = "elsewhere"
+    node = start(fake.listen)
+    assert "'elsewhere'" in until("it is refused", lambda: refusal(node))
+    fake.cluster = "kvnode"
+    fake.until_heard(node)
+    assert refusal(node) is None
+
+
+def test_a_peer_that_turns_bad_is_not_heard_any_more(fake, start):
+    node = start(fake.listen)
+    fake.until_heard(node)
+    fake.cluster = "elsewhere"
+    until("it is refused", lambda: refusal(node))
+    assert node.status()["peers"][0]["name"] is None
+
+
+def test_a_peer_that_moves_its_gossip_is_followed(fake, start):
+    node = start(fake.listen)
+    fake.until_heard(node)
+    fake.move()
+    batch = encode_batch(ORIGIN, 1, {}, 1, (((Change(b"k", b"\x01")),),))
+
+    def heard():
+        fake.publish_batch(batch)
+        with node.client() as client:
+            return client.get("k")
+
+    until("it is followed", heard)
+
+
+def test_a_peer_known_by_two_addresses_may_move(fake, start):
+    node = start(fake.listen, fake.listen.replace("127.0.0.1", "localhost"))
+    until("both answer", lambda: all(peer["name"] for peer in node.status()["peers"]))
+    fake.move()
+
+    def both_are_followed():
+        assert node.process.poll() is None, node.log.read_text()
+        return node.log.read_text().count(fake.gossip) == 2
+
+    until("both are followed", both_are_followed)
+    fake.until_heard(node)
+
+
+def test_two_peers_that_gossip_at_one_address_may_part(start):
+    with ExitStack() as stack:
+        one, other = (stack.enter_context(FakePeer(name)) for name in "FG")
+        address, other.gossip = other.gossip, one.gossip
+        node = start(one.listen, other.listen)
+        until("both answer", lambda: all(peer["name"] for peer in node.status()["peers"]))
+        other.gossip = address
+        until(
+            "it is followed",
+            lambda: f"G at {other.listen}, gossip at {address}" in node.log.read_text(),
+        )
+        one.until_heard(node)
+        other.until_heard(node)
+
+
+# --- ZeroMQ gives a connection up for good after what it could not read
+
+
+def test_a_peer_is_heard_again_after_gossip_that_no_node_can_read(fake, start):
+    node = start(fake.listen)
+    fake.until_heard(node)
+    fake.publish(fake.header(BATCH), bytes(FRAME_BYTES_MAX + 1))
+    batch = encode_batch(ORIGIN, 1, {}, 1, (((Change(b"k", b"\x01")),),))
+
+    def heard():
+        fake.publish_batch(batch)
+        with node.client() as client:
+            return client.get("k")
+
+    until("it is heard", heard)
+
+
+def test_a_peer_is_asked_again_after_an_answer_that_no_node_can_read(fake, start):
+    batch = encode_batch(ORIGIN, 1, {}, 1, (((Change(b"k", b"\x01")),),))
+    answers = [[bytes(FRAME_BYTES_MAX + 1)]]
+    fake.pulled = lambda _: answers.pop() if answers else ("ok", [batch])
+    node = start(fake.listen)
+    fake.until_heard(node)
+
+    def answered():
+        fake.claim({ORIGIN: 1})
+        return ORIGIN in node.status()["vector"]
+
+    until("it answers", answered)
+    assert answers == []
+
+
+# --- other nodes
+
+
+def test_a_peer_of_another_cluster_is_refused_and_both_logs_say_so(make_node):
+    x, y = make_node("X", "--cluster", "red"), make_node("Y", "--cluster", "blue")
+    x.peers, y.peers = [y.listen], [x.listen]
+    x.start()
+    y.start()
+    for one, other in ((x, y), (y, x)):
+        reason = until("it is refused", lambda one=one: refusal(one))
+        assert "'red'" in reason and "'blue'" in reason
+        assert len(lines(one, f"peer at {other.listen} {reason}")) == 1
+    with x.client() as client:
+        client.put("k", "v")
+    with y.client() as client:
+        assert client.get("k") is None
+
+
+def test_a_node_that_is_greeted_by_another_cluster_says_so_too(make_node):
+    x, y = make_node("X", "--cluster", "red"), make_node("Y", "--cluster", "blue")
+    x.peers = [y.listen]
+    x.start()
+    y.start()
+    until("X is refused", lambda: refusal(x))
+    assert [line for line in lines(y, "'red'") if "'blue'" in line]
+    assert sum(y.status()["complaints"].values()) >= 1
+
+
+def test_a_node_among_its_own_peers_is_left_out(make_node):
+    x, y = make_node("X"), make_node("Y")
+    x.peers, y.peers = [x.listen, y.listen], [x.listen]
+    x.start()
+    y.start()
+    assert until("it knows itself", lambda: refusal(x)) == "is this node itself"
+    with x.client() as client:
+        client.put("k", "v")
+    with y.client() as client:
+        until("Y has it", lambda: client.get("k") == "v")
+    until("X knows Y", lambda: [it["name"] for it in x.status()["peers"]] == [None, "Y"])
+    assert len(lines(x, "is this node itself")) == 1
+
+
+def test_two_nodes_of_one_name_are_reported_by_both(make_node, tmp_path):
+    one, other = make_node("X"), LocalNode("X", tmp_path / "other", ["--heartbeat-ms", "100"])
+    other.data.mkdir(parents=True)
+    one.peers, other.peers = [other.listen], [one.listen]
+    one.start()
+    other.start()
+    try:
+        for node in (one, other):
+            reason = until("it is refused", lambda node=node: refusal(node))
+            assert "this node bears the name 'X' too; two live nodes must not" in reason
+            assert len(lines(node, f"ERROR   X: peer at {node.peers[0]} {reason}")) == 1
+    finally:
+        other.stop()
+
+
+def test_two_peers_of_one_name_are_reported_by_a_third(make_node, tmp_path):
+    x, y = make_node("X"), make_node("Y")
+    other = LocalNode("Y", tmp_path / "other", ["--heartbeat-ms", "100"])
+    other.data.mkdir(parents=True)
+    x.peers = [y.listen, other.listen]
+    for node in (x, y, other):
+        node.start()
+    try:
+        until("both have answered", lambda: len(lines(x, " peer ")) >= 2)
+        refusals = [peer["refusal"] for peer in x.status()["peers"]]
+        assert any(refusal and "'Y'" in refusal for refusal in refusals), refusals
+    finally:
+        other.stop()
