@@ -72,7 +72,7 @@ class LocalNode:
         command += ["--name", self.name]
         command += ["--data", str(self.data), "--listen", self.listen, "--gossip", self.gossip]
         for peer in self.peers:
-            command += ["--peer", peer]
+            command += ["--join", peer]
         # A session of its own: Ctrl-C at the terminal reaches us, and we stop it in order.
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -115,6 +115,11 @@ class LocalNode:
         """Whether it has gossip from all its peers."""
         return all(peer["lag_updates"] is not None for peer in self.status()["peers"])
 
+    def knows(self, names: set[str]) -> bool:
+        """Whether these are members, and no others."""
+        with self.client() as client:
+            return {it["name"] for it in client.members() if it["origin"] is not None} == names
+
 
 class LocalCluster:
     """Nodes that are each other's peers; a context manager that leaves no process."""
@@ -144,13 +149,14 @@ class LocalCluster:
                     stack.callback(node.stop)
 
     def wait_for_mesh(self) -> None:
-        """Until every node hears every other."""
+        """Until every node hears every other, and has its member record."""
 
         def all_hear() -> bool:
             for node in self.nodes.values():
                 node.check()
-            return all(node.hears_all() for node in self.nodes.values())
+            return all(node.hears_all() and node.knows(names) for node in self.nodes.values())
 
+        names = set(self.nodes)
         until("every node hears all its peers", all_hear)
 
     def statuses(self) -> dict[str, dict[str, Any]]:

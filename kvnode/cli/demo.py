@@ -6,14 +6,13 @@ Every step is observed on real sockets; the demo fails at the first that is not 
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 from kvnode.cli.cluster import LocalCluster, LocalNode, NotSeen, until
-from kvnode.cli.exits import FAILED, OK
+from kvnode.cli.exits import FAILED, OK, interrupted_once
 from kvnode.core.vector import Dot, name_of, shown
 from kvnode.errors import Delayed, KvnodeError
 
@@ -26,8 +25,7 @@ _HEARTBEAT_MS: Final = 100
 def demo(*, as_json: bool) -> int:
     """Play the story; the exit code."""
     # Asked to stop in whatever way, it stops its nodes and removes their data.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="kvnode-demo-") as directory:
+    with interrupted_once(), tempfile.TemporaryDirectory(prefix="kvnode-demo-") as directory:
         flags = ("--allow-faults", "--heartbeat-ms", str(_HEARTBEAT_MS))
         story = Story(LocalCluster(NAMES, Path(directory), *flags), quiet=as_json)
         try:
@@ -70,7 +68,8 @@ class Story:
         """All scenes, each on what the one before left."""
         self._say("Three nodes, each its own process, disk and loopback ports.\n")
         self.cluster.wait_for_mesh()
-        self._tell("X, Y and Z run, and hear each other", {})
+        until("all three agree", self.cluster.agree)
+        self._tell("X, Y and Z run, hear each other, and each has written who it is", {})
         self._play_causality()
         self._play_siblings()
         self._play_delete()
@@ -104,7 +103,7 @@ class Story:
 
         delayed = _delayed_at(z, token)
         missing = [[name_of(origin), first, last] for origin, first, last in delayed.missing]
-        _expect("what Z says it lacks", missing, [["X", 1, 1], ["Y", 1, 1]])
+        _expect("what Z says it lacks", missing, [["X", 2, 2], ["Y", 2, 2]])
         observed: dict[str, Any] = {
             "status": "delayed",
             "reason": delayed.reason,

@@ -16,22 +16,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from kvnode import __version__
-from kvnode.cli.exits import NOT_FOUND, OK, REJECTED, UNHEALTHY, UNREACHABLE, USAGE, guarded
+from kvnode.cli.exits import NOT_FOUND, OK, UNHEALTHY, code_of, guarded
 from kvnode.cli.output import Output
-from kvnode.cli.parser import Parser
+from kvnode.cli.parser import Parser, seconds
 from kvnode.client.sync import DEFAULT_ADDRESS, Client
 from kvnode.codec.token import decode_token
-from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
-from kvnode.errors import (
-    CommitFailed,
-    IndefiniteError,
-    InvalidRequest,
-    KvnodeError,
-    MalformedError,
-    TimedOut,
-    Unavailable,
-    Unreachable,
-)
+from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError, MalformedError, SessionLost
 
 
 class Command(NamedTuple):
@@ -70,7 +60,19 @@ def status(client: Client, _: argparse.Namespace, output: Output) -> int:
     """Print what the node knows of itself."""
     node = client.status()
     output.status(node)
-    return OK if node["storage"]["serving"] else UNHEALTHY
+    return OK if node["storage"]["writable"] else UNHEALTHY
+
+
+def members(client: Client, _: argparse.Namespace, output: Output) -> int:
+    """Print who is a member, and how each does."""
+    output.members(client.members())
+    return OK
+
+
+def forget(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Make a node that is gone for good no member any more."""
+    output.forgotten(given.name, client.forget(given.name))
+    return OK
 
 
 def ping(client: Client, _: argparse.Namespace, output: Output) -> int:
@@ -84,6 +86,8 @@ COMMANDS: Final = {
     "get": Command(get, "print a value; of siblings, the winner", ("key",)),
     "del": Command(delete, "delete a key", ("key",)),
     "status": Command(status, "what the node has, waits for, and knows of its peers"),
+    "members": Command(members, "who is a member: where, alive or since when silent, its lag"),
+    "forget": Command(forget, "make a node that is gone for good no member any more", ("name",)),
     "ping": Command(ping, "whether the node answers"),
 }
 
@@ -97,18 +101,27 @@ def _main(arguments: Sequence[str] | None) -> int:
     given = _parser().parse_args(arguments)
     output = Output(as_json=given.json)
     try:
-        with Client(
-            given.node,
-            timeout_s=given.timeout,
-            wait_s=given.timeout if given.wait is None else given.wait,
-            token=_read_token(given.token_file),
-        ) as client:
-            code = COMMANDS[given.command].run(client, given, output)
-            _write_token(given.token_file, client.token)
-            return code
+        try:
+            return _run(given, output, _read_token(given.token_file))
+        except SessionLost as lost:
+            if not given.accept_loss:
+                raise
+            return _run(given, output, lost.token)
     except KvnodeError as error:
         output.error(error)
-        return _exit_code(error)
+        return code_of(error)
+
+
+def _run(given: argparse.Namespace, output: Output, token: bytes | None) -> int:
+    with Client(
+        given.node,
+        timeout_s=given.timeout,
+        wait_s=given.timeout if given.wait is None else given.wait,
+        token=token,
+    ) as client:
+        code = COMMANDS[given.command].run(client, given, output)
+        _write_token(given.token_file, client.token)
+        return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,24 +152,20 @@ def _add_shared_flags(parser: argparse.ArgumentParser, node: str | None) -> None
     add("--node", node, metavar="ADDRESS", help=f"the node (KVNODE_NODE, {DEFAULT_ADDRESS})")
     add("--json", False, action="store_true", help="print JSON; VALUE is JSON too")
     add("--token-file", None, type=Path, metavar="FILE", help="carry a session in this file")
-    add("--timeout", 5.0, type=_seconds, metavar="S", help="seconds for an answer (5)")
+    add("--timeout", 5.0, type=seconds, metavar="S", help="seconds for an answer (5)")
     add(
         "--wait",
         None,
-        type=_seconds,
+        type=seconds,
         metavar="S",
         help="seconds that a node may wait for what the session has seen (as --timeout)",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
-    if not 0 <= seconds <= REQUEST_DEADLINE_MS_MAX / 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 600")
-    return seconds
+    add(
+        "--accept-loss",
+        False,
+        action="store_true",
+        help="go on without what the session has seen and no node has any more",
+    )
 
 
 def _key(given: argparse.Namespace) -> bytes:
@@ -202,14 +211,6 @@ def _write_token(file: Path | None, token: bytes | None) -> None:
         raise IndefiniteError(
             f"the command was done, but its session can't be kept in {file}: {error}"
         ) from None
-
-
-def _exit_code(error: KvnodeError) -> int:
-    if isinstance(error, Unreachable | TimedOut):
-        return UNREACHABLE
-    if isinstance(error, InvalidRequest):
-        return USAGE
-    return UNHEALTHY if isinstance(error, Unavailable | CommitFailed) else REJECTED
 
 
 if __name__ == "__main__":

@@ -8,16 +8,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kvnode.cli.members import duration, member_lines, size
 from kvnode.client.session import Version
 from kvnode.core.vector import Dot, labels, shown
-from kvnode.errors import Delayed, IndefiniteError, KvnodeError
+from kvnode.errors import Delayed, IndefiniteError, KvnodeError, SessionLost
 
 
 class Output:
     """Prints results on standard output and errors on standard error."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, program: str = "kv") -> None:
         self._as_json = as_json
+        self._program = program
 
     def value(self, key: str, versions: Sequence[Version]) -> None:
         """The winner; raw where it is text or bytes and nobody but a program looks."""
@@ -38,7 +40,7 @@ class Output:
         if self._as_json:
             self._print_json({"key": key, "error": "not found"})
         else:
-            print(f"kv: {key}: not found", file=sys.stderr)
+            print(f"{self._program}: {key}: not found", file=sys.stderr)
 
     def written(self, key: str, dot: Dot) -> None:
         """A write was made."""
@@ -54,12 +56,31 @@ class Output:
         else:
             print(name)
 
+    def members(self, members: Sequence[Mapping[str, Any]]) -> None:
+        """All members, as a node knows them."""
+        if self._as_json:
+            self._print_json({"members": members})
+            return
+        for line in member_lines(members):
+            print(line)
+
+    def forgotten(self, name: str, dot: Dot) -> None:
+        """A node is no member any more."""
+        if self._as_json:
+            self._print_json({"name": name, "dot": dot})
+        elif sys.stdout.isatty():
+            print(f"{name} is no member any more")
+
     def status(self, node: Mapping[str, Any]) -> None:
         """The node's own account."""
+        self.document(node, status_lines(node))
+
+    def document(self, document: Mapping[str, Any], lines: Sequence[str]) -> None:
+        """One thing, for programs or for people."""
         if self._as_json:
-            self._print_json(node)
+            self._print_json(document)
             return
-        for line in status_lines(node):
+        for line in lines:
             print(line)
 
     def error(self, error: KvnodeError) -> None:
@@ -78,14 +99,21 @@ class Output:
                     "local": error.local,
                     "missing": error.missing,
                 }
+            elif isinstance(error, SessionLost):
+                document |= {"status": "lost", "missing": error.missing}
             self._print_json(document)
         elif isinstance(error, Delayed):
-            print(f"kv: delayed: {error.reason}", file=sys.stderr)
+            print(f"{self._program}: delayed: {error.reason}", file=sys.stderr)
             for name, vector in (("incoming", error.incoming), ("local", error.local)):
                 print(f"  {name:9} {_vector(vector)}", file=sys.stderr)
             print(f"  {'missing':9} {_missing(error)}", file=sys.stderr)
+        elif isinstance(error, SessionLost):
+            lost = f"no node has any more what this session has seen: {_missing(error)}"
+            print(
+                f"{self._program}: {lost}; to go on without it, add --accept-loss", file=sys.stderr
+            )
         else:
-            print(f"kv: {error}", file=sys.stderr)
+            print(f"{self._program}: {error}", file=sys.stderr)
 
     def _print_json(self, document: Mapping[str, Any]) -> None:
         print(_json(document))
@@ -100,7 +128,7 @@ def status_lines(node: Mapping[str, Any]) -> list[str]:
         f"vector      {_vector(node['vector'])}",
         f"digest      {node['digest']}",
         f"durability  {node['durability']}, up {node['uptime_s']} s",
-        f"storage     {'ok' if storage['serving'] else 'failing: ' + str(storage['last_error'])}",
+        f"storage     {_storage(storage)}",
         f"held back   {node['held_batches']} batches, {node['held_bytes']} bytes",
     ]
     for batch in node["held"]:
@@ -109,13 +137,74 @@ def status_lines(node: Mapping[str, Any]) -> list[str]:
     lines.append(f"parked      {node['parked_requests']} requests")
     for request in node["parked"]:
         lines.append(f"            waits for {_dot(request['waits_for'])}")
+    for alarm in node["alarms"]:
+        lines.append(f"ALARM       {alarm}")
+    if node["joining"]:
+        lines.append("joining     it has no data yet, its peers do")
+    if node["fetching_from"] or node["folding"]:
+        lines.append(f"snapshot    {_snapshot(node)}")
+    lines.append(f"log         {_log(node['log'])}")
     for peer in node["peers"]:
         lines.append(f"peer        {_peer(peer)}")
+    for name, ahead_ms in node["clocks_ahead_ms"].items():
+        lines.append(f"clock       of {name} is ahead by {ahead_ms // 1000} s, or ours is behind")
     for link, action in node["faults"].items():
         lines.append(f"fault       {link}: {action}")
     for kind, count in sorted(node["complaints"].items()):
         lines.append(f"complaint   {kind.replace('_', ' ')}: {count}")
     return lines
+
+
+def backup_lines(backup: Mapping[str, Any]) -> list[str]:
+    """A backup that was made, for a person."""
+    return [
+        f"backup      {backup['path']}",
+        f"node        {backup['name']}",
+        f"vector      {_vector(backup['vector'])}",
+        f"digest      {backup['digest']}",
+        f"size        {backup['bytes']} bytes",
+    ]
+
+
+def checked_lines(checked: Mapping[str, Any]) -> list[str]:
+    """What was found in a directory, for a person."""
+    lines = [
+        f"directory   {checked['directory']}",
+        f"node        {checked['name']}",
+        f"cluster     {checked['cluster']}",
+        f"vector      {_vector(checked['vector'])}",
+        f"digest      {checked['digest']}",
+        f"log         {checked['batches']} batches, {checked['writes']} writes, "
+        f"{checked['log_bytes']} bytes",
+        f"table       {checked['keys']} keys, {checked['versions']} versions",
+    ]
+    if checked["staged"]:
+        lines.append(f"staged      {checked['staged']} keys, which the next start forgets")
+    lines += [f"problem     {problem}" for problem in checked["problems"]]
+    untold = checked["problems_count"] - len(checked["problems"])
+    if untold:
+        lines.append(f"problem     and {untold} more")
+    lines.append(f"problems    {checked['problems_count'] or 'none'}")
+    return lines
+
+
+def _snapshot(node: Mapping[str, Any]) -> str:
+    if node["folding"]:
+        return "is being put in place; requests must go elsewhere"
+    return f"is being fetched from {node['fetching_from']}"
+
+
+def _log(log: Mapping[str, Any]) -> str:
+    pinned = log["pinned"]
+    by = f", kept for {pinned['by']} for {duration(pinned['for_ms'])}" if pinned else ""
+    return f"{size(log['bytes'])}{by}"
+
+
+def _storage(storage: Mapping[str, Any]) -> str:
+    if storage["writable"]:
+        return "ok"
+    state = "takes no writes, reads go on" if storage["serving"] else "failing"
+    return f"{state}: {storage['last_error']}"
 
 
 def _peer(peer: Mapping[str, Any]) -> str:
@@ -137,7 +226,7 @@ def _vector(vector: Mapping[str, int]) -> str:
     return " ".join(entries) or "(nothing)"
 
 
-def _missing(error: Delayed) -> str:
+def _missing(error: Delayed | SessionLost) -> str:
     named = labels({origin for origin, _, _ in error.missing})
     return " ".join(
         f"{named[origin]}:{first}" + ("" if first == last else f"-{last}")

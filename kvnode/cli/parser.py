@@ -6,6 +6,7 @@ import argparse
 from typing import NoReturn
 
 from kvnode.cli.exits import USAGE
+from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
 
 
 class Parser(argparse.ArgumentParser):
@@ -14,3 +15,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Tell the mistake and where help is."""
         self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def seconds(text: str) -> float:
+    """The type of arguments that say how long to wait."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    if not 0 <= seconds <= REQUEST_DEADLINE_MS_MAX / 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 600")
+    return seconds

@@ -34,17 +34,20 @@ def test_the_demo_tells_its_story_as_one_document(capsys, scratch):
     assert [at["x"] for at in document["final"].values()] == [200, 200, 200]
     (digest,) = {at["digest"] for at in document["final"].values()}
     assert int(digest, 16) > 0
-    assert {json.dumps(at["vector"]) for at in document["final"].values()} == {'{"X": 1, "Y": 1}'}
+    assert {json.dumps(at["vector"]) for at in document["final"].values()} == {
+        '{"X": 2, "Y": 2, "Z": 1}'
+    }
     assert not list(scratch.iterdir()), "it removes what it made"
 
 
 def test_the_document_has_the_steps_that_it_is_made_for(capsys, scratch):
     main(["demo", "--json"])
     observed = [step["observed"] for step in json.loads(capsys.readouterr().out)["steps"]]
-    assert {"holds_back": "Y:1", "waits_for": "X:1"} in observed
+    assert {"holds_back": "Y:2", "waits_for": "X:2"} in observed
     (delayed,) = [it for it in observed if it.get("status") == "delayed"]
-    assert delayed["incoming"] == {"X": 1, "Y": 1} and delayed["local"] == {}
-    assert delayed["missing"] == [["X", 1, 1], ["Y", 1, 1]]
+    assert delayed["incoming"] == {"X": 2, "Y": 2, "Z": 1}
+    assert delayed["local"] == {"X": 1, "Y": 1, "Z": 1}
+    assert delayed["missing"] == [["X", 2, 2], ["Y", 2, 2]]
     (siblings,) = [it for it in observed if "siblings" in it]
     assert sorted(siblings["siblings"]) == ["blue", "red"]
 
@@ -53,7 +56,7 @@ def test_people_get_numbered_steps(capsys, scratch):
     assert main(["demo"]) == 0
     output, errors = capsys.readouterr()
     assert errors == "" and output.endswith("All steps were observed.\n")
-    assert " 1. X, Y and Z run" in output and "X {X:1 Y:1}" in output
+    assert " 1. X, Y and Z run" in output and "X {X:2 Y:2 Z:1}" in output
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from kvnode.cli.exits import NOT_FOUND, OK, guarded
+from kvnode.cli.exits import NOT_FOUND, OK, guarded, interrupted_once
 
 PRINTS = """
 import sys
@@ -60,3 +61,18 @@ def test_a_reader_who_has_left_ends_it_without_a_traceback(length):
     finally:
         os.close(writer)
     assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_cleans_up_is_not_interrupted_again(number):
+    before = signal.getsignal(number)
+    cleaned = []
+    with pytest.raises(KeyboardInterrupt), interrupted_once():
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            cleaned.append(number)
+    assert cleaned == [number]
+    assert signal.getsignal(number) is before

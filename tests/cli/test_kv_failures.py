@@ -10,7 +10,8 @@ import pytest
 
 from kvnode import Client
 from kvnode.cli import kv as kv_module
-from kvnode.codec.token import encode_token
+from kvnode.codec.server import encode_answer
+from kvnode.codec.token import decode_token, encode_token
 from kvnode.core.vector import new_origin
 from tests.client.fake_node import FakeNode, answering, silent
 
@@ -27,6 +28,8 @@ MISTAKES = [
     ["ping", "--timeout", "-1"],
     ["ping", "--timeout", "nan"],
     ["ping", "--wait", "601"],
+    ["forget"],
+    ["members", "X"],
     ["ping", "--node"],
 ]
 
@@ -36,6 +39,8 @@ REFUSED = [
     ["del", ""],
     ["put", "k", "{", "--json"],
     ["put", "k", str(2**64), "--json"],
+    ["get", "\0kvnode/member/X"],
+    ["forget", "a~b"],
     ["ping", "--node", "nowhere"],
     ["ping", "--node", ""],
 ]
@@ -51,6 +56,7 @@ ANSWERS = [
     ("a code of tomorrow", False, 4),
     ("a code of tomorrow", True, 4),
     ("unavailable", False, 5),
+    ("joining", False, 5),
     ("commit_failed", True, 5),
 ]
 
@@ -113,16 +119,20 @@ def test_an_error_of_the_node_has_its_exit_code(code, maybe, exit_code, kv):
     assert document["message"] == "what is wrong" and document["maybe"] is maybe
 
 
-def test_a_node_without_its_disk_is_exit_code_5(kv, trio):
+@pytest.mark.parametrize(
+    ("serving", "told"),
+    [(False, "failing"), (True, "takes no writes, reads go on")],
+)
+def test_a_node_that_can_not_write_is_exit_code_5(kv, trio, serving, told):
     with trio["X"].client() as client:
         status = client.status()
-    status["storage"] = {"serving": False, "failures": 3, "last_error": "no space left"}
+    status["storage"] |= {"serving": serving, "writable": False, "last_error": "no space left"}
     with FakeNode(answering(("ok", status))) as node:
         code, output, errors = kv("--node", node.listen, "status")
         assert (code, errors) == (5, "")
-        assert "storage     failing: no space left" in output.decode().splitlines()
+        assert f"storage     {told}: no space left" in output.decode().splitlines()
         code, output, _ = kv("--node", node.listen, "status", "--json")
-        assert code == 5 and json.loads(output)["storage"]["serving"] is False
+        assert code == 5 and json.loads(output)["storage"]["writable"] is False
 
 
 def test_garbage_from_the_node_is_told_without_a_traceback(kv):
@@ -138,6 +148,52 @@ def test_a_session_of_another_cluster_is_exit_code_4(at_x, tmp_path):
     assert (code, output) == (4, b"") and "'elsewhere'" in errors
 
 
+@pytest.fixture
+def lost(tmp_path):
+    """A node that has lost what a session saw, and the session's file."""
+    origin = new_origin("X", 1, 1)
+    file = tmp_path / "token"
+    file.write_bytes(base64.b64encode(encode_token("c", {origin: 3})))
+
+    def answer(asked):
+        if asked.token == {origin: 3}:
+            return [encode_answer(asked.id, None, [("lost", [(origin, 2, 3)], {origin: 1})])]
+        return [encode_answer(asked.id, encode_token("c", {origin: 2}), [("ok", origin, 2, 1)])]
+
+    with FakeNode(answer) as node:
+        yield node, file, origin
+
+
+def test_what_no_node_has_any_more_is_exit_code_4_and_says_how_to_go_on(lost, kv):
+    node, file, origin = lost
+    before = file.read_bytes()
+    arguments = ["--node", node.listen, "--token-file", file, "put", "k", "1"]
+    assert kv(*arguments) == (
+        4,
+        b"",
+        "kv: no node has any more what this session has seen: X:2-3; "
+        "to go on without it, add --accept-loss\n",
+    )
+    code, output, errors = kv("--json", *arguments)
+    assert (code, errors) == (4, "")
+    document = json.loads(output)
+    assert (document["error"], document["status"], document["maybe"]) == (
+        "SessionLost",
+        "lost",
+        False,
+    )
+    assert document["missing"] == [[origin, 2, 3]]
+    assert file.read_bytes() == before
+
+
+def test_a_session_goes_on_without_it_where_that_is_said(lost, kv):
+    node, file, origin = lost
+    arguments = ["--node", node.listen, "--token-file", file, "--accept-loss", "put", "k", "v"]
+    assert kv(*arguments) == (0, b"", "")
+    assert decode_token(base64.b64decode(file.read_bytes())) == ("c", {origin: 2})
+    assert kv(*arguments) == (0, b"", ""), "nothing is lost any more"
+
+
 def test_ctrl_c_ends_as_shells_expect(at_x, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -147,4 +203,12 @@ def test_ctrl_c_ends_as_shells_expect(at_x, monkeypatch):
 
 
 def test_every_command_is_tested_here():
-    assert set(kv_module.COMMANDS) == {"put", "get", "del", "status", "ping"}
+    assert set(kv_module.COMMANDS) == {
+        "put",
+        "get",
+        "del",
+        "status",
+        "members",
+        "forget",
+        "ping",
+    }

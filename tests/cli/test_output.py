@@ -22,15 +22,21 @@ STATUS = {
     "digest": "0f",
     "durability": "always",
     "uptime_s": 5,
-    "storage": {"serving": True, "failures": 0, "last_error": None},
+    "storage": {"serving": True, "writable": True, "failures": 0, "last_error": None},
     "held": [],
     "held_batches": 0,
     "held_bytes": 0,
     "parked": [],
     "parked_requests": 0,
     "peers": [],
+    "clocks_ahead_ms": {},
     "faults": {},
     "complaints": {},
+    "alarms": [],
+    "joining": False,
+    "folding": False,
+    "fetching_from": None,
+    "log": {"bytes": 100, "floor": {}, "pinned": None},
 }
 PEER = {"address": "y:1", "name": "Y", "refusal": None, "silent_ms": 7, "lag_updates": 2}
 
@@ -93,6 +99,7 @@ def test_the_status_of_a_quiet_node_is_a_few_lines():
         "storage ok",
         "held back 0 batches, 0 bytes",
         "parked 0 requests",
+        "log 100 bytes",
     ]
     assert "vector (nothing)" in lines(vector={})
 
@@ -100,14 +107,38 @@ def test_the_status_of_a_quiet_node_is_a_few_lines():
 def test_the_status_tells_what_waits_and_what_is_wrong():
     held = {"origin": Y, "first": 3, "last": 4}
     told = lines(
-        storage={"serving": False, "failures": 1, "last_error": "full"},
+        storage={"serving": False, "writable": False, "failures": 1, "last_error": "full"},
         held=[held | {"waits_for": (Y, 2)}, held | {"waits_for": None}],
         parked=[{"id": 1, "waits_for": (Y, 4)}],
         faults={"Y gossip": "hold"},
         complaints={"bad_frame": 2},
+        clocks_ahead_ms={"Y": 3_600_999},
     )
     assert {"storage failing: full", "Y:3 waits for Y:2", "Y:3 is ready"} <= set(told)
     assert {"waits for Y:4", "fault Y gossip: hold", "complaint bad frame: 2"} <= set(told)
+    assert "clock of Y is ahead by 3600 s, or ours is behind" in told
+
+
+def test_the_status_tells_that_a_node_only_reads():
+    storage = {"serving": True, "writable": False, "failures": 1, "last_error": "full"}
+    assert "storage takes no writes, reads go on: full" in lines(storage=storage)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"alarms": ["X and Y differ"]}, "ALARM X and Y differ"),
+        ({"joining": True}, "joining it has no data yet, its peers do"),
+        ({"fetching_from": "Y"}, "snapshot is being fetched from Y"),
+        ({"folding": True}, "snapshot is being put in place; requests must go elsewhere"),
+        (
+            {"log": {"bytes": 3 << 20, "pinned": {"by": "Z", "for_ms": 90_000}}},
+            "log 3.0 MiB, kept for Z for 1 min 30 s",
+        ),
+    ],
+)
+def test_the_status_tells_of_snapshots_logs_and_alarms(changes, line):
+    assert line in lines(**changes)
 
 
 @pytest.mark.parametrize(

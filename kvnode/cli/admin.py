@@ -1,0 +1,76 @@
+"""What `kvnode` does to data directories: back up, restore, check.
+
+Alone among the commands, these touch the storage itself, where no daemon runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any, Final
+
+from kvnode.cli.exits import FAILED, OK, REJECTED, USAGE, code_of
+from kvnode.cli.output import Output, backup_lines, checked_lines
+from kvnode.client.sync import Client
+from kvnode.errors import KvnodeError, StorageError
+from kvnode.storage.backups import restore
+from kvnode.storage.check import Checked, check
+from kvnode.storage.directory import InUse, WrongDirectory
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run one of the commands; the exit code."""
+    output = Output(as_json=given.json, program="kvnode")
+    try:
+        return _COMMANDS[given.command](given, output)
+    except KvnodeError as error:
+        output.error(error)
+        return _exit_code(error)
+
+
+def _backup(given: argparse.Namespace, output: Output) -> int:
+    with Client(given.node, timeout_s=given.timeout) as client:
+        backup = client.backup(given.name)
+    output.document(backup, backup_lines(backup))
+    return OK
+
+
+def _restore(given: argparse.Namespace, output: Output) -> int:
+    checked = restore(given.backup, given.data)
+    is_sound = not checked.findings.problems_count
+    document = _document(checked) | {"restored": is_sound}
+    if is_sound:
+        outcome = f"restored    start it with --name {checked.name}"
+    else:
+        outcome = f"not restored, since {given.backup} is damaged"
+    output.document(document, [*checked_lines(document), outcome])
+    return OK if is_sound else FAILED
+
+
+def _check(given: argparse.Namespace, output: Output) -> int:
+    checked = check(given.directory)
+    document = _document(checked)
+    output.document(document, checked_lines(document))
+    return FAILED if checked.findings.problems_count else OK
+
+
+_COMMANDS: Final = {"backup": _backup, "restore": _restore, "check": _check}
+
+
+def _document(checked: Checked) -> dict[str, Any]:
+    findings = dataclasses.asdict(checked.findings)
+    findings["digest"] = f"{checked.findings.digest:032x}"
+    return {
+        "directory": str(checked.directory),
+        "name": checked.name,
+        "cluster": checked.cluster,
+        **findings,
+    }
+
+
+def _exit_code(error: KvnodeError) -> int:
+    if isinstance(error, WrongDirectory):
+        return USAGE
+    if isinstance(error, InUse):
+        return REJECTED
+    return FAILED if isinstance(error, StorageError) else code_of(error)
