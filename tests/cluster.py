@@ -9,16 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from kvnode.codec.batches import decode_batch, encode_batch
-from kvnode.codec.client import Operation, encode_request, since
+from kvnode.codec.client import Operation, decode_answer, encode_request, since, snapshot
 from kvnode.codec.gossip import CLAIM, Header, decode_claim, encode_claim
-from kvnode.codec.server import Since, decode_request
+from kvnode.codec.server import Since, Snapshot, decode_request, encode_answer
+from kvnode.codec.snapshots import decode_chunk, encode_part
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.limits import Limits
-from kvnode.core.messages import Claim, Commit, Inputs, Pull, Pulled, Reply, Request
-from kvnode.core.replica import Identity, Replica, Saved
+from kvnode.core.messages import (
+    Chunk,
+    Claim,
+    Commit,
+    Fetch,
+    Inputs,
+    Pull,
+    Pulled,
+    Reply,
+    Request,
+    Saved,
+)
+from kvnode.core.replica import Identity, Replica
 from kvnode.core.vector import Vector, new_origin
 from kvnode.daemon.node import Durability, Node
+from kvnode.errors import Refused
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from kvnode.storage.store import Store
 
@@ -39,14 +52,16 @@ class Machine:
         #: How many replicas were made here, each for another incarnation.
         self.starts = 0
         self.instance = 0
+        #: Whether its store was last opened for reading only.
+        self.only_reads = False
         #: How wrong its wall clock is.
         self.skew_us = 0
         #: Published batches that wait until they are taken.
         self.inbox: list[bytes] = []
         #: Its latest heartbeat.
         self.heartbeat: tuple[Header, bytes] | None = None
-        #: The pull that is under way.
-        self.asked: Pull | None = None
+        #: The pull or fetch that is under way.
+        self.asked: Pull | Fetch | None = None
 
     @property
     def node(self) -> Node:
@@ -64,10 +79,11 @@ class Machine:
         self.stop()
         self.instance = self.cluster.counted()
         self.running = Node(
-            lambda: WatchedStore(self),
+            lambda *, read_only=False: WatchedStore(self, read_only=read_only),
             self._replica,
             durability=self.cluster.durability,
             sync_interval_us=SYNC_US,
+            random_number=self.cluster.counted,
         )
 
     def stop(self) -> None:
@@ -90,7 +106,7 @@ class Machine:
         origin = new_origin(self.name, self.cluster.now_us // 1_000_000, counter)
         self.cluster.on_start(self, origin)
         return Replica(
-            Identity(self.name, origin, self.instance),
+            Identity(self.name, origin, self.instance, self.cluster.record(self)),
             saved,
             store,
             encode_batch,
@@ -120,23 +136,29 @@ class Machine:
         """See `Outbox`."""
         self.cluster.on_reply(self, reply, token)
 
-    def pull(self, pull: Pull) -> None:
+    def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""
         self.asked = pull
         self.cluster.on_pull(self, pull)
 
 
 class WatchedStore(MemoryStore):
-    """Tells of each commit that went well."""
+    """Tells of each commit and switch that went well."""
 
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(machine.disk)
+    def __init__(self, machine: Machine, *, read_only: bool) -> None:
+        super().__init__(machine.disk, read_only=read_only)
+        machine.only_reads = read_only
         self._machine = machine
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
         super().commit(commit, sync=sync)
         self._machine.cluster.on_commit(self._machine, commit.batches)
+
+    def switch(self, saved: Saved) -> None:
+        """See `Store.switch`."""
+        super().switch(saved)
+        self._machine.cluster.on_switch(self._machine, saved)
 
 
 class Cluster:
@@ -147,6 +169,8 @@ class Cluster:
         self.now_us = 1000
         self.limits = Limits()
         self.durability = Durability.ALWAYS
+        #: Whether nodes register as members.
+        self.has_members = False
         self.random: Callable[[], float] = lambda: 0.5
         #: All that was ever published.
         self.published: list[bytes] = []
@@ -156,6 +180,10 @@ class Cluster:
         """A new machine, running."""
         self.machines[name] = Machine(self, name)
         self.machines[name].start()
+
+    def record(self, machine: Machine) -> bytes | None:
+        """What the member record of a machine says."""
+        return machine.name.encode() if self.has_members else None
 
     def running(self) -> list[Machine]:
         """The machines whose node runs."""
@@ -193,18 +221,45 @@ class Cluster:
         if sender.heartbeat is not None:
             self.turn(machine, Inputs(claims=[decode_claim(*sender.heartbeat)]))
 
+    def greet(self, machine: Machine, peer: Machine) -> None:
+        """The peer says whether it has forgotten this node: then one turn with that."""
+        record, replica = machine.replica.record, peer.replica
+        if record and replica.members.has_forgotten(machine.name, record, replica.cut):
+            self.turn(machine, Inputs(forgotten=[record]))
+
     def answer_pull(self, machine: Machine) -> None:
-        """One turn with the answer to the pull under way, if the peer can give one."""
+        """One turn with the answer to the pull or fetch under way, if the peer can give one."""
         asked, machine.asked = machine.asked, None
         if asked is None or self.machines[asked.name].running is None:
             return
-        peer = self.machines[asked.name]
+        peer, inputs = self.machines[asked.name], Inputs()
+        try:
+            if isinstance(asked, Pull):
+                inputs.pulled.append(self._pulled(asked, peer))
+            else:
+                inputs.chunks.append(self._fetched(asked, peer))
+        except Refused as error:
+            inputs.refusals.append(peer.name)
+            self.on_refusal(peer, error)
+        self.turn(machine, inputs)
+
+    def _pulled(self, asked: Pull, peer: Machine) -> Pulled:
         payload = encode_request(1, None, 0, [since(asked.vector, PULL_BYTES)])
         asking = decode_request(payload).operations
         assert isinstance(asking, Since)
         found = [decode_batch(it) for it in peer.node.since(asking.vector, asking.bytes_max)]
         self.on_answer(peer, found)
-        self.turn(machine, Inputs(pulled=[Pulled(peer.name, tuple(found))]))
+        return Pulled(peer.name, tuple(found))
+
+    def _fetched(self, asked: Fetch, peer: Machine) -> Chunk:
+        payload = encode_request(1, None, 0, [snapshot(asked.number, asked.after)])
+        asking = decode_request(payload).operations
+        assert isinstance(asking, Snapshot)
+        part = peer.node.snapshot(asking.number, asking.after, self.now_us)
+        (result,) = decode_answer(encode_answer(1, None, [encode_part(part)])).results
+        chunk = decode_chunk(peer.name, result)
+        self.on_part(peer, chunk)
+        return chunk
 
     # --- what happens
 
@@ -214,17 +269,26 @@ class Cluster:
     def on_commit(self, machine: Machine, batches: Sequence[Batch]) -> None:
         """A commit went well."""
 
+    def on_switch(self, machine: Machine, saved: Saved) -> None:
+        """A snapshot was put in place."""
+
     def on_publish(self, machine: Machine, batch: Batch) -> None:
         """A batch was published."""
 
     def on_reply(self, machine: Machine, reply: Reply, token: Vector) -> None:
         """A client was answered."""
 
-    def on_pull(self, machine: Machine, pull: Pull) -> None:
+    def on_pull(self, machine: Machine, pull: Pull | Fetch) -> None:
         """A node asks a peer."""
 
     def on_answer(self, machine: Machine, batches: Sequence[Batch]) -> None:
         """A node answers a pull."""
+
+    def on_part(self, peer: Machine, chunk: Chunk) -> None:
+        """A node answers a fetch."""
+
+    def on_refusal(self, peer: Machine, error: Refused) -> None:
+        """A node refuses what it was asked for."""
 
 
 def request(

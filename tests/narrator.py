@@ -1,19 +1,37 @@
 """A cluster that tells what happens in it, in words that a reader of stories knows.
 
-A node's incarnations are X, X2, X3, ...: one for each start, whether it writes or not. Dots
-are X:5, batches of several writes X:5-7, vectors {X:5 Y:2}.
+A node's incarnations are X, X2, X3, ...: one for each start and for each snapshot that it puts
+in place, whether it writes or not. Dots are X:5, batches of several writes X:5-7, vectors
+{X:5 Y:2}.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kvnode.codec.token import encode_token, merge_tokens
 from kvnode.core.batch import Batch
 from kvnode.core.holdback import Holdback, Waiter
-from kvnode.core.messages import Delayed, Entry, Inputs, Pull, Reply, Request, Result, Written
+from kvnode.core.members import MEMBER_PREFIX
+from kvnode.core.messages import (
+    Chunk,
+    Delayed,
+    Entry,
+    Fetch,
+    Inputs,
+    Lost,
+    Pull,
+    Reply,
+    Request,
+    Result,
+    Saved,
+    Written,
+)
+from kvnode.core.succession import Cut
 from kvnode.core.vector import Dot, Vector
+from kvnode.errors import Refused
 from tests.cluster import CLUSTER, Cluster, Machine
 
 
@@ -33,6 +51,12 @@ def waiting(holdback: Holdback) -> list[Waiter]:
     return [*holdback.batches.values(), *holdback.requests.values()]
 
 
+def _is_record(batch: Batch) -> bool:
+    """Whether it starts with its author's member record."""
+    key, value = batch.writes[0][0]
+    return key.startswith(MEMBER_PREFIX) and value is not None
+
+
 class Narrator(Cluster):
     """Collects one line for each thing that happens."""
 
@@ -42,7 +66,9 @@ class Narrator(Cluster):
         #: What people call each origin.
         self.labels: dict[str, str] = {}
         self.sessions: dict[str, bytes] = {}
-        #: Whether to tell of every commit and publication too.
+        #: What sessions that have lost something may go on with.
+        self.left: dict[str, bytes] = {}
+        #: Whether to tell of every commit, publication and part of a snapshot too.
         self.tracing = False
 
     def tell(self, *words: str) -> None:
@@ -53,7 +79,7 @@ class Narrator(Cluster):
 
     def turn(self, machine: Machine, inputs: Inputs) -> None:
         before = machine.replica
-        entries = dict(before.cut.entries)
+        entries, alarms = dict(before.cut.entries), dict(before.alarms.raised)
         batches = [*inputs.batches, *(batch for it in inputs.pulled for batch in it.batches)]
         dots = {*before.holdback.batches, *(Dot(batch.origin, batch.first) for batch in batches)}
         super().turn(machine, inputs)
@@ -68,6 +94,11 @@ class Narrator(Cluster):
             lacks = dot.seq > replica.cut.entries.get(dot.origin, 0)
             if lacks and dot not in replica.holdback.batches:
                 self.tell(machine.name, "drops", self.dot(*dot))
+        raised = replica.alarms.raised
+        for alarm in sorted(raised.keys() - alarms):
+            self.tell(machine.name, "is alarmed:", re.sub(r": (its )?digest.*", "", raised[alarm]))
+        for alarm in sorted(alarms.keys() - raised):
+            self.tell(machine.name, "is alarmed no longer:", alarm)
 
     def on_start(self, machine: Machine, origin: str) -> None:
         self.labels[origin] = machine.name + (str(machine.starts) if machine.starts > 1 else "")
@@ -75,10 +106,19 @@ class Narrator(Cluster):
     def on_commit(self, machine: Machine, batches: Sequence[Batch]) -> None:
         own = machine.replica.identity.origin
         theirs = [batch for batch in batches if batch.origin != own]
+        records = [batch for batch in batches if batch.origin == own and _is_record(batch)]
         if self.tracing:
             self.tell(machine.name, "commits", self.spans(batches))
         elif theirs:
             self.tell(machine.name, "delivers", self.spans(theirs))
+        for batch in records:
+            self.tell(machine.name, "registers as", self.dot(batch.origin, batch.first))
+
+    def on_switch(self, machine: Machine, saved: Saved) -> None:
+        states = saved.origins.items()
+        entries = {origin: state.delivered for origin, state in states}
+        cut = Cut.restored(entries, {origin: state.ends for origin, state in states})
+        self.tell(machine.name, "switches to", self.vector(cut.heads))
 
     def on_publish(self, machine: Machine, batch: Batch) -> None:
         if self.tracing:
@@ -91,14 +131,30 @@ class Narrator(Cluster):
             seen = encode_token(CLUSTER, token)
             self.sessions[asked.session] = merge_tokens(self.sessions.get(asked.session), seen)
         for result in reply.results:
+            if asked.session and isinstance(result, Lost):
+                self.left[asked.session] = encode_token(CLUSTER, result.left)
             told = self.result(result, every=asked.text.startswith("read"))
             self.tell(f"{asked}:" if asked.session or self.tracing else "", told)
 
-    def on_pull(self, machine: Machine, pull: Pull) -> None:
-        self.tell(machine.name, "pulls from", pull.name, "beyond", self.vector(pull.vector))
+    def on_pull(self, machine: Machine, pull: Pull | Fetch) -> None:
+        if isinstance(pull, Pull):
+            self.tell(machine.name, "pulls from", pull.name, "beyond", self.vector(pull.vector))
+        elif pull.number is None:
+            self.tell(machine.name, "fetches a snapshot from", pull.name)
+        elif self.tracing:
+            self.tell(machine.name, "fetches on from", pull.name)
 
     def on_answer(self, peer: Machine, batches: Sequence[Batch]) -> None:
         self.tell(peer.name, "sends", self.spans(batches) or "nothing")
+
+    def on_part(self, peer: Machine, chunk: Chunk) -> None:
+        if self.tracing:
+            states = [self.dot(origin, state.delivered) for origin, state in chunk.origins.items()]
+            keys = [self.key(key) for key in chunk.table]
+            self.tell(peer.name, "sends", *(states or keys or ["the end"]))
+
+    def on_refusal(self, peer: Machine, error: Refused) -> None:
+        self.tell(peer.name, "refuses:", re.sub(r"snapshot \d+", "such snapshot", str(error)))
 
     # --- in words
 
@@ -114,6 +170,11 @@ class Narrator(Cluster):
     def spans(self, batches: Iterable[Batch]) -> str:
         """The dots of batches."""
         return " ".join(self.span(batch) for batch in batches)
+
+    def key(self, key: bytes) -> str:
+        """A key; a member's record by its incarnation."""
+        origin = key.removeprefix(MEMBER_PREFIX).decode()
+        return f"{self.labels[origin]}'s record" if key.startswith(MEMBER_PREFIX) else key.decode()
 
     def vector(self, vector: Vector) -> str:
         """{X:5 Y:2}"""
@@ -139,6 +200,9 @@ class Narrator(Cluster):
             case Delayed(reason, _, local, missing):
                 dots = " ".join(self.dot(*it) for it in missing)
                 return f"delayed, {reason}; at {self.vector(local)}, missing {dots}"
+            case Lost(missing, left):
+                dots = " ".join(self.dot(*it) for it in missing)
+                return f"lost, nobody has {dots}; left is {self.vector(left)}"
             case _:
                 sure = "perhaps done" if result.maybe else "surely not done"
                 return f"{result.code}, {sure}: {result.message}"

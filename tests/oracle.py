@@ -41,6 +41,8 @@ class Judged(Scenario):
 
     def on_start(self, machine: Machine, origin: str) -> None:
         super().on_start(machine, origin)
+        if machine.only_reads:  # a failed commit that is in the log does not count yet
+            return
         self.shown[machine.name] = self.newest_us[machine.name] = 0
         for _, encoded in sorted(machine.disk.families["log"].items()):
             self.show(machine.name, decode_batch(encoded))
@@ -115,7 +117,7 @@ class Judged(Scenario):
                     if value is not None and not replaced:
                         expected.setdefault(key, set()).add(dot)
             table = {}
-            for key, record in machine.disk.families["table"].items():
+            for key, record in machine.disk.table.items():
                 versions = decode_table_record(record)
                 assert list(versions) == sorted(versions, reverse=True)
                 table[key] = {Dot(version.origin, version.seq) for version in versions}
@@ -137,5 +139,5 @@ class Judged(Scenario):
         self.do_compare()
         assert len(self.told) == 1, self.told
         assert len(set(self.shown.values())) == 1
-        tables = [machine.disk.families["table"] for machine in self.machines.values()]
+        tables = [machine.disk.table for machine in self.machines.values()]
         assert all(table == tables[0] for table in tables)

@@ -1,7 +1,9 @@
 """Runs the stories in tests/cases: commands above the line, what came of them below it.
 
-    nodes X Y Z [durability=never] [held=2] [parked=1]
+    nodes X Y Z [members] [durability=never] [held=2] [parked=1] [log-cap=300] [log-kept=1s]
+                                     [scrub=1s]
     put | del | get | read NODE KEY [VALUE] [session=alice] [deadline=500ms]
+    forget NODE NAME                 the node makes that name no member
     turn NODE                        one turn; indented below it, what it receives:
       deliver DOT ...
       put KEY VALUE ...              and the other client commands, without the node
@@ -10,8 +12,11 @@
     duplicate DOT ... -> NODE        another copy goes into its inbox
     lose DOT ... | all -> NODE       these never come
     heartbeat NODE -> NODE ...       100 ms pass, then the heartbeat comes
-    pull NODE                        the pull that is under way gets its answer
-    heal                             gossip, heartbeats and pulls flow until all rest
+    pull NODE [3]                    the pull or fetch under way gets its answer, and so on
+    fetch NODE                       so does all that it fetches, until it has put that in place
+    fold NODE [3]                    turns with no input: each folds a key of a whole snapshot
+    hello NODE -> NODE               the one introduces itself to the other
+    heal                             gossip, heartbeats, hellos, pulls flow until all rest
     advance 100ms                    time passes; nodes wake when they have to
     skew NODE -5s                    its wall clock is wrong from now on
     crash NODE                       power fails: what was not synced is gone
@@ -19,10 +24,15 @@
     fail-commit NODE kept | lost     its next commit fails; whether it is there after all
     disk NODE full | free
     save NODE; roll-back NODE        copies its disk; starts it on the copy
-    status NODE; compare; token SESSION; trace
+    swap NODE                        starts it on the copy, and keeps the other disk as the copy
+    damage NODE KEY                  the key is gone from its disk, though nobody wrote that
+    status NODE; log NODE; members NODE; compare; token SESSION; trace
+    go-on SESSION                    after `lost`: with what is left to it
 
 A published batch waits in the inbox of every other node that runs. Time starts at 1000
-(microseconds). A node's incarnations are X, X2, X3, ...: one for each start.
+(microseconds). A node's incarnations are X, X2, X3, ...: one for each start, and for each
+snapshot put in place. Parts of snapshots and slices of folds are of one record each. With no
+`members`, nobody waits for who is away.
 """
 
 from __future__ import annotations
@@ -41,6 +51,7 @@ from kvnode.core.versions import DIGEST_MODULUS, fingerprint
 from kvnode.daemon.node import Durability
 from kvnode.storage.layout import decode_table_record
 from kvnode.storage.memory import MemoryDisk
+from kvnode.storage.soundness import examined
 from tests.cluster import HEARTBEAT_US, Machine, request
 from tests.narrator import Asked, Narrator, waiting
 
@@ -49,7 +60,26 @@ CLIENT: dict[str, Callable[..., client.Operation]] = {
     "read": lambda key: client.read(key, 0),
     "put": client.put,
     "del": client.delete,
+    "forget": lambda name: client.forget(name.decode()),
 }
+
+#: Options that set a limit.
+LIMITS: dict[str, str] = {
+    "held": "held_batches_max",
+    "parked": "parked_requests_max",
+    "log-cap": "log_bytes_max",
+    "log-kept": "log_kept_us",
+    "scrub": "scrub_interval_us",
+}
+
+#: Parts of snapshots and slices of folds hold one record, so that a story can stop in between.
+SMALL = Limits(
+    held_batches_max=100,
+    parked_requests_max=100,
+    snapshot_part_bytes=1,
+    folded_keys_per_turn=1,
+    scrub_interval_us=0,
+)
 
 #: Heartbeats in which nothing came, until nothing will: longer than any back-off of repair.
 HEAL_ROUNDS = 50
@@ -94,11 +124,12 @@ class Scenario(Narrator):
 
     def do_nodes(self, *words: str) -> None:
         options = dict(word.split("=") for word in words if "=" in word)
-        self.durability = Durability(options.get("durability", "always"))
-        held, parked = int(options.get("held", 100)), int(options.get("parked", 100))
-        self.limits = Limits(held_batches_max=held, parked_requests_max=parked)
+        self.durability = Durability(options.pop("durability", "always"))
+        self.has_members = "members" in words
+        limits = {LIMITS[option]: time_us(value) for option, value in options.items()}
+        self.limits = SMALL._replace(**limits)
         for name in words:
-            if "=" not in name:
+            if "=" not in name and name != "members":
                 self.add(name)
 
     def do_turn(self, name: str, block: Sequence[str]) -> None:
@@ -132,11 +163,27 @@ class Scenario(Narrator):
             for sender in senders:
                 self.hear(receiver, self.machines[sender])
 
-    def do_pull(self, name: str) -> None:
-        pull = self.machines[name].asked
-        if pull is None or self.machines[pull.name].running is None:
-            self.tell(f"{pull.name} does not answer" if pull else f"{name} asks for nothing")
-        self.answer_pull(self.machines[name])
+    def do_pull(self, name: str, times: str = "1") -> None:
+        for _ in range(int(times)):
+            pull = self.machines[name].asked
+            if pull is None or self.machines[pull.name].running is None:
+                self.tell(f"{pull.name} does not answer" if pull else f"{name} asks for nothing")
+            self.answer_pull(self.machines[name])
+
+    def do_fetch(self, name: str) -> None:
+        machine = self.machines[name]
+        while machine.asked is not None:
+            self.do_pull(name)
+        while machine.node.is_folding:
+            self.do_fold(name)
+
+    def do_fold(self, name: str, times: str = "1") -> None:
+        for _ in range(int(times)):
+            self.turn(self.machines[name], Inputs())
+
+    def do_hello(self, *words: str) -> None:
+        (name,), (peer,) = self._routed(words)
+        self.greet(self.machines[name], peer)
 
     def do_heal(self) -> None:
         quiet, machines = 0, self.running()
@@ -146,6 +193,7 @@ class Scenario(Narrator):
             self.advance(HEARTBEAT_US)
             for machine, sender in permutations(machines, 2):
                 self.hear(machine, sender)
+                self.greet(machine, sender)
             for machine in machines * 100:
                 self.answer_pull(machine)
             after = [machine.replica.cut.heads for machine in machines]
@@ -173,6 +221,14 @@ class Scenario(Narrator):
             self.machines[name].disk = deepcopy(self.saved[name])
             self.machines[name].start()
 
+    def do_swap(self, name: str) -> None:
+        machine = self.machines[name]
+        machine.disk, self.saved[name] = self.saved[name], machine.disk
+        machine.start()
+
+    def do_damage(self, name: str, key: str) -> None:
+        del self.machines[name].disk.table[key.encode()]
+
     def do_fail_commit(self, name: str, outcome: str) -> None:
         self.machines[name].disk.fail_next_commit = outcome == "kept"
 
@@ -185,13 +241,25 @@ class Scenario(Narrator):
         for waiter in waiting(replica.holdback):
             self.tell(name, self.waiting(waiter.item, waiter.waits_for))
 
+    def do_log(self, name: str) -> None:
+        machine = self.machines[name]
+        log = [decode_batch(it) for _, it in sorted(machine.disk.families["log"].items())]
+        floor = machine.replica.cut.succession.normal(machine.replica.floor)
+        pin = machine.replica.truncation.pin
+        kept = f"for {pin.name}" if pin else ""
+        self.tell(name, "logs", self.spans(log) or "nothing", "beyond", self.vector(floor), kept)
+
+    def do_members(self, name: str) -> None:
+        self.tell(name, "counts", *sorted(self.machines[name].replica.members.names()))
+
     def do_compare(self) -> None:
-        """Nodes with equal vectors must be equal in all else; digests must be true."""
+        """Disks must be sound, digests true, and nodes with equal vectors equal in all else."""
         groups: dict[str, list[Machine]] = {}
         for machine in self.running():
-            replica, records = machine.replica, machine.disk.families["table"]
+            replica, records = machine.replica, machine.disk.table
             prints = [fingerprint(k, v) for k in records for v in decode_table_record(records[k])]
             assert replica.digest == sum(prints) % DIGEST_MODULUS, f"digest of {machine.name}"
+            assert examined(machine.disk).problems == [], f"disk of {machine.name}"
             group = groups.setdefault(self.vector(replica.cut.heads), [])
             group.append(machine)
             assert replica.digest == group[0].replica.digest, f"digest of {machine.name}"
@@ -202,6 +270,9 @@ class Scenario(Narrator):
 
     def do_token(self, session: str) -> None:
         self.tell(f"{session} has seen {self.vector(decode_token(self.sessions[session])[1])}")
+
+    def do_go_on(self, session: str) -> None:
+        self.sessions[session] = self.left[session]
 
     def do_trace(self) -> None:
         self.tracing = True

@@ -11,7 +11,7 @@ from typing import Final
 from tests.nemesis.field import Field
 from tests.nemesis.tools import fake_time_library
 
-_SHIFT_S: Final = 3_600
+HOUR_S: Final = 3_600
 
 #: The library leaves files in /dev/shm when its process is killed. `ip netns exec` gives its
 #: program mounts of its own, so this one is seen by the node alone, and goes with it.
@@ -27,7 +27,7 @@ def shiftable(directory: Path, name: str) -> list[str]:
     """The command words that run a node under a clock that can be shifted."""
     library = fake_time_library()
     assert library is not None
-    _shift(directory, name, 0)
+    shift(directory, name, 0)
     variables = {
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(_file(directory, name)),
@@ -42,19 +42,19 @@ def shiftable(directory: Path, name: str) -> list[str]:
 @contextmanager
 def clocks_apart(field: Field, ahead: str, behind: str) -> Iterator[None]:
     """One node's clock jumps an hour ahead, another's an hour back; then both are set right."""
-    _shift(field.directory, ahead, _SHIFT_S)
-    _shift(field.directory, behind, -_SHIFT_S)
+    shift(field.directory, ahead, HOUR_S)
+    shift(field.directory, behind, -HOUR_S)
     try:
         yield
         stamp_s = field.node(ahead).status()["clock_us"] / 1_000_000
-        field.toll["clocks_apart"] += stamp_s > time.time() + _SHIFT_S / 2
+        field.toll["clocks_apart"] += stamp_s > time.time() + HOUR_S / 2
     finally:
-        _shift(field.directory, ahead, 0)
-        _shift(field.directory, behind, 0)
+        shift(field.directory, ahead, 0)
+        shift(field.directory, behind, 0)
 
 
-def _shift(directory: Path, name: str, seconds: int) -> None:
-    """Replace the file whole: it may be read at any moment."""
+def shift(directory: Path, name: str, seconds: int) -> None:
+    """Set a node's clock so much wrong. The file is replaced whole: it may be read at any time."""
     partial = directory / f"{name}.clock.partial"
     partial.write_text(f"{seconds:+d}s\n")
     partial.replace(_file(directory, name))

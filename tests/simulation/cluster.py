@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from kvnode.core.truncation import Logged
+from kvnode.core.vector import Missing
 from tests.simulation.dice import Dice
 from tests.simulation.network import Network
 from tests.simulation.oracle import Oracle, Seen
 from tests.simulation.plan import SECOND_US, Plan
-from tests.simulation.world import World
+from tests.simulation.world import Violation, World
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Flight, Machine
     from tests.simulation.sessions import SimulatedClient
 
 CLUSTER: Final = "simulated"
+
+#: The session that forgets members.
+OPERATOR: Final = "operator"
 
 
 class Cluster:
@@ -30,6 +36,9 @@ class Cluster:
         self.network = Network(world, plan, self.names)
         self.trouble_ends_us = int(plan.trouble_s * SECOND_US)
         self.pull_bytes = Dice(plan.seed, "pulls").pick((1, 500, 1 << 20))
+        self.is_healed = False
+        #: What each snapshot that was begun holds, by its number.
+        self.snapshots: dict[int, Seen] = {}
         #: Values of writes that a client was told surely did not happen.
         self.undone: set[bytes] = set()
         #: What clients observed on put-only keys, for the judge.
@@ -39,6 +48,36 @@ class Cluster:
     def living(self) -> list[Machine]:
         """The machines that are not gone for good."""
         return [machine for machine in self.machines.values() if not machine.gone]
+
+    def forget(self, gone: Machine, at: Machine) -> None:
+        """An operator has a node forget a machine; it refuses if it hears of that."""
+        if at.node is not None:
+            self.world.note(f"{gone.name} is to be forgotten at {at.name}")
+            at.ask_to_forget(gone.name)
+
+    def check_lost(self, machine: Machine, missing: Iterable[Missing]) -> None:
+        """What a session is told is lost must be at no member."""
+        assert machine.node is not None
+        members = machine.node.replica.others()
+        lost = self.oracle.known(missing)
+        self.world.reach("dots called lost")
+        for other in self.living:
+            if other.name in members and other.seen & lost:
+                dots = self.oracle.dots(other.seen & lost)
+                raise Violation(
+                    "lost dots", f"{machine.name} calls {dots} lost, {other.name} has them"
+                )
+
+    def check_truncation(self, machine: Machine, dropped: Sequence[Logged]) -> None:
+        """What leaves a log in time must be at all members."""
+        assert machine.node is not None
+        for _, origin, last, _ in dropped:
+            write = self.oracle.known([Missing(origin, last, last)])
+            for name in machine.node.replica.others():
+                if not self.machines[name].seen & write:
+                    raise Violation(
+                        "truncation", f"{machine.name} drops {origin}:{last}, which {name} lacks"
+                    )
 
     def send_gossip(self, sender: str, head: bytes, body: bytes) -> None:
         """To all other machines; who does not run, does not hear it."""
@@ -65,6 +104,8 @@ class Cluster:
 
     def send_answer(self, sender: str, flight: Flight, payload: bytes, seen: Seen) -> None:
         """From a node to the client whose session it is."""
+        if flight.session == OPERATOR:
+            return
         name = flight.session.partition(".")[0]
         (client,) = (client for client in self.clients if client.name == name)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.simulation.cluster import Cluster
 from tests.simulation.dice import Dice
-from tests.simulation.machine import Machine
+from tests.simulation.machine import Machine, seen_on
 from tests.simulation.plan import SECOND_US
 
 _HOUR_US: Final = 3600 * SECOND_US
@@ -34,6 +34,10 @@ class Faults:
             "failing commits": (SECOND_US, self._fail_a_commit),
             "full disks": (2 * SECOND_US, self._fill_a_disk),
             "wiped disks": (4 * SECOND_US, self._wipe),
+            "rolled-back disks": (2 * SECOND_US, self._roll_back),
+            "copied disks": (2 * SECOND_US, self._swap),
+            "long absences": (3 * SECOND_US, self._leave_for_long),
+            "forgets": (2 * SECOND_US, self._forget_someone),
             "clock jumps": (SECOND_US, self._jump),
         }
 
@@ -43,6 +47,11 @@ class Faults:
             for machine in self._cluster.machines.values():
                 machine.skew_us = self._dice.between(-5 * SECOND_US, 5 * SECOND_US)
                 machine.drift_ppm = self._dice.between(-_DRIFT_PPM_MAX, _DRIFT_PPM_MAX)
+        if "late joins" in self._cluster.plan.faults:
+            for name in self._cluster.names[2:]:
+                machine = self._cluster.machines[name]
+                machine.kill()
+                self._later(3 * SECOND_US, machine.start)
         for fault in self._cluster.plan.faults:
             if fault in self._strikes:
                 self._strike_later(*self._strikes[fault])
@@ -51,11 +60,14 @@ class Faults:
         """Everything works from now on, but for a node that is gone for good."""
         if "a node gone for good" in self._cluster.plan.faults and self._cluster.plan.nodes > 2:
             self._lose(self._someone())
+        self._cluster.is_healed = True
         self._cluster.network.heal()
         for machine in self._cluster.machines.values():
             machine.disk.full = False
             machine.disk.fail_next_commit = None
             machine.steps_left = 0
+            if machine.other_disk is not None:
+                self._cluster.oracle.excused |= seen_on(machine.other_disk)
             machine.start()
 
     def _strike_later(self, mean_us: int, strike: Callable[[], None]) -> None:
@@ -113,12 +125,44 @@ class Faults:
         machine.wipe()
         self._later(SECOND_US, machine.start)
 
+    def _roll_back(self) -> None:
+        """A copy is made of a disk, and some time later takes its place."""
+        machine = self._someone()
+        machine.keep_copy()
+        self._later(2 * SECOND_US, lambda: self._put_back(machine))
+
+    def _put_back(self, machine: Machine) -> None:
+        if self._world.now_us < self._cluster.trouble_ends_us:
+            machine.swap_disks()
+            machine.other_disk = None
+            self._later(SECOND_US, machine.start)
+
+    def _swap(self) -> None:
+        """Two disks of one name take turns, each with writes that the other lacks."""
+        machine = self._someone()
+        if machine.other_disk is None:
+            machine.keep_copy()
+        else:
+            machine.swap_disks()
+            self._later(SECOND_US, machine.start)
+
+    def _leave_for_long(self) -> None:
+        machine = self._someone()
+        machine.kill()
+        self._later(10 * SECOND_US, machine.start)
+
+    def _forget_someone(self) -> None:
+        self._cluster.forget(self._someone(), self._someone())
+
     def _lose(self, machine: Machine) -> None:
         """Its writes must reach all if they reached anyone."""
         machine.kill()
         machine.gone = True
         self._cluster.oracle.excused |= machine.seen
         self._world.reach("a node gone for good")
+        if "forgets" in self._cluster.plan.faults:
+            for at in self._cluster.living:
+                self._world.after(5 * SECOND_US, lambda at=at: self._cluster.forget(machine, at))
 
     def _jump(self) -> None:
         self._someone().skew_us += self._dice.between(-_HOUR_US, _HOUR_US)
@@ -132,6 +176,8 @@ class Faults:
     def _fill_a_disk(self) -> None:
         disk = self._someone().disk
         disk.full = True
+        # What fails for want of room, or in an fsync, may be there all the same.
+        disk.fail_next_commit = self._dice.pick((None, True))
 
         def free() -> None:
             disk.full = False

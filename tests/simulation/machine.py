@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Final, NamedTuple
 
 from kvnode.codec import gossip
 from kvnode.codec.batches import decode_batch, encode_batch
-from kvnode.codec.client import decode_answer, encode_request, since
-from kvnode.codec.server import Since, decode_request, encode_answer, encode_result
+from kvnode.codec.client import (
+    Greeting,
+    Introduction,
+    decode_answer,
+    decode_greeting,
+    encode_request,
+    hello,
+    since,
+    snapshot,
+)
+from kvnode.codec.server import Hello, Since, Snapshot, decode_request, encode_answer, encode_result
+from kvnode.codec.snapshots import Part, decode_chunk, encode_part
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
@@ -16,22 +28,31 @@ from kvnode.core.messages import (
     Commit,
     Delayed,
     Failed,
+    Fetch,
+    Forget,
+    Get,
     Inputs,
+    Lost,
     Operation,
     Pull,
     Pulled,
     Put,
+    Read,
     Reply,
     Request,
     Result,
+    Saved,
 )
-from kvnode.core.replica import Identity, Replica, Saved
-from kvnode.core.vector import RANDOM_BITS, Vector, new_origin
+from kvnode.core.replica import Identity, Replica
+from kvnode.core.truncation import Logged
+from kvnode.core.vector import RANDOM_BITS, Dot, Vector, new_origin
+from kvnode.core.versions import Versions
 from kvnode.daemon.node import Durability, Node
-from kvnode.errors import StorageError
+from kvnode.errors import Refused, StorageError
+from kvnode.storage.layout import Puts
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from kvnode.storage.store import Store
-from tests.simulation.cluster import CLUSTER, Cluster
+from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.oracle import Seen
 from tests.simulation.world import Violation
@@ -41,6 +62,16 @@ SYNC_US: Final = 300_000
 
 #: The wall clocks start in 2026.
 _EPOCH_US: Final = 1_790_000_000_000_000
+
+
+#: How often a machine that sends a heartbeat says hello as well.
+_HELLO_CHANCE: Final = 0.3
+
+_HELLO_ID, _PULL_ID, _FETCH_ID = range(3)
+
+#: Where the oracle's own record of what a disk holds stands on that disk: it comes and goes
+#: with the commits, and the node never sees it.
+_ORACLE: Final = "oracle"
 
 
 class PowerFailure(Exception):
@@ -60,7 +91,9 @@ class Machine:
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.name = name
-        self.disk = MemoryDisk()
+        self.disk = _new_disk()
+        #: Another disk with this node's name: an older copy, which may come back.
+        self.other_disk: MemoryDisk | None = None
         self.node: Node | None = None
         #: What is delivered and committed here, as the oracle counts it.
         self.seen: Seen = 0
@@ -69,6 +102,8 @@ class Machine:
         self.drift_ppm = 0
         #: Whether it never starts again, its disk out of reach.
         self.gone = False
+        #: Whether it may not even read, since its disk failed in a fold.
+        self._is_blind = False
         #: Steps of a turn until the power fails; 0 for never.
         self.steps_left = 0
         self._cluster = cluster
@@ -80,6 +115,10 @@ class Machine:
         self._turn_at_us: int | None = None
         self._instance = 0
         self._origin = ""
+        #: The dot of the member record that it says hello with.
+        self._record: Dot | None = None
+        #: What the snapshot under way holds, as the oracle counts it.
+        self.staged: Seen = 0
         #: What the answers of this turn may show: grows with each that is a write.
         self._shown: Seen = 0
 
@@ -92,10 +131,11 @@ class Machine:
         self._instance = self._dice.between(0, 1 << 62)
         try:
             self.node = Node(
-                lambda: SimulatedStore(self),
+                self._open_store,
                 self._make_replica,
                 durability=self._plan.durability,
                 sync_interval_us=SYNC_US,
+                random_number=lambda: self._dice.between(0, 1 << 62),
             )
         except StorageError:
             self._world.after(SYNC_US, self.start)
@@ -131,7 +171,23 @@ class Machine:
         self.kill()
         self._world.reach("a disk wiped")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
-        self.disk, self.seen = MemoryDisk(), 0
+        self.disk, self.seen = _new_disk(), 0
+
+    def keep_copy(self) -> None:
+        """The disk is copied, as a virtual machine's is: what was not synced is, in the copy."""
+        self.other_disk = deepcopy(self.disk)
+        self.other_disk.sync()
+
+    def swap_disks(self) -> None:
+        """The node goes on with the copy, or with what was copied; the other disk is kept."""
+        if self.other_disk is None:
+            return
+        self.kill()
+        self._world.reach("a disk swapped for its copy")
+        self._cluster.oracle.excused |= self.seen | self._on_disk()
+        self.disk.crash()
+        self.disk, self.other_disk = self.other_disk, self.disk
+        self.seen = self._on_disk()
 
     # --- receiving
 
@@ -154,16 +210,32 @@ class Machine:
         )
         self._come_round()
 
+    def ask_to_forget(self, name: str) -> None:
+        """An operator's request arrives."""
+        flight = Flight(OPERATOR, 0, (Forget(name),))
+        self._inputs.requests.append(Request(flight, 0, {}, None, flight.operations, 1))
+        self._come_round()
+
     def receive_question(self, peer: str, payload: bytes) -> None:
-        """A peer's pull arrives."""
+        """A peer's pull, fetch or hello arrives."""
         self._questions.append((peer, payload))
         self._come_round()
 
     def receive_pulled(self, peer: str, payload: bytes) -> None:
-        """The answer to a pull arrives."""
-        result = decode_answer(payload).results[0]
-        batches = tuple(decode_batch(encoded) for encoded in result[1])
-        self._inputs.pulled.append(Pulled(peer, batches))
+        """The answer to a pull, fetch or hello arrives."""
+        answer = decode_answer(payload)
+        (result,) = answer.results
+        if result[0] != "ok":
+            self._inputs.refusals.append(peer)
+        elif answer.id == _HELLO_ID:
+            if decode_greeting(result).has_forgotten and self._record is not None:
+                self._world.reach("told that it was forgotten")
+                self._inputs.forgotten.append(self._record)
+        elif answer.id == _FETCH_ID:
+            self._inputs.chunks.append(decode_chunk(peer, result))
+        else:
+            batches = tuple(decode_batch(encoded) for encoded in result[1])
+            self._inputs.pulled.append(Pulled(peer, batches))
         self._come_round()
 
     # --- the turn
@@ -192,12 +264,25 @@ class Machine:
         self._shown = self.seen
         now_us = self._world.now_us
         before = self._counts(node)
+        staging = node.replica.repair.staging
+        was_folding = node.is_folding
         node.turn(inputs, Now(self._wall_us(), now_us), self)
-        self._note_rare_states(before, self._counts(node), inputs)
+        if node.is_folding and not was_folding:
+            assert staging is not None and staging.number is not None
+            self.staged = self._cluster.snapshots[staging.number]
+            self._world.reach("a snapshot came whole")
+        self._check_reads_go_on(node, was_folding=was_folding)
+        self._note_rare_states(node, before, self._counts(node), inputs)
         for peer, payload in questions:
             self._answer(node, peer, payload)
         self._check_bounds(node.replica)
         self._come_round(node.wake_us())
+
+    def _check_reads_go_on(self, node: Node, *, was_folding: bool) -> None:
+        """They do on every disk that can be read, but where a snapshot may be in place or not."""
+        self._is_blind = not node.health.serving and (was_folding or self._is_blind)
+        if not node.health.serving and not self._is_blind:
+            raise Violation("reads go on", f"{self.name} does not serve, but its disk can be read")
 
     def _counts(self, node: Node) -> dict[str, int]:
         """What tells by going up in a turn that a state worth reaching was reached."""
@@ -206,12 +291,15 @@ class Machine:
             "batches held back": len(holdback.batches),
             "the holdback queue overflowed": holdback.evicted,
             "requests parked": len(holdback.requests),
+            "a clock found far ahead": len(node.replica.clocks.ahead_us),
             "a commit failed": node.health.failures,
             "a new origin delivered": len(node.replica.cut.entries),
+            "a table scrubbed": node.upkeep.scrub.finished,
+            "an alarm": len(node.replica.alarms.raised),
         }
 
     def _note_rare_states(
-        self, before: dict[str, int], after: dict[str, int], inputs: Inputs
+        self, node: Node, before: dict[str, int], after: dict[str, int], inputs: Inputs
     ) -> None:
         rose = [state for state, count in after.items() if count > before[state]]
         for state in rose:
@@ -222,18 +310,56 @@ class Machine:
             self._world.reach("a commit failed during repair")
         if "a new origin delivered" in rose and before["requests parked"]:
             self._world.reach("an incarnation opened with parked requests")
+        allowed = {"forgotten"}
+        if "damaged snapshots" in self._plan.faults:
+            allowed |= {f"snapshot {name}" for name in self._cluster.names}
+        if node_alarms := node.replica.alarms.raised.keys() - allowed:
+            raise Violation("alarms", f"{self.name} raises one: {sorted(node_alarms)}")
         if inputs.requests and (inputs.batches or inputs.pulled):
             self._world.reach("a delivery and a request in one turn")
 
     def _answer(self, node: Node, peer: str, payload: bytes) -> None:
-        question = decode_request(payload).operations
-        assert isinstance(question, Since)
+        asked = decode_request(payload)
         try:
-            batches = node.since(question.vector, question.bytes_max)
-        except StorageError:
-            return
-        answer = encode_answer(1, None, [("ok", batches)])
-        self._cluster.send_pulled(self.name, peer, answer)
+            result = self._result(node, asked.operations)
+        except (Refused, StorageError) as error:
+            result = ("error", "refused", str(error), False)
+            self._world.reach("a peer refused")
+        self._cluster.send_pulled(self.name, peer, encode_answer(asked.id, None, [result]))
+
+    def _result(self, node: Node, question: object) -> tuple[Any, ...]:
+        match question:
+            case Since(vector, bytes_max):
+                batches = node.since(vector, bytes_max)
+                sent = self._cluster.oracle.found(decode_batch(encoded) for encoded in batches)
+                if sent & ~self.seen:
+                    told = self._cluster.oracle.dots(sent & ~self.seen)
+                    raise Violation("save, then send", f"{self.name} hands over {told} uncommitted")
+                return ("ok", batches)
+            case Snapshot(number, after):
+                part = node.snapshot(number, after, self._world.now_us)
+                if number is None:
+                    self._cluster.snapshots[part.number] = self.seen
+                    self._world.reach("a snapshot begun")
+                return encode_part(self._damaged(part))
+            case Hello(introduction):
+                record, replica = introduction.record, node.replica
+                has_forgotten = record is not None and replica.members.has_forgotten(
+                    introduction.name, record, replica.cut
+                )
+                return (
+                    "ok",
+                    *Greeting(CLUSTER, self.name, self._instance, "", has_forgotten, None),
+                )
+        raise AssertionError(question)
+
+    def _damaged(self, part: Part) -> Part:
+        """As a disk that lost a record would send it."""
+        damages = "damaged snapshots" in self._plan.faults
+        if not damages or self._cluster.is_healed or not part.table or self._dice.chance(0.7):
+            return part
+        self._world.reach("a snapshot damaged")
+        return part._replace(table=part.table[1:])
 
     def _check_bounds(self, replica: Replica) -> None:
         holdback, limits = replica.holdback, self._plan.limits
@@ -269,6 +395,8 @@ class Machine:
         """See `Outbox`."""
         self.step()
         self._gossip(gossip.CLAIM, gossip.encode_claim(claim))
+        if self._dice.chance(_HELLO_CHANCE):
+            self._greet()
 
     def reply(self, reply: Reply, token: Vector) -> None:
         """See `Outbox`."""
@@ -281,6 +409,8 @@ class Machine:
                 raise Violation(
                     "session guarantees", f"{self.name} serves {flight.session} without {lacking}"
                 )
+            if self.node is not None and not self.node.health.writable:
+                self._world.reach("reads served from a full disk")
             self._shown = self._cluster.oracle.answer(self._shown, flight.operations, reply.results)
         for result in reply.results:
             self._check_refusal(flight, result)
@@ -296,16 +426,35 @@ class Machine:
             has = self._cluster.oracle.known(result.missing) & self._shown
             if has or not result.missing:
                 raise Violation("delays", f"{self.name} says it lacks {result.missing}")
+        if isinstance(result, Lost):
+            self._cluster.check_lost(self, result.missing)
         if isinstance(result, Failed) and not result.maybe:
             values = [op.value for op in flight.operations if isinstance(op, Put)]
             self._cluster.undone.update(values)
+            reads = all(isinstance(op, Get | Read) for op in flight.operations)
+            if reads and result.code == "unavailable" and not self._is_blind:
+                raise Violation("reads go on", f"{self.name} answers {flight}: {result.message}")
 
-    def pull(self, pull: Pull) -> None:
+    def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""
         self.step()
-        self._world.note(f"{self.name} pulls from {pull.name}")
-        payload = encode_request(1, None, 0, [since(pull.vector, self._cluster.pull_bytes)])
+        if isinstance(pull, Pull):
+            self._world.note(f"{self.name} pulls from {pull.name}")
+            question = since(pull.vector, self._cluster.pull_bytes)
+            payload = encode_request(_PULL_ID, None, 0, [question])
+        else:
+            self._world.note(f"{self.name} fetches from {pull.name} behind {pull.after!r}")
+            payload = encode_request(_FETCH_ID, None, 0, [snapshot(pull.number, pull.after)])
         self._cluster.send_question(self.name, pull.name, payload)
+
+    def _greet(self) -> None:
+        assert self.node is not None
+        self._record = self.node.replica.record
+        introduction = Introduction(CLUSTER, self.name, self._instance, "", "", self._record)
+        payload = encode_request(_HELLO_ID, None, 0, [hello(introduction)])
+        for name in self._cluster.names:
+            if name != self.name:
+                self._cluster.send_question(self.name, name, payload)
 
     def _gossip(self, kind: str, body: bytes) -> None:
         header = gossip.Header(CLUSTER, self.name, self._instance, kind)
@@ -323,22 +472,35 @@ class Machine:
         self._shown, self.seen = others, seen
         self.step()
 
+    def dropping(self, dropped: Sequence[Logged]) -> None:
+        """The node truncates its log."""
+        self.step()
+        self._world.reach("a log truncated")
+        assert self.node is not None
+        if self._plan.truncates_strictly:
+            self._cluster.check_truncation(self, dropped)
+
     def _on_disk(self) -> Seen:
-        log = self.disk.families["log"].values()
-        return self._cluster.oracle.found(decode_batch(encoded) for encoded in log)
+        return seen_on(self.disk)
+
+    def _open_store(self, *, read_only: bool = False) -> Store:
+        store = SimulatedStore(self, read_only=read_only)
+        # What is only read was committed before: a commit that failed does not count yet.
+        if not read_only:
+            before, self.seen = self.seen, self._on_disk()
+            if before & ~self.seen:
+                lost = self._cluster.oracle.dots(before & ~self.seen)
+                raise Violation("durability", f"{self.name} forgot {lost} without a power failure")
+        return store
 
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
-        before, self.seen = self.seen, self._on_disk()
-        if before & ~self.seen:
-            lost = self._cluster.oracle.dots(before & ~self.seen)
-            raise Violation("durability", f"{self.name} forgot {lost} without a power failure")
         self._shown = self.seen
         created_s = self._wall_us() // 1_000_000
         self._origin = new_origin(
             self.name, created_s, self._dice.between(0, (1 << RANDOM_BITS) - 1)
         )
         return Replica(
-            Identity(self.name, self._origin, self._instance),
+            Identity(self.name, self._origin, self._instance, self.name.encode()),
             saved,
             store,
             encode_batch,
@@ -350,14 +512,49 @@ class Machine:
 
 
 class SimulatedStore(MemoryStore):
-    """Tells the machine of each commit before it is tried and when it went well."""
+    """Tells the machine of what is written before it is tried and when it went well."""
 
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(machine.disk)
+    def __init__(self, machine: Machine, *, read_only: bool) -> None:
         self._machine = machine
+        if read_only or not machine.disk.full:
+            machine.disk.recover()
+        self._seen = seen_on(machine.disk)
+        super().__init__(machine.disk, read_only=read_only)
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
-        seen = self._machine.committing(commit)
+        others, self._seen = self._machine.committing(commit)
         super().commit(commit, sync=sync)
-        self._machine.committed(*seen)
+        self._machine.committed(others, self._seen)
+
+    def drop_log(self, dropped: Sequence[Logged], floor: Vector) -> None:
+        """See `Store.drop_log`."""
+        self._machine.dropping(dropped)
+        super().drop_log(dropped, floor)
+
+    def stage(self, table: Mapping[bytes, Versions]) -> None:
+        """See `Store.stage`."""
+        self._machine.step()
+        super().stage(table)
+
+    def switch(self, saved: Saved) -> None:
+        """See `Store.switch`."""
+        self._machine.step()
+        self._seen = self._machine.seen | self._machine.staged
+        super().switch(saved)
+        self._machine.committed(self._seen, self._seen)
+
+    def _write(self, puts: Puts, *, sync: bool) -> None:
+        seen = self._seen.to_bytes((self._seen.bit_length() + 7) // 8, "big")
+        super()._write([*puts, (_ORACLE, b"seen", seen)], sync=sync)
+
+
+def seen_on(disk: MemoryDisk) -> Seen:
+    """What a disk holds, as the oracle wrote it there."""
+    return int.from_bytes(disk.families[_ORACLE].get(b"seen", b""), "big")
+
+
+def _new_disk() -> MemoryDisk:
+    disk = MemoryDisk()
+    disk.families[_ORACLE] = {}
+    return disk

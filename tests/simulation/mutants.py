@@ -14,7 +14,13 @@ _VERSIONS: Final = "kvnode/core/versions.py"
 _BATCHES: Final = "kvnode/codec/batches.py"
 _RECORDS: Final = "kvnode/codec/records.py"
 _NODE: Final = "kvnode/daemon/node.py"
+_FOLD: Final = "kvnode/daemon/fold.py"
+_LOST: Final = "kvnode/core/lost.py"
+_MEMBERS: Final = "kvnode/core/members.py"
+_SNAPSHOT: Final = "kvnode/core/snapshot.py"
+_TRUNCATION: Final = "kvnode/core/truncation.py"
 _LAYOUT: Final = "kvnode/storage/layout.py"
+_MEMORY: Final = "kvnode/storage/memory.py"
 _SESSION: Final = "kvnode/client/session.py"
 
 
@@ -131,11 +137,8 @@ MUTANTS: Final = (
     _mutant(
         "resurrect a deleted key at a restart",
         _LAYOUT,
-        '        ("table", key, encode_versions(versions) if versions else None)\n'
-        "        for key, versions in commit.table.items()\n",
-        '        ("table", key, encode_versions(versions))\n'
-        "        for key, versions in commit.table.items()\n"
-        "        if versions\n",
+        "    puts = encode_table(commit.table, table)\n",
+        "    puts = encode_table({k: v for k, v in commit.table.items() if v}, table)\n",
     ),
     _mutant(
         "never subtract from the digest",
@@ -166,7 +169,7 @@ MUTANTS: Final = (
     _mutant(
         "do not observe delivered stamps",
         _REPLICA,
-        "            self.clock.observe(batch.stamp_us)\n",
+        "        self.clock.observe(batch.stamp_us)\n",
         "",
     ),
     _mutant(
@@ -225,10 +228,7 @@ MUTANTS: Final = (
     _mutant(
         "go on in memory after a failed commit",
         _NODE,
-        "        self._store.close()\n"
-        "        self._store = None\n"
-        "        self._sync_due_us = None\n"
-        "        self._reopen(now, outbox)\n",
+        "        self._close_store()\n        self._reopen(now, outbox)\n",
         "",
     ),
     _mutant(
@@ -236,6 +236,53 @@ MUTANTS: Final = (
         _NODE,
         "            if id(request) in tried and _writes(request):\n",
         "            if False:\n",
+    ),
+    # --- a disk that can only be read
+    _mutant(
+        "acknowledge writes that can't be committed",
+        _NODE,
+        "            inputs = self._readable(inputs, outbox)\n",
+        "            if self._store is not None:\n"
+        "                self._store.commit = lambda commit, sync: None\n",
+    ),
+    _mutant(
+        "deliver though it can't be committed",
+        _NODE,
+        "        return Inputs(claims=inputs.claims, requests=reads)\n",
+        "        if self._store is not None:\n"
+        "            self._store.commit = lambda commit, sync: None\n"
+        "        return replace(inputs, requests=reads)\n",
+    ),
+    _mutant(
+        "show what a failed commit left",
+        "kvnode/storage/frozen.py",
+        "        was = self._was.table.get(key)\n",
+        "        was = None\n",
+    ),
+    _mutant(
+        "hand over what a failed commit left",
+        "kvnode/storage/frozen.py",
+        "        return [batch for batch in found if batch not in self._was.hidden]\n",
+        "        return found\n",
+    ),
+    _mutant(
+        "count what a failed commit left as committed",
+        "kvnode/storage/frozen.py",
+        "        return self._was.saved\n",
+        "        return self._store.load()\n",
+    ),
+    _mutant(
+        "refuse reads while the disk is full",
+        _NODE,
+        "            if self._store is None or _writes(request):\n",
+        "            if True:\n",
+    ),
+    _mutant(
+        "forget to write again when there is room",
+        _NODE,
+        "        if now.steady_us < self._reopen_due_us:\n            return inputs\n",
+        "        if self._store is not None or now.steady_us < self._reopen_due_us:\n"
+        "            return inputs\n",
     ),
     # --- clients
     _mutant(
@@ -305,5 +352,173 @@ MUTANTS: Final = (
         _REPAIR,
         "        if origin in cut.heads or name_of(origin) in differing\n",
         "        if origin in cut.heads\n",
+    ),
+    _mutant(
+        "max-merge claims",
+        _REPAIR,
+        "        if peer is None or peer.claim.instance != claim.instance:\n",
+        "        if peer is not None:\n"
+        "            both = dict(claim.delivered)\n"
+        "            for origin, seq in peer.claim.delivered.items():\n"
+        "                both[origin] = max(seq, both.get(origin, 0))\n"
+        "            claim = Claim(claim.name, claim.instance, both, claim.synced,"
+        " claim.digest, claim.floor, claim.wall_us)\n"
+        "        if peer is None or peer.claim.instance != claim.instance:\n",
+    ),
+    # --- snapshots
+    _mutant(
+        "drop rows from a snapshot",
+        _SNAPSHOT,
+        "            origins[origin] = state\n",
+        "            origins[origin] = state._replace(row={})\n",
+    ),
+    _mutant(
+        "leave ends out of a snapshot",
+        _SNAPSHOT,
+        "            origins[origin] = state\n",
+        "            origins[origin] = state._replace(ends={})\n",
+    ),
+    _mutant(
+        "leave the floor unchanged by a snapshot",
+        _SNAPSHOT,
+        "            floor[origin] = state.delivered\n",
+        "",
+    ),
+    _mutant(
+        "forget the snapshot's clock",
+        _SNAPSHOT,
+        "max(mine.clock_us, theirs.clock_us)",
+        "mine.clock_us",
+    ),
+    _mutant(
+        "merge a snapshot in place",
+        _MEMORY,
+        "        family = layout.TABLES[1 - self._live]\n"
+        "        self._write(layout.encode_table(table, family), sync=False)\n",
+        "        for live in (0, 1):\n"
+        "            family = layout.TABLES[live]\n"
+        "            self._write(layout.encode_table(table, family), sync=False)\n",
+    ),
+    _mutant(
+        "switch to a snapshot without folding",
+        _FOLD,
+        "    if any(their_entries.get(origin, 0) < seq for origin, seq in my_entries.items()):\n",
+        "    if False:\n",
+    ),
+    _mutant(
+        "bring back from a snapshot what was replaced here",
+        _SNAPSHOT,
+        "my_entries.get(v.origin, 0) < v.seq]",
+        "True]",
+    ),
+    _mutant(
+        "keep beside a snapshot what was replaced there",
+        _SNAPSHOT,
+        "their_entries.get(v.origin, 0) < v.seq]",
+        "True]",
+    ),
+    _mutant(
+        "trust a snapshot whatever its digest",
+        _REPAIR,
+        "snapshot is None or snapshot.digest == chunk.digest",
+        "True",
+    ),
+    _mutant(
+        "stage a snapshot over the remains of another",
+        _NODE,
+        "        if stage.is_first:\n",
+        "        if False:\n",
+    ),
+    _mutant(
+        "serve a snapshot of a state that moves",
+        _MEMORY,
+        "        self._table = dict(disk.table)\n",
+        "        self._table = disk.table\n",
+    ),
+    _mutant(
+        "write while a snapshot is folded",
+        _NODE,
+        "        for request in inputs.requests:\n"
+        '            outbox.reply(_failed(request, "joining", _FOLDING, maybe=False), {})\n'
+        "        return False\n",
+        "        return True\n",
+    ),
+    # --- the log's start
+    _mutant(
+        "truncate before all have it",
+        _TRUNCATION,
+        "    return [name for name, has in members.items()"
+        " if has.get(batch.origin, 0) < batch.last]\n",
+        "    return []\n",
+    ),
+    _mutant(
+        "leave the floor unchanged by a truncation",
+        "kvnode/daemon/upkeep.py",
+        "                floor[batch.origin] = max(floor.get(batch.origin, 0), batch.last)\n",
+        "                pass\n",
+    ),
+    _mutant(
+        "forget the floor at a restart",
+        _REPLICA,
+        "        self.floor = dict(saved.floor)\n",
+        "        self.floor = {}\n",
+    ),
+    _mutant(
+        "pull from a log that starts later",
+        _REPAIR,
+        "        with_log = [peer for peer in able if cut.covers(peer.claim.floor)]\n",
+        "        with_log = able\n",
+    ),
+    _mutant(
+        "claim no floor",
+        _REPLICA,
+        "        floor = self.cut.succession.normal(self.floor)\n",
+        "        floor = {}\n",
+    ),
+    # --- members
+    _mutant(
+        "open an incarnation without a member record",
+        _REPLICA,
+        "        if record is None or not self._registration.is_open:\n",
+        "        if True:\n",
+    ),
+    _mutant(
+        "do not join anew after having been forgotten",
+        "kvnode/core/registration.py",
+        '        """The record was deleted, as a peer says."""\n        self._is_done = False\n',
+        '        """The record was deleted, as a peer says."""\n',
+    ),
+    _mutant(
+        "do not see a member record change",
+        _REPLICA,
+        "                self._member_changed(key, after)\n",
+        "                pass\n",
+    ),
+    # --- lost dots
+    _mutant(
+        "call lost what a member that nobody hears may have",
+        _LOST,
+        "    return all(claim is not None and _rules_out(claim, origin, enders, cut)"
+        " for claim in claims)\n",
+        "    return all(claim is None or _rules_out(claim, origin, enders, cut)"
+        " for claim in claims)\n",
+    ),
+    _mutant(
+        "call lost what a member claims",
+        _LOST,
+        "    return has_all and any(",
+        "    return any(",
+    ),
+    _mutant(
+        "let sessions wait for what is lost",
+        _LOST,
+        "    if not lost:\n",
+        "    if True:\n",
+    ),
+    _mutant(
+        "never end what comes to light late",
+        _REPLICA,
+        "        return bool(others) and origin in self.cut.entries and self._is_caught_up()\n",
+        "        return False\n",
     ),
 )

@@ -27,10 +27,21 @@ FAULTS: Final = (
     "full disks",
     "wiped disks",
     "a node gone for good",
+    "rolled-back disks",
+    "copied disks",
+    "late joins",
+    "long absences",
+    "forgets",
+    "short logs",
+    "capped logs",
+    "damaged snapshots",
     "clock skew",
     "clock jumps",
     "tiny limits",
 )
+
+#: After these a node may lack what it once had, or not know who is a member.
+_FORGETFUL: Final = ("wiped disks", "rolled-back disks", "copied disks", "forgets", "capped logs")
 
 TINY_LIMITS: Final = Limits(
     held_batches_max=3,
@@ -39,6 +50,9 @@ TINY_LIMITS: Final = Limits(
     parked_bytes_max=400,
     delivered_writes_per_turn=2,
     answered_bytes_per_turn=64,
+    snapshot_part_bytes=100,
+    folded_keys_per_turn=1,
+    dropped_batches_per_turn=2,
 )
 
 
@@ -62,7 +76,20 @@ class Plan:
     @property
     def limits(self) -> Limits:
         """Usual ones, or such that overflow is the rule."""
-        return TINY_LIMITS if "tiny limits" in self.faults else Limits()
+        limits = TINY_LIMITS if "tiny limits" in self.faults else Limits()
+        limits = limits._replace(scrub_interval_us=SECOND_US, scrubbed_bytes_per_heartbeat=300)
+        if "short logs" in self.faults:
+            limits = limits._replace(log_kept_us=SECOND_US, log_kept_bytes=300)
+        if "capped logs" in self.faults:
+            limits = limits._replace(log_bytes_max=500)
+        return limits
+
+    @property
+    def truncates_strictly(self) -> bool:
+        """Whether what a log drops must still be at all members."""
+        keeps = self.durability is Durability.ALWAYS or "power failures" not in self.faults
+        crashes = "crashes in a turn" in self.faults and self.durability is not Durability.ALWAYS
+        return keeps and not crashes and not set(_FORGETFUL) & set(self.faults)
 
     @staticmethod
     def of(seed: int) -> Plan:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from kvnode.core.vector import name_of
 from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint
 from kvnode.storage.layout import decode_table_record
+from kvnode.storage.soundness import examined
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Faults
 from tests.simulation.machine import Machine
@@ -76,10 +78,19 @@ def _play(world: World, cluster: Cluster) -> None:
 def _is_at_rest(cluster: Cluster) -> bool:
     machines = cluster.living
     return (
-        all(machine.node is not None and machine.node.health.serving for machine in machines)
+        all(machine.node is not None and machine.node.health.writable for machine in machines)
         and all(machine.seen == machines[0].seen for machine in machines)
         and not any(client.busy for client in cluster.clients)
+        and all(_knows_all(machine, cluster) for machine in machines)
+        and not any(_in_vain(cluster))
     )
+
+
+def _knows_all(machine: Machine, cluster: Cluster) -> bool:
+    """Whether it counts all that live as members."""
+    assert machine.node is not None
+    names = machine.node.replica.members.names()
+    return names >= {other.name for other in cluster.living}
 
 
 def _reckon(cluster: Cluster) -> None:
@@ -96,6 +107,9 @@ def _reckon(cluster: Cluster) -> None:
     truth = oracle.state(everything)
     for machine in cluster.living:
         _reckon_with(machine, cluster, everything, truth)
+    for machine, client, lost in _in_vain(cluster):
+        dots = oracle.dots(lost)
+        raise Violation("lost dots", f"{machine.name} lets {client.name} wait for {dots}")
     first, *others = (m.node.replica for m in cluster.living if m.node is not None)
     for other in others:
         for what in ("heads", "entries"):
@@ -105,6 +119,34 @@ def _reckon(cluster: Cluster) -> None:
             raise Violation("convergence", f"the digest of {other.identity.name} differs")
         if other.origins != first.origins:
             raise Violation("convergence", f"the rows of {other.identity.name} differ")
+    for machine in cluster.living:
+        for problem in examined(machine.disk).problems:
+            raise Violation("soundness", f"{machine.name}: {problem}")
+
+
+def _in_vain(cluster: Cluster) -> Iterator[tuple[Machine, SimulatedClient, int]]:
+    """Who would have which session wait for what is nowhere any more, though no member is
+    gone that may have it, and though something is left of each of its origins, and its name
+    goes on: of one that vanished whole nobody can say that it is not just on its way."""
+    everything = 0
+    for machine in cluster.living:
+        everything |= machine.seen
+    names = {machine.name for machine in cluster.living}
+    for machine in cluster.living:
+        assert machine.node is not None
+        replica = machine.node.replica
+        for client in cluster.clients:
+            lost = client.seen & ~everything
+            entries = replica.cut.entries
+            missing = [o for o, seq in client.token.items() if entries.get(o, 0) < seq]
+            is_decidable = missing and all(
+                origin in entries and name_of(origin) in replica.members.names()
+                for origin in missing
+            )
+            if replica.others() - names or not is_decidable:
+                continue
+            if not replica.lost_of(client.token):
+                yield machine, client, lost
 
 
 def digest_of(state: dict[bytes, Versions]) -> int:
@@ -116,15 +158,18 @@ def digest_of(state: dict[bytes, Versions]) -> int:
 def _reckon_with(
     machine: Machine, cluster: Cluster, everything: int, truth: dict[bytes, Versions]
 ) -> None:
-    if machine.node is None or not machine.node.health.serving:
-        raise Violation("liveness", f"{machine.name} does not run though nothing prevents it")
+    if machine.node is None or not machine.node.health.writable:
+        raise Violation("liveness", f"{machine.name} takes no writes though nothing prevents it")
+    if not _knows_all(machine, cluster):
+        names = sorted(machine.node.replica.members.names())
+        raise Violation("membership", f"{machine.name} knows only {names}")
     if machine.seen != everything:
         lacking = cluster.oracle.dots(everything & ~machine.seen)
         raise Violation("liveness", f"{machine.name} still lacks {lacking}")
     holdback = machine.node.replica.holdback
     if holdback.requests or any(client.busy for client in cluster.clients):
         raise Violation("liveness", f"requests still wait at {machine.name}, or for an answer")
-    table = machine.disk.families["table"]
+    table = machine.disk.table
     if machine.node.replica.digest != digest_of(truth):
         raise Violation("convergence", f"the digest of {machine.name} is not its state's")
     shown = {key: decode_table_record(record) for key, record in table.items()}

@@ -9,7 +9,9 @@ from kvnode.client.session import Request, Session, packed_value
 from kvnode.codec import client as ask
 from kvnode.codec.packing import unpack_record
 from kvnode.codec.server import decode_request
-from kvnode.errors import Delayed, KvnodeError
+from kvnode.codec.token import decode_token
+from kvnode.core.vector import Missing, Vector
+from kvnode.errors import Delayed, KvnodeError, SessionLost
 from tests.simulation.cluster import Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.machine import Flight
@@ -25,7 +27,7 @@ _DELAYS_MAX: Final = 3
 
 
 class SimulatedClient:
-    """One client; when it drops its token it is a new session."""
+    """One client; when it drops its token, or some of it, it is a new session."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.name = name
@@ -39,6 +41,16 @@ class SimulatedClient:
         self._wanted: list[tuple[str, str]] = []
         self._sessions = 0
         self._begin()
+
+    @property
+    def seen(self) -> Seen:
+        """What its session has seen, as the oracle counts it."""
+        return self._seen
+
+    @property
+    def token(self) -> Vector:
+        """What its session has seen, as its token says it."""
+        return decode_token(self._session.token)[1] if self._session.token else {}
 
     def work(self) -> None:
         """Ask, and ask again a while after the answer, as long as there is trouble."""
@@ -81,6 +93,10 @@ class SimulatedClient:
             if self._delays == _DELAYS_MAX:
                 self._world.reach("a session given up")
                 self._begin()
+        except SessionLost as lost:
+            self._world.reach("told: SessionLost")
+            self._tell(None)
+            self._go_on_with(lost.token)
         except KvnodeError as error:
             self._world.reach(f"told: {type(error).__name__}")
             self._tell(None)
@@ -88,9 +104,22 @@ class SimulatedClient:
 
     def _begin(self) -> None:
         self._session = Session(None)
+        self._seen: Seen = 0
+        self._name_session()
+
+    def _go_on_with(self, token: bytes) -> None:
+        """Go on with what is left of the past; for the judge, that is another session.
+
+        It may read what was there before the writes that are lost, though others have read these.
+        """
+        self._session.token = token
+        _, left = decode_token(token)
+        self._seen &= self._cluster.oracle.known(Missing(o, 1, n) for o, n in left.items())
+        self._name_session()
+
+    def _name_session(self) -> None:
         self._sessions += 1
         self._session_name = f"{self.name}.{self._sessions}"
-        self._seen: Seen = 0
         self._delays = 0
 
     def _wishes(self) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ TRACES = Path(__file__).parent / "traces.txt"
 
 #: A quiet hunt is not a good one: all of these must have been reached.
 STATES = (
+    "a clock found far ahead",
     "a commit failed",
     "a commit failed during repair",
     "a commit failed with parked requests",
@@ -30,6 +31,7 @@ STATES = (
     "batches held back",
     "killed with parked requests",
     "power failed in a turn",
+    "reads served from a full disk",
     "requests parked",
     "the holdback queue overflowed",
     "told: CommitFailed",
