@@ -135,7 +135,7 @@ class Holdback:
         """Forget the batches that wait under this dot."""
         for waiter in self._waiting_under(dot):
             if isinstance(waiter.item, Batch):
-                self._remove_batch(waiter, waiter.item)
+                self._drop_batch(waiter, waiter.item)
 
     def drop_batches_of(self, origin: str) -> None:
         """Forget what is held of an origin."""
@@ -144,7 +144,7 @@ class Holdback:
             assert least is not None
             waiter = self.batches[Dot(origin, least[1])]
             assert isinstance(waiter.item, Batch)
-            self._remove_batch(waiter, waiter.item)
+            self._drop_batch(waiter, waiter.item)
 
     # --- looking
 
@@ -242,6 +242,12 @@ class Holdback:
             del self._by_origin[batch.origin]
             self._contiguous.pop(batch.origin, None)
 
+    def _drop_batch(self, waiter: Waiter, batch: Batch) -> None:
+        """Forget it undelivered: from there on nothing has come any more, held or not."""
+        self._remove_batch(waiter, batch)
+        if self._contiguous.get(batch.origin, 0) >= batch.first:
+            self._contiguous[batch.origin] = batch.first - 1
+
     def _evict_furthest(self, delivered: Vector) -> None:
         """Drop the batch with the longest gap before it, among each origin's last; one that
         is ready only if all are."""
@@ -255,10 +261,8 @@ class Holdback:
         _, _, origin, first = max(lasts)
         waiter = self.batches[Dot(origin, first)]
         assert isinstance(waiter.item, Batch)
-        self._remove_batch(waiter, waiter.item)
+        self._drop_batch(waiter, waiter.item)
         self.evicted += 1
-        if self._contiguous.get(origin, 0) >= first:
-            self._contiguous[origin] = first - 1
 
 
 def first_missed(item: Batch | Request, delivered: Vector) -> Dot | None:

@@ -73,7 +73,8 @@ class Limits(NamedTuple):
     #: in between.
     snapshot_part_bytes: int = MIB // 2
 
-    #: Keys that one turn folds when a snapshot is put in place: some milliseconds of work.
+    #: Keys that one turn folds when a snapshot is put in place: some milliseconds of work. Fewer,
+    #: if they are large: see `storage.layout.PAGE_BYTES_MAX`.
     folded_keys_per_turn: int = 500
 
     #: What one turn looks at of the log to drop it.

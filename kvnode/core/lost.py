@@ -3,8 +3,9 @@
 A disk that did not sync can lose writes that others have seen traces of. Its node then goes
 on as an incarnation that ends the one before at a lower seq. From when on is it sure that
 nobody has the rest? When every member has such a successor, and this node all that they
-claim of that name: had one of them the dot, its claim would cover it. For the verdict to
-stay true, an ended incarnation's batches are taken from logs only.
+claim: had one of them the dot, its claim would cover it. All, and not only what is of that name:
+a node that lacks anything may not know yet who else is a member. For the verdict to stay true, an
+ended incarnation's batches are taken from logs only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from kvnode.core.messages import Claim, Lost
 from kvnode.core.succession import Cut
-from kvnode.core.vector import Dot, Missing, Vector, name_of
+from kvnode.core.vector import Dot, Missing, Vector
 
 
 def is_lost(dot: Dot, cut: Cut, claims: Sequence[Claim | None]) -> bool:
@@ -25,7 +26,7 @@ def is_lost(dot: Dot, cut: Cut, claims: Sequence[Claim | None]) -> bool:
     enders = [k for k, last in cut.succession.ended_by(origin).items() if last < seq]
     if not enders or cut.entries.get(origin, 0) >= seq:
         return False
-    return all(claim is not None and _rules_out(claim, origin, enders, cut) for claim in claims)
+    return all(claim is not None and _rules_out(claim, enders, cut) for claim in claims)
 
 
 def lost_of(token: Vector, cut: Cut, claims: Sequence[Claim | None]) -> Lost | None:
@@ -43,8 +44,6 @@ def lost_of(token: Vector, cut: Cut, claims: Sequence[Claim | None]) -> Lost | N
     return Lost(missing, {origin: seq for origin, seq in left.items() if seq})
 
 
-def _rules_out(claim: Claim, origin: str, enders: list[str], cut: Cut) -> bool:
-    name = name_of(origin)
-    theirs = {o: seq for o, seq in claim.delivered.items() if name_of(o) == name}
-    has_all = all(cut.entries.get(o, 0) >= seq for o, seq in theirs.items())
+def _rules_out(claim: Claim, enders: list[str], cut: Cut) -> bool:
+    has_all = cut.covers(claim.delivered)
     return has_all and any(cut.succession.value(claim.delivered, k) >= 1 for k in enders)

@@ -126,8 +126,8 @@ class Repair:
 
     def is_alive(self, name: str, steady_us: int) -> bool:
         """Whether a peer was heard of lately."""
-        silent_us = self.silent_us(name, steady_us)
-        return silent_us is not None and silent_us < ALIVE_HEARTBEATS * self._heartbeat_us
+        peer = self._peers.get(name)
+        return peer is not None and not self._is_silent(peer, steady_us)
 
     def wake_us(self) -> int | None:
         """When `next_pull` may have something to say without new input."""
@@ -148,7 +148,7 @@ class Repair:
             return None
         with_log = [peer for peer in able if cut.covers(peer.claim.floor)]
         with_log = with_log or self._third_parties_with_log(cut, holdback, steady_us)
-        choice = with_log or able
+        choice = self._likeliest(with_log or able, steady_us)
         chosen = choice[int(self._random() * len(choice))].claim
         if with_log:
             vector = spelled_out(cut, chosen.delivered)
@@ -193,9 +193,23 @@ class Repair:
             self._third_party_us = steady_us + int(self._random() * self._heartbeat_us)
         if self._third_party_us is None or steady_us < self._third_party_us:
             return owners
-        if any(peer.not_before_us <= steady_us for peer in owners):
+        if any(self._may_answer(peer, steady_us) for peer in owners):
             return owners
         return owners + others  # the owners did not answer: they may be gone
+
+    def _may_answer(self, owner: _Peer, steady_us: int) -> bool:
+        """Whether to leave third parties alone for it. Who is silent, or was asked in vain, does
+        not count: of many that are gone there is always one whose turn it is to be asked."""
+        is_worth_it = not self._is_silent(owner, steady_us) and not owner.failures
+        return is_worth_it and owner.not_before_us <= steady_us
+
+    def _likeliest(self, peers: list[_Peer], steady_us: int) -> list[_Peer]:
+        """Those of them that are the likeliest to answer: heard of, and asked in vain the least."""
+        ranks = [(self._is_silent(peer, steady_us), peer.failures) for peer in peers]
+        return [peer for peer, rank in zip(peers, ranks, strict=True) if rank == min(ranks)]
+
+    def _is_silent(self, peer: _Peer, steady_us: int) -> bool:
+        return steady_us - peer.heard_us >= ALIVE_HEARTBEATS * self._heartbeat_us
 
     def _third_parties_with_log(self, cut: Cut, holdback: Holdback, steady_us: int) -> list[_Peer]:
         """Whom to ask though it is not their turn, lest a small gap cost a whole snapshot."""

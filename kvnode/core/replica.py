@@ -65,7 +65,8 @@ class Table(Protocol):
         """The versions of a key, the winner first; empty if it is not there."""
 
     def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
-        """The first keys behind `after`, of those with the prefix, in their order."""
+        """The first keys behind `after`, of those with the prefix, in their order; not
+        necessarily so many, but one if there is any."""
 
 
 class Identity(NamedTuple):
@@ -111,6 +112,10 @@ class Replica:
         #: The log has every batch beyond this vector, spelled out.
         self.floor = dict(saved.floor)
         self.members = Members(all_records(table.page))
+        #: Where the records stood at the start that others know this node by.
+        self._told_records = {
+            member_key(record.origin) for record in self.members.records(identity.name)
+        }
         self.truncation = Truncation(limits)
         self.alarms = Alarms(identity.name)
         self.holdback = Holdback(limits)
@@ -140,9 +145,8 @@ class Replica:
         self._log: list[Batch] = []
         self._own: list[Batch] = []
         self._stage: Stage | None = None
-        #: What other members surely have on disk, spelled out, by name; with the claim that
-        #: says so.
-        self._on_disk: dict[str, tuple[Claim, Vector]] = {}
+        #: What others claim to have, spelled out, by name; with the claim.
+        self._spelled_out: dict[str, tuple[Claim, Vector]] = {}
 
     # --- the turn
 
@@ -160,7 +164,7 @@ class Replica:
         return Effects(
             commit=self._commit(),
             publish=tuple(self._own),
-            claim=self._claim_if_due(now),
+            claim=self.claim_if_due(now),
             replies=tuple(replies),
             token=dict(self.cut.heads),
             pull=self._next_pull(now),
@@ -194,21 +198,24 @@ class Replica:
         self, head: Sequence[Logged], log_bytes: int, log_end: int, now: Now
     ) -> Sequence[Logged]:
         """Which of the oldest batches of the log may go."""
-        members = {name: self._surely_on_disk(name) for name in self.others()}
+        members = {name: self._claimed_by(name) for name in self.others()}
         return self.truncation.droppable(head, log_bytes, log_end, members, now)
 
-    def _surely_on_disk(self, name: str) -> Vector:
+    def _claimed_by(self, name: str) -> Vector:
+        """Spelled out; nothing if it was not heard of."""
         claim = self.repair.claims.get(name)
         if claim is None:
             return {}
-        known = self._on_disk.get(name)
+        known = self._spelled_out.get(name)
         if known is None or known[0] is not claim:
-            known = self._on_disk[name] = claim, self.cut.succession.expanded(claim.synced)
+            known = self._spelled_out[name] = claim, self.cut.succession.expanded(claim.delivered)
         return known[1]
 
     def others(self) -> set[str]:
-        """The names that count beside one's own: members, and who speaks like one."""
-        return (self.members.names() | self.repair.claims.keys()) - {self.identity.name}
+        """The names that count beside one's own: members, and who is about to be one. A node that
+        died before its record came anywhere could not even be forgotten."""
+        joining = {n for n in self.repair.claims if self.repair.is_alive(n, self._turned_us)}
+        return (self.members.names() | joining) - {self.identity.name}
 
     @property
     def is_joining(self) -> bool:
@@ -358,21 +365,25 @@ class Replica:
             after = merged(before, self.cut.succession, row, own, deleted=value is None)
             if key.startswith(MEMBER_PREFIX):
                 self._member_changed(key, after)
-                if value is None and name_of(origin) != self.identity.name and self._is_ours(key):
-                    self.alarms.forgotten()
+                if value is None and name_of(origin) != self.identity.name:
+                    self._tell_if_forgotten(key)
             self.digest += digest_change(key, before, after)
             self._changed[key] = after
         self.digest %= DIGEST_MODULUS
 
-    def _is_ours(self, key: bytes) -> bool:
-        return key.startswith(member_key(f"{self.identity.name}~"))
+    def _tell_if_forgotten(self, key: bytes) -> None:
+        """Somebody deleted this member record. What an old log tells of another time, before the
+        record that stands here was made, or before this disk had any, is no news."""
+        is_news = key in self._told_records or key == member_key(self.identity.origin)
+        if is_news and self.identity.name not in self.members.names():
+            self.alarms.forgotten()
 
     def _member_changed(self, key: bytes, versions: Versions) -> None:
         before = self.members.names()
         self.members.changed(key, versions)
         for name in before - self.members.names():
             self.repair.forget(name)
-            self._on_disk.pop(name, None)
+            self._spelled_out.pop(name, None)
             self.alarms.settled(name)
             if name == self.identity.name:
                 self._registration.again()
@@ -538,7 +549,7 @@ class Replica:
                 return None
         return self.repair.next_pull(self.cut, self.holdback, now.steady_us)
 
-    def _claim_if_due(self, now: Now) -> Claim | None:
+    def claim_if_due(self, now: Now) -> Claim | None:
         """The heartbeat: by the clock, and at once when a batch is too large for gossip."""
         unheard = any(not batch.is_gossip for batch in self._own)
         if now.steady_us < self._heartbeat_due_us and not unheard:

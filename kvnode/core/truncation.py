@@ -1,9 +1,9 @@
 """Truncation: how long a batch stays in the log.
 
-A batch that every member has on disk may go: who lacks it will never ask for it. It stays a
-while all the same, for watchers that come back. A member that is away pins the log, until
-it is forgotten or the log reaches its greatest size; then whoever comes back after all gets a
-snapshot.
+A batch that every member has delivered may go: who has it will never ask for it. It stays a
+while all the same, for watchers that come back, and for a member whose power fails before it has
+synced. A member that is away pins the log, until it is forgotten or the log reaches its greatest
+size; then whoever comes back after all gets a snapshot.
 """
 
 from __future__ import annotations

@@ -12,7 +12,12 @@ from collections.abc import Callable, Iterator
 from kvnode.core.messages import Saved, Snapshot
 from kvnode.core.snapshot import merged_state, merged_versions
 from kvnode.core.versions import DIGEST_MODULUS, Versions, digest_change
+from kvnode.errors import StorageError
 from kvnode.storage.store import Store
+
+
+class SwitchFailedError(StorageError):
+    """Nobody knows which of the two states the disk has now. Until then it is the old one."""
 
 
 def fold(store: Store, mine: Saved, theirs: Snapshot, keys_max: int) -> Iterator[None]:
@@ -30,7 +35,10 @@ def fold(store: Store, mine: Saved, theirs: Snapshot, keys_max: int) -> Iterator
             for change in changes:
                 digest += change
                 yield
-    store.switch(merged_state(mine, theirs, digest % DIGEST_MODULUS))
+    try:
+        store.switch(merged_state(mine, theirs, digest % DIGEST_MODULUS))
+    except StorageError as error:
+        raise SwitchFailedError(str(error)) from error
 
 
 #: Ours and theirs to what becomes of them.

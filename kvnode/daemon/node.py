@@ -19,6 +19,7 @@ from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.messages import (
     Claim,
+    Commit,
     Delete,
     Effects,
     Failed,
@@ -35,7 +36,7 @@ from kvnode.core.messages import (
 )
 from kvnode.core.replica import Replica
 from kvnode.core.vector import Vector
-from kvnode.daemon.fold import fold
+from kvnode.daemon.fold import SwitchFailedError, fold
 from kvnode.daemon.snapshots import Snapshots
 from kvnode.daemon.upkeep import Upkeep
 from kvnode.errors import Refused, StorageError
@@ -158,13 +159,12 @@ class Node:
             if effects.stage is not None:
                 self._put_aside(effects.stage)
             if effects.commit is not None:
-                sync = self._durability is Durability.ALWAYS
-                self._store.commit(effects.commit, sync=sync)  # save ...
-                if self._sync_due_us is None:
-                    self._sync_due_us = now.steady_us + self._sync_interval_us
+                self._commit(self._store, effects.commit, effects.publish, now)  # save ...
             self._sync_if_due(now)
             if self.health.writable:
                 is_heartbeat = effects.claim is not None
+                if is_heartbeat:
+                    self._snapshots.close_idle(now.steady_us)
                 self.upkeep.step(self._store, self.replica, now, is_heartbeat=is_heartbeat)
                 effects = self._with_floor(effects)
         except StorageError as error:
@@ -258,6 +258,18 @@ class Node:
             return claim
         return replace(claim, synced={})
 
+    def _commit(self, store: Store, commit: Commit, own: tuple[Batch, ...], now: Now) -> None:
+        """An incarnation's first batch is synced whatever the durability: had the disk lost it,
+        no later one could end that incarnation, and sessions would wait for it in vain."""
+        always = self._durability is Durability.ALWAYS
+        opens = any(batch.first == 1 for batch in own)
+        store.commit(commit, sync=always or opens)
+        if opens:
+            self.replica.synced()
+            self._sync_due_us = None
+        elif self._sync_due_us is None:
+            self._sync_due_us = now.steady_us + self._sync_interval_us
+
     def _sync_if_due(self, now: Now) -> None:
         if (
             self._durability is Durability.INTERVAL
@@ -291,19 +303,34 @@ class Node:
         self._fold = fold(self._store, self.replica.saved(), snapshot, keys_max)
 
     def _folded(self, slices: Iterator[None], inputs: Inputs, now: Now, outbox: Outbox) -> bool:
-        """Fold one slice more; whether the node goes on, from what became of it."""
+        """Fold one slice more; whether the node goes on, from what became of it.
+
+        Meanwhile it claims what it had before, which is still so, lest others take it for dead.
+        """
         try:
+            self._sync_if_due(now)
             if next(slices, _DONE) is _DONE:
-                self._reload()
-                self._fold = None
-                self.snapshots_taken += 1
+                self._end_fold()
                 return True
         except StorageError as error:
             self._fail(inputs, None, error, now, outbox)
             return False
-        for request in inputs.requests:
+        claim = self.replica.claim_if_due(now)
+        if claim is not None:
+            outbox.claim(self._honest(claim))
+        refused = [*inputs.requests, *(it for it in self._carried if _is_late(it, now))]
+        self._carried = [request for request in self._carried if not _is_late(request, now)]
+        for request in refused:
             outbox.reply(_failed(request, "joining", _FOLDING, maybe=False), {})
         return False
+
+    def _end_fold(self) -> None:
+        was_member = self.replica.record is not None
+        self._reload()
+        self._fold = None
+        self.snapshots_taken += 1
+        if was_member and self.replica.record is None:
+            self.replica.alarms.forgotten()
 
     def _renew(self, now: Now, outbox: Outbox) -> None:
         """Go on as a new incarnation, within bounds: two nodes of one name would do it for
@@ -322,6 +349,7 @@ class Node:
         """Remember who waits; who was answered is done with."""
         self._carried = self._waiting()
         self.replica.ran, self.replica.refused = [], []
+        self.replica.ready.clear()
 
     def _reload(self) -> None:
         """Start anew from the store that is open."""
@@ -353,7 +381,8 @@ class Node:
         if self.health.writable:  # else it is known from the failure before
             self._in_doubt = () if effects is None else effects.publish
             # A snapshot may have been switched to, or not: that must not be guessed.
-            self._before = None if self._fold is not None else _before(store, effects)
+            switching = isinstance(error, SwitchFailedError)
+            self._before = None if switching else _before(store, effects)
         self._fold, self._carried = None, []
         self.health.failures += 1
         self.health.last_error = str(error)
@@ -465,6 +494,10 @@ def _before(store: Store, effects: Effects | None) -> Before | None:
         return before(store, None if effects is None else effects.commit)
     except StorageError:
         return None
+
+
+def _is_late(request: Request, now: Now) -> bool:
+    return request.deadline_us is not None and request.deadline_us <= now.steady_us
 
 
 def _writes(request: Request) -> bool:

@@ -24,6 +24,8 @@ _TABLE: Final = b"t"
 class _Open:
     view: View
     read_us: int
+    #: Whether it was read to its end. It stays a while: that answer may be lost.
+    is_read: bool = False
 
 
 class Snapshots:
@@ -42,7 +44,7 @@ class Snapshots:
         steady_us: int,
     ) -> Part:
         """What stands behind a position, in a new view if there is no number. Raises Refused."""
-        self._close_idle(steady_us)
+        self.close_idle(steady_us)
         if number is None:
             number = self._begin(new_view, steady_us)
         snapshot = self._open.get(number)
@@ -50,8 +52,7 @@ class Snapshots:
             raise Refused(f"there is no snapshot {number} any more; begin another one")
         snapshot.read_us = steady_us
         part = _part(snapshot.view, number, after, bytes_max)
-        if part.next is None:
-            self._close(number)
+        snapshot.is_read = part.next is None
         return part
 
     def close(self) -> None:
@@ -62,17 +63,21 @@ class Snapshots:
     def __len__(self) -> int:
         return len(self._open)
 
+    def close_idle(self, steady_us: int) -> None:
+        """Let go of the views that nobody reads any more."""
+        for number, snapshot in list(self._open.items()):
+            if steady_us - snapshot.read_us >= SNAPSHOT_IDLE_US:
+                self._close(number)
+
     def _begin(self, new_view: Callable[[], View], steady_us: int) -> int:
+        if len(self._open) >= SNAPSHOTS_MAX:
+            for number in [n for n, snapshot in self._open.items() if snapshot.is_read][:1]:
+                self._close(number)
         if len(self._open) >= SNAPSHOTS_MAX:
             raise Refused(f"{SNAPSHOTS_MAX} snapshots are being read already; try later")
         number = self._random_number()
         self._open[number] = _Open(new_view(), steady_us)
         return number
-
-    def _close_idle(self, steady_us: int) -> None:
-        for number, snapshot in list(self._open.items()):
-            if steady_us - snapshot.read_us >= SNAPSHOT_IDLE_US:
-                self._close(number)
 
     def _close(self, number: int) -> None:
         self._open.pop(number).view.close()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import heapq
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from kvnode.codec.packing import pack, unpack_record
@@ -26,7 +27,7 @@ from kvnode.codec.records import (
     encode_origin_state,
     encode_versions,
 )
-from kvnode.core.limits import PULLED_BATCHES_MAX
+from kvnode.core.limits import MIB, PULLED_BATCHES_MAX
 from kvnode.core.messages import Commit, OriginState, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
@@ -50,6 +51,10 @@ FLOOR: Final = b"floor"
 LIVE: Final = b"live"
 #: Key and record of each stand in one array on the wire.
 _RECORDS_MAX: Final = PULLED_BATCHES_MAX // 2
+
+#: What a page of the table holds, or one key's versions if they are more: values may have
+#: megabytes each, and a page stands in memory, decoded.
+PAGE_BYTES_MAX: Final = MIB
 
 _NUMBER: Final = struct.Struct(">Q")
 _NUMBER_BYTES: Final = _NUMBER.size
@@ -231,6 +236,12 @@ def first_records(
             break
         found.append((key, record))
     return found
+
+
+def page_of(records: Iterator[tuple[bytes, bytes]], records_max: int) -> dict[bytes, Versions]:
+    """The first so many of these keys, or fewer if they are large."""
+    found = first_records(islice(records, records_max), PAGE_BYTES_MAX)
+    return {key: decode_versions(record) for key, record in found}
 
 
 def collect(

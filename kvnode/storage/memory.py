@@ -7,7 +7,6 @@ the real ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from weakref import WeakSet
 
 from kvnode.core.messages import Commit, Saved
@@ -262,5 +261,4 @@ def _behind(records: Mapping[bytes, bytes], prefix: bytes, after: bytes) -> Iter
 def _page(
     records: Mapping[bytes, bytes], prefix: bytes, after: bytes, records_max: int
 ) -> dict[bytes, Versions]:
-    found = islice(_behind(records, prefix, after), records_max)
-    return {key: layout.decode_table_record(record) for key, record in found}
+    return layout.page_of(_behind(records, prefix, after), records_max)

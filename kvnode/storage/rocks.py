@@ -302,8 +302,7 @@ def read(family: Rdict, key: bytes) -> bytes | None:
 
 
 def _page(family: Rdict, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
-    found = islice(_behind(_iterator(family), prefix, after), records_max)
-    return {key: layout.decode_table_record(record) for key, record in found}
+    return layout.page_of(_behind(_iterator(family), prefix, after), records_max)
 
 
 def _behind(records: RdictIter, prefix: bytes, after: bytes) -> Iterator[Record]:

@@ -53,7 +53,8 @@ class Store(Protocol):
         """The versions of a key, the winner first; empty if it is not there."""
 
     def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
-        """The first keys behind `after`, of those with the prefix, in their order."""
+        """The first keys behind `after`, of those with the prefix, in their order; fewer if they
+        are large, but one if there is any."""
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """Save a turn, all of it or nothing; with `sync`, so that it survives power loss.
@@ -91,7 +92,7 @@ class Store(Protocol):
         """The versions of a key that are staged."""
 
     def staged_page(self, after: bytes, records_max: int) -> dict[bytes, Versions]:
-        """The first staged keys behind `after`."""
+        """The first staged keys behind `after`; see `page`."""
 
     def switch(self, saved: Saved) -> None:
         """Make what is staged the table, and this the rest, in one synced commit."""

@@ -181,6 +181,16 @@ def test_a_dropped_batch_has_not_come() -> None:
     assert holdback.contiguous(A, 0) == 1
 
 
+def test_a_batch_that_is_given_up_has_not_come_nor_has_what_is_held_behind_it() -> None:
+    holdback = holding(batch(A, 1, {C: 1}), batch(A, 2), batch(A, 3))
+    assert holdback.contiguous(A, 0) == 3
+    holdback.drop_batches_waiting_for(Dot(C, 1))
+    assert set(holdback.batches) == {(A, 2), (A, 3)}
+    assert holdback.contiguous(A, 0) == 0
+    holdback.hold(batch(A, 1), {})
+    assert holdback.contiguous(A, 0) == 3
+
+
 # --- requests
 
 

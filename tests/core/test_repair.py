@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kvnode.core.vector import name_of, new_origin
 from tests.core.asking import HEARTBEAT_US, TIMEOUT_US, X1, X2, Z1, Node, batch
 
 # --- what has come
@@ -167,3 +168,19 @@ def test_a_dead_owner_of_one_write_does_not_keep_the_writes_of_others_away() -> 
     for name in "XYXY":
         node.hear(name, {X1: 1} if name == "X" else {Z1: 1})
     assert "Y" in [name for _, name in node.asks_until(1000 + 20 * TIMEOUT_US)]
+
+
+@pytest.mark.parametrize("dead", [1, 12, 50])
+def test_however_many_owners_are_gone_a_third_party_that_lives_is_asked_soon(dead: int) -> None:
+    """Each of them is asked in vain and left alone for a while, but the next one's pause is over
+    by then: with a dozen there would always be one."""
+    node = Node()
+    gone = {new_origin(f"D{at}", 1, 1): 1 for at in range(dead)}
+    for origin in gone:
+        node.hear(name_of(origin), {origin: 1})
+    asked = []
+    while "Z" not in asked and node.now_us < 10 * TIMEOUT_US:
+        node.hear("Z", gone)
+        asked.append(node.asks())
+        node.now_us += HEARTBEAT_US
+    assert "Z" in asked

@@ -219,6 +219,15 @@ def test_who_was_silent_for_long_can() -> None:
     assert member.replica.others() == set()
 
 
+def test_who_died_before_it_was_a_member_counts_no_longer_than_it_is_heard() -> None:
+    """It could not be forgotten: it must neither pin the log nor keep anything from being lost."""
+    member = with_peer()
+    member.hear({}, "Z")
+    assert member.replica.others() == {"Y", "Z"}
+    member.turn(after_us=ALIVE_HEARTBEATS * HEARTBEAT_US)
+    assert member.replica.others() == {"Y"}
+
+
 def test_who_was_never_heard_can() -> None:
     member = with_peer()
     assert isinstance(member.ask(forget("Y"))[0], Written)
@@ -265,6 +274,19 @@ def test_who_delivers_that_it_was_forgotten_joins_anew() -> None:
     assert member.replica.record == Dot(member.origin, batch.first)
     member.turn()
     assert member.replica.alarms.raised == {}
+
+
+def test_what_an_old_log_tells_of_an_earlier_forgetting_is_no_news() -> None:
+    """The disk is new: its node was a member, was forgotten, and joined again, long ago."""
+    member = Member()
+    first, second = new_origin("X", 1, 8), new_origin("X", 1, 9)
+    seen = {first: 1}
+    writes = ((Change(member_key(first), None),),)
+    forgetting = Batch(Y, 1, seen, 5, writes, encode_batch(Y, 1, seen, 5, writes))
+    member.turn(Inputs(batches=[registration(first), forgetting]))
+    assert member.replica.alarms.raised == {}
+    member.turn(Inputs(batches=[registration(second, {first: 1, Y: 1})]))
+    assert member.members == {"X"}
 
 
 # --- incarnations that come to light late

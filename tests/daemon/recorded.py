@@ -10,6 +10,7 @@ from kvnode.core.batch import Batch, Change
 from kvnode.core.clock import Now
 from kvnode.core.limits import Limits
 from kvnode.core.messages import (
+    Chunk,
     Claim,
     Commit,
     Delete,
@@ -80,10 +81,14 @@ class Recorded:
         batches: tuple[Batch, ...] = (),
         pulled: tuple[Pulled, ...] = (),
         claims: tuple[Claim, ...] = (),
+        chunks: tuple[Chunk, ...] = (),
     ) -> list[tuple[Any, ...]]:
         """One turn; what happened in it."""
         before = len(self.events)
-        inputs = Inputs(list(batches), list(claims), list(pulled), requests=list(requests))
+        inputs = Inputs(
+            list(batches), list(claims), pulled=list(pulled), chunks=list(chunks),
+            requests=list(requests),
+        )  # fmt: skip
         self.node.turn(inputs, Now(self.now_us, self.now_us), self)
         return self.events[before:]
 

@@ -120,8 +120,24 @@ def test_always_means_that_every_commit_is_synced_and_survives():
     assert node.value("k") == "9"
 
 
+@pytest.mark.parametrize("durability", [Durability.INTERVAL, Durability.NEVER])
+def test_the_batch_that_opens_an_incarnation_is_synced_in_any_case(durability):
+    """The next incarnation must know it, to end it: else what was lost could never be called so."""
+    node = Recorded(durability)
+    node.turn(node.put("k", "1"))
+    node.now_us += HEARTBEAT_US
+    node.turn()
+    assert node.claims[-1].synced == node.claims[-1].delivered == {node.origins[0]: 1}
+    node.turn(node.put("k", "2"))
+    node.crash()
+    assert node.value("k") == "1"
+    node.turn(node.put("k", "3"))
+    assert node.node.replica.cut.heads == {node.origins[1]: 1}
+
+
 def test_interval_syncs_once_the_interval_is_over_though_nobody_asks():
     node = Recorded(Durability.INTERVAL)
+    node.turn(node.put("k", "0"))
     node.events.clear()
     node.turn(node.put("k", "1"))
     assert ("sync",) not in node.events
@@ -144,16 +160,14 @@ def test_interval_does_not_sync_where_nothing_was_written():
 def test_interval_claims_as_synced_only_what_is():
     node = Recorded(Durability.INTERVAL)
     (origin,) = node.origins
-    node.turn(node.put("k", "1"))
-    node.now_us += HEARTBEAT_US
-    node.turn()
-    assert (node.claims[-1].delivered, node.claims[-1].synced) == ({origin: 1}, {})
-    node.now_us += SYNC_US
-    node.turn()
-    node.turn(node.put("k", "2"))
-    node.now_us += HEARTBEAT_US
-    node.turn()
-    assert (node.claims[-1].delivered, node.claims[-1].synced) == ({origin: 2}, {origin: 1})
+    for seq, synced in ((1, 1), (2, 1), (3, 2)):
+        node.turn(node.put("k", str(seq)))
+        node.now_us += HEARTBEAT_US
+        node.turn()
+        claim = node.claims[-1]
+        assert (claim.delivered, claim.synced) == ({origin: seq}, {origin: synced})
+        node.now_us += SYNC_US
+        node.turn()
 
 
 @pytest.mark.parametrize(
@@ -171,15 +185,17 @@ def test_a_crash_loses_what_was_written_since_the_last_sync(durability, left):
 
 def test_never_does_not_sync_and_claims_nothing_new_as_synced():
     node = Recorded(Durability.NEVER)
+    node.turn(node.put("k", "0"))
     node.events.clear()
-    for number in range(10):
+    for number in range(1, 10):
         node.turn(node.put("k", str(number)))
         node.now_us += SYNC_US
     node.turn()
     assert ("sync",) not in node.events and ("commit synced",) not in node.events
-    assert node.claims[-1].synced == {} and node.claims[-1].delivered == {node.origins[0]: 10}
+    (origin,) = node.origins
+    assert (node.claims[-1].delivered, node.claims[-1].synced) == ({origin: 10}, {origin: 1})
     node.crash()
-    assert node.value("k") is None
+    assert node.value("k") == "0"
 
 
 @pytest.mark.parametrize("durability", Durability)

@@ -158,17 +158,18 @@ def test_commits_that_fail_again_and_again_do_not_reopen_the_store_each_time(nod
 
 def test_a_failed_sync_makes_the_turns_writes_doubtful_and_publishes_them_once():
     node = Recorded(Durability.INTERVAL)
-    node.turn(node.put("k", "1"))
+    for value in "12":
+        node.turn(node.put("k", value))
     node.events.clear()
     node.now_us += SYNC_US
     node.broken["sync"] = StorageError("bad sector")
-    request = node.put("k", "2")
+    request = node.put("k", "3")
     node.turn(request)
     assert failures(node, request) == [("commit_failed", True)]
     node.now_us += SYNC_US
     node.turn()
-    assert published(node) == [(node.origins[0], 2, 2)]
-    assert node.value("k") == "2"
+    assert published(node) == [(node.origins[0], 3, 3)]
+    assert node.value("k") == "3"
 
 
 # --- a disk that is gone

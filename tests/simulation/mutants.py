@@ -471,8 +471,8 @@ MUTANTS: Final = (
     ),
     _mutant(
         "claim no floor",
-        _REPLICA,
-        "        floor = self.cut.succession.normal(self.floor)\n",
+        _NODE,
+        "        floor = self.replica.cut.succession.normal(self.replica.floor)\n",
         "        floor = {}\n",
     ),
     # --- members
@@ -498,10 +498,9 @@ MUTANTS: Final = (
     _mutant(
         "call lost what a member that nobody hears may have",
         _LOST,
-        "    return all(claim is not None and _rules_out(claim, origin, enders, cut)"
+        "    return all(claim is not None and _rules_out(claim, enders, cut)"
         " for claim in claims)\n",
-        "    return all(claim is None or _rules_out(claim, origin, enders, cut)"
-        " for claim in claims)\n",
+        "    return all(claim is None or _rules_out(claim, enders, cut) for claim in claims)\n",
     ),
     _mutant(
         "call lost what a member claims",
