@@ -19,7 +19,7 @@ from typing import Final
 
 from kvnode.core.holdback import Holdback
 from kvnode.core.messages import Chunk, Claim, Fetch, Pull, Snapshot
-from kvnode.core.snapshot import FETCH_ATTEMPTS_MAX, Staging
+from kvnode.core.snapshot import Staging
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.vector import Dot, Vector, name_of
 
@@ -143,12 +143,14 @@ class Repair:
             return self._ask(self.staging.question(), steady_us)
         claimants = self._claimants(cut, holdback, steady_us)
         able = [peer for peer in claimants if peer.not_before_us <= steady_us]
-        if not able:
+        with_log = [peer for peer in able if cut.covers(peer.claim.floor)]
+        if able and not with_log:
+            with_log = self._third_parties_with_log(cut, holdback, steady_us)
+        choice = with_log or self._with_state(able, claimants, steady_us)
+        if not choice:
             self._look_us = self._next_look_us(claimants, steady_us)
             return None
-        with_log = [peer for peer in able if cut.covers(peer.claim.floor)]
-        with_log = with_log or self._third_parties_with_log(cut, holdback, steady_us)
-        choice = self._likeliest(with_log or able, steady_us)
+        choice = self._likeliest(choice, steady_us)
         chosen = choice[int(self._random() * len(choice))].claim
         if with_log:
             vector = spelled_out(cut, chosen.delivered)
@@ -161,14 +163,16 @@ class Repair:
 
     def _ask(self, question: Pull | Fetch, steady_us: int) -> Pull | Fetch:
         self._asked = question.name
-        self._look_us = steady_us + self._timeout_us
+        doublings = self.staging.doublings if self.staging is not None else 0
+        self._look_us = steady_us + (self._timeout_us << doublings)
         return question
 
     def _timed_out(self, name: str, steady_us: int) -> None:
         self._asked = None
         if self.staging is not None:
-            self.staging.attempts += 1
-            if self.staging.attempts < FETCH_ATTEMPTS_MAX:
+            peer = self._peers.get(name)
+            is_silent = peer is None or self._is_silent(peer, steady_us)
+            if self.staging.in_vain(is_silent=is_silent):
                 return
             self.staging = None
         if name in self._peers:
@@ -221,11 +225,20 @@ class Repair:
             and _lacks(peer.claim.delivered, cut, holdback)
         ]
 
+    def _with_state(
+        self, able: list[_Peer], claimants: list[_Peer], steady_us: int
+    ) -> list[_Peer]:
+        """Whom to ask for a snapshot. It takes long to find out that a silent one does not answer;
+        better to wait a moment for one that is heard."""
+        if all(self._is_silent(peer, steady_us) for peer in claimants):
+            return able
+        return [peer for peer in able if not self._is_silent(peer, steady_us)]
+
     def _next_look_us(self, claimants: list[_Peer], steady_us: int) -> int | None:
         times = [peer.not_before_us for peer in claimants]
-        if self._third_party_us is not None and self._third_party_us > steady_us:
+        if self._third_party_us is not None:
             times.append(self._third_party_us)
-        return min(times, default=None)
+        return min((time_us for time_us in times if time_us > steady_us), default=None)
 
     def _back_off(self, peer: _Peer, steady_us: int) -> None:
         """Leave it alone for a while, with jitter, so that nodes do not ask in step."""

@@ -15,8 +15,14 @@ from kvnode.core.messages import Chunk, Fetch, OriginState, Saved, Snapshot
 from kvnode.core.vector import Vector
 from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint
 
-#: A peer that does not answer so many requests for one chunk is given up.
+#: A silent peer that does not answer so many requests for one chunk is given up ...
 FETCH_ATTEMPTS_MAX: Final = 3
+
+#: ... and one whose heartbeats come, after so many: its link may be slow. Each time it is given
+#: twice as long, since another request does not make the answer to the first come sooner; and what
+#: it took for one chunk it is given for the next ones too. At 500 ms heartbeats that are two
+#: minutes, enough for half a megabyte over the slowest modem.
+PATIENT_ATTEMPTS_MAX: Final = 6
 
 
 @dataclass(slots=True)
@@ -30,8 +36,16 @@ class Staging:
     after: bytes = b""
     #: How often that chunk was asked for in vain.
     attempts: int = 0
+    #: How many times the time for an answer was doubled.
+    doublings: int = 0
     _origins: dict[str, OriginState] = field(default_factory=dict)
     _sum: int = 0
+
+    def in_vain(self, *, is_silent: bool) -> bool:
+        """No answer came in time: whether to ask again, with twice the patience."""
+        self.attempts += 1
+        self.doublings = min(self.doublings + 1, PATIENT_ATTEMPTS_MAX)
+        return self.attempts < (FETCH_ATTEMPTS_MAX if is_silent else PATIENT_ATTEMPTS_MAX)
 
     def question(self) -> Fetch:
         """Ask for the next chunk."""

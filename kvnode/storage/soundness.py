@@ -130,7 +130,7 @@ class _Examination:
             self._add(f"the state of {origin} can't be read: {error}")
 
     def _has_data(self) -> bool:
-        families = (*layout.TABLES, "log", "index")
+        families = (layout.TABLES[self._live], "log", "index")
         return any(True for family in families for _ in self._store.scan(family))
 
     def vectors(self) -> None:

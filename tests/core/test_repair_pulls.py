@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from kvnode.core.messages import Chunk, Fetch
 from kvnode.core.repair import BACKOFF_TIMEOUTS_MAX
-from tests.core.asking import TIMEOUT_US, X1, Y1, Node
+from kvnode.core.snapshot import PATIENT_ATTEMPTS_MAX
+from tests.core.asking import HEARTBEAT_US, TIMEOUT_US, X1, Y1, Node
 
 # --- one pull at a time
 
@@ -143,3 +145,29 @@ def test_when_the_log_brought_nothing_the_owner_is_asked_for_a_snapshot() -> Non
     node.answer("Y", advanced=False)
     assert node.asks() == "X"
     assert node.repair.staging is not None
+
+
+# --- slow links
+
+
+@pytest.mark.parametrize("part_us", [TIMEOUT_US // 2, 2 * TIMEOUT_US, 10 * TIMEOUT_US])
+def test_a_snapshot_comes_over_a_link_however_slow_and_hardly_any_part_twice(part_us: int) -> None:
+    """The link carries one part after another, those that were asked for again too."""
+    node, parts = Node(), 40
+    sent, link_free_us = 0, 0
+    on_its_way: list[tuple[int, Chunk]] = []
+    whole = None
+    while whole is None:
+        node.hear("X", {X1: 9}, floor={X1: 9})
+        question = node.repair.next_pull(node.cut, node.holdback, node.now_us)
+        if isinstance(question, Fetch):
+            at = int(question.after or b"0") + 1
+            goes_on = None if at == parts else b"%d" % at
+            link_free_us = max(link_free_us, node.now_us) + part_us
+            chunk = Chunk("X", 1, question.after, 1, 0, {}, {}, goes_on)
+            on_its_way.append((link_free_us, chunk))
+            sent += 1
+        node.now_us += HEARTBEAT_US
+        while whole is None and on_its_way and on_its_way[0][0] <= node.now_us:
+            _, whole = node.repair.fetched(on_its_way.pop(0)[1], node.now_us)
+    assert sent <= parts + PATIENT_ATTEMPTS_MAX

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.core.messages import Chunk, Fetch, OriginState, Saved, Snapshot
-from kvnode.core.snapshot import Staging, merged_state, merged_versions
+from kvnode.core.snapshot import PATIENT_ATTEMPTS_MAX, Staging, merged_state, merged_versions
 from kvnode.core.vector import Vector, new_origin
 from kvnode.core.versions import Version
 from tests.histories import History
@@ -167,9 +167,16 @@ def test_only_what_was_asked_for_last_is_expected(why: str, chunk: Chunk, expect
 
 def test_each_part_may_be_asked_for_as_often() -> None:
     staging = Staging("Y")
-    staging.attempts = 2
+    assert staging.in_vain(is_silent=True) and staging.in_vain(is_silent=True)
     staging.take(FIRST)
-    assert staging.attempts == 0
+    assert staging.in_vain(is_silent=True) and staging.in_vain(is_silent=True)
+    assert not staging.in_vain(is_silent=True)
+
+
+def test_who_is_heard_is_given_more_time_than_who_is_silent() -> None:
+    staging = Staging("Y")
+    answers = [staging.in_vain(is_silent=False) for _ in range(PATIENT_ATTEMPTS_MAX)]
+    assert answers == [True] * (PATIENT_ATTEMPTS_MAX - 1) + [False]
 
 
 def test_a_snapshot_of_nothing_is_one() -> None:

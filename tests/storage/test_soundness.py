@@ -13,11 +13,20 @@ from kvnode.storage import layout
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from kvnode.storage.soundness import PROBLEMS_TOLD, Findings, examined
 from kvnode.storage.store import Record
+from tests.storage.commits import X, version
 from tests.storage.sound import sound_disk
 
 
 def test_an_empty_disk_is_sound() -> None:
     assert examined(MemoryDisk()) == Findings()
+
+
+def test_a_disk_that_has_only_the_beginning_of_a_snapshot_is_sound() -> None:
+    """Its node died while it joined."""
+    disk = MemoryDisk()
+    MemoryStore(disk).stage({b"a": (version(X, 1),)})
+    found = examined(disk)
+    assert found.problems == [] and found.staged == 1
 
 
 def test_a_sound_disk_is_counted_as_its_node_would() -> None:
