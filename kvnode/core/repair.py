@@ -225,9 +225,7 @@ class Repair:
             and _lacks(peer.claim.delivered, cut, holdback)
         ]
 
-    def _with_state(
-        self, able: list[_Peer], claimants: list[_Peer], steady_us: int
-    ) -> list[_Peer]:
+    def _with_state(self, able: list[_Peer], claimants: list[_Peer], steady_us: int) -> list[_Peer]:
         """Whom to ask for a snapshot. It takes long to find out that a silent one does not answer;
         better to wait a moment for one that is heard."""
         if all(self._is_silent(peer, steady_us) for peer in claimants):

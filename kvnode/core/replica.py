@@ -112,7 +112,7 @@ class Replica:
         #: The log has every batch beyond this vector, spelled out.
         self.floor = dict(saved.floor)
         self.members = Members(all_records(table.page))
-        #: Where the records stood at the start that others know this node by.
+        #: Where those of its own records stand that were there at the start.
         self._told_records = {
             member_key(record.origin) for record in self.members.records(identity.name)
         }
@@ -296,6 +296,7 @@ class Replica:
     def _was_forgotten(self, record: Dot) -> None:
         """A peer says that this record of ours was deleted: make another one."""
         if self.record in (None, record):
+            self._told_records.discard(member_key(record.origin))
             self._registration.again()
             self.alarms.forgotten()
 
@@ -365,17 +366,17 @@ class Replica:
             after = merged(before, self.cut.succession, row, own, deleted=value is None)
             if key.startswith(MEMBER_PREFIX):
                 self._member_changed(key, after)
-                if value is None and name_of(origin) != self.identity.name:
+                if not after and name_of(origin) != self.identity.name:
                     self._tell_if_forgotten(key)
             self.digest += digest_change(key, before, after)
             self._changed[key] = after
         self.digest %= DIGEST_MODULUS
 
     def _tell_if_forgotten(self, key: bytes) -> None:
-        """Somebody deleted this member record. What an old log tells of another time, before the
-        record that stands here was made, or before this disk had any, is no news."""
-        is_news = key in self._told_records or key == member_key(self.identity.origin)
-        if is_news and self.identity.name not in self.members.names():
+        """Somebody deleted this member record. What an old log tells of a time before this disk
+        had any is no news."""
+        if key in self._told_records or key == member_key(self.identity.origin):
+            self._told_records.discard(key)
             self.alarms.forgotten()
 
     def _member_changed(self, key: bytes, versions: Versions) -> None:

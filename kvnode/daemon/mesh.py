@@ -3,11 +3,15 @@
 A peer is known by its request address: from the configuration, from its member record, or
 because it said hello. A `hello` to it, over a DEALER, tells its name and where it gossips;
 then the SUB connects there. Pulls go over the same DEALER.
+
+If two processes that live bear one name, from a directory that was copied, the second is reported,
+and heard all the same: its disk has writes that others lack. It goes by its name and address here,
+so that its claims do not replace those of the first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import zmq
@@ -50,8 +54,11 @@ HELLO_AGAIN_HEARTBEATS: Final = 10
 GONE_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
 
 #: A link on which nothing has come for so many heartbeats is made anew, lest it is one that
-#: ZeroMQ has given up for good, as it does after what it could not read.
+#: ZeroMQ has given up for good, as it does after what it could not read. Each time twice as many
+#: must pass, up to the second number: a large message may be on its way over a slow link, and
+#: shows only when it is whole. At 500 ms heartbeats that are ten seconds, and ten minutes.
 LINK_AGAIN_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
+LINK_AGAIN_HEARTBEATS_MAX: Final = 64 * LINK_AGAIN_HEARTBEATS
 
 #: A process whose name another one bears now has so many heartbeats' time to show that it
 #: lives; else the other is the same node, started again.
@@ -68,6 +75,29 @@ _PULL_ID: Final = 1
 _FETCH_ID: Final = 2
 
 
+@dataclass(slots=True)
+class _Link:
+    """A connection, as ZeroMQ tells nothing of it but what comes."""
+
+    #: When it was made, or something last came, by the steady clock.
+    alive_us: int = 0
+    #: How many heartbeats it may be silent.
+    patience_heartbeats: int = LINK_AGAIN_HEARTBEATS
+
+    def came(self, steady_us: int) -> None:
+        """Something came on it."""
+        self.alive_us, self.patience_heartbeats = steady_us, LINK_AGAIN_HEARTBEATS
+
+    def is_silent(self, steady_us: int, heartbeat_us: int) -> bool:
+        """Whether to make it anew, which counts as done then."""
+        self.alive_us = self.alive_us or steady_us
+        if steady_us - self.alive_us < self.patience_heartbeats * heartbeat_us:
+            return False
+        self.alive_us = steady_us
+        self.patience_heartbeats = min(2 * self.patience_heartbeats, LINK_AGAIN_HEARTBEATS_MAX)
+        return True
+
+
 @dataclass(slots=True, eq=False)
 class Peer:
     """One address, and who answers there."""
@@ -82,9 +112,8 @@ class Peer:
     tried_us: int | None = None
     greeting: Greeting | None = None
     hello_due_us: int = 0
-    #: When the link to it was made, and that to its gossip; or when something last came there.
-    link_us: int = 0
-    gossip_link_us: int = 0
+    link: _Link = field(default_factory=_Link)
+    gossip_link: _Link = field(default_factory=_Link)
     #: The dot of our record that the last hello told.
     told_record: Dot | None = None
     #: When something last came from it, and when it last answered, by the steady clock.
@@ -218,19 +247,15 @@ class Mesh:
 
     def _link_again(self, peer: Peer, steady_us: int) -> bool:
         """Make its links anew on which nothing comes; whether that for questions is new."""
-        silent_us = LINK_AGAIN_HEARTBEATS * self._heartbeat_us
-        peer.link_us = peer.link_us or steady_us
-        is_silent = steady_us - peer.link_us >= silent_us
+        is_silent = peer.link.is_silent(steady_us, self._heartbeat_us)
         if is_silent:
             self._poller.unregister(peer.socket)
             peer.socket.close()
             peer.socket = dealer(self._context, peer.address)
             self._poller.register(peer.socket, zmq.POLLIN)
-            peer.link_us = steady_us
-        if peer.greeting and steady_us - peer.gossip_link_us >= silent_us:
+        if peer.greeting and peer.gossip_link.is_silent(steady_us, self._heartbeat_us):
             self.subscriber.disconnect(peer.greeting.gossip_address)
             connect(self.subscriber, peer.greeting.gossip_address)
-            peer.gossip_link_us = steady_us
         return is_silent
 
     def wake_us(self) -> int | None:
@@ -277,11 +302,13 @@ class Mesh:
 
     def _receive_gossip(self, head: bytes, body: bytes, inputs: Inputs, steady_us: int) -> None:
         header = gossip.decode_header(head)
-        peers = self._named(header.name)
+        peers = self._speaking(header)
         if header.cluster != self._cluster or not peers:
             raise MalformedError(
                 f"gossip of {header.name!r} in cluster {header.cluster!r}, which is no peer"
             )
+        assert peers[0].greeting is not None
+        header = header._replace(name=peers[0].greeting.name)
         item: Batch | Claim
         if header.kind == gossip.BATCH:
             item = decode_batch(body)
@@ -289,7 +316,8 @@ class Mesh:
             item = gossip.decode_claim(header, body)
         for peer in peers:
             if peer.greeting is not None and peer.greeting.instance == header.instance:
-                peer.heard_us = peer.gossip_link_us = steady_us
+                peer.heard_us = steady_us
+                peer.gossip_link.came(steady_us)
             else:  # started again: who is it?
                 peer.hello_due_us = min(peer.hello_due_us, steady_us + self._heartbeat_us)
         self.links.receive(header.name, item, inputs)
@@ -302,7 +330,8 @@ class Mesh:
             if frames is None:
                 return
             read_bytes += sum(len(frame) for frame in frames)
-            peer.heard_us = peer.answered_us = peer.link_us = steady_us
+            peer.heard_us = peer.answered_us = steady_us
+            peer.link.came(steady_us)
             try:
                 if not frames:
                     raise MalformedError("an answer must have one frame")
@@ -381,17 +410,31 @@ class Mesh:
             rival.hello_due_us = peer.hello_due_us = steady_us
         since_us = peer.waiting[1]
         if rival.latest_us > since_us and self._lives(rival, steady_us):
-            at = f"{rival.address} too; two live nodes must not"
-            self._refuse(peer, f"bears the name {greeting.name!r}, as does the node at {at}")
+            self._take_for_second(peer, greeting, rival, steady_us)
         elif steady_us - since_us >= RIVAL_HEARTBEATS * self._heartbeat_us:
             self._accept(peer, greeting, steady_us)
         else:
             peer.greeting = None
             self._follow_gossip()
 
+    def _take_for_second(self, peer: Peer, greeting: Greeting, rival: Peer, steady_us: int) -> None:
+        """Two that live bear one name."""
+        at = f"{rival.address} too; two live nodes must not"
+        reason = f"bears the name {greeting.name!r}, as does the node at {at}"
+        second = greeting._replace(name=_second(greeting.name, peer))
+        if peer.greeting != second:
+            peer.greeting = second
+            peer.gossip_link.came(steady_us)
+            try:
+                self._follow_gossip()
+            except zmq.ZMQError as error:
+                reason = f"gossips at {greeting.gossip_address!r}: {error}"
+                peer.greeting = None
+        self._report(peer, reason)
+
     def _accept(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
         before, peer.greeting = peer.greeting, greeting
-        peer.gossip_link_us = steady_us
+        peer.gossip_link.came(steady_us)
         for other in self._named(greeting.name):
             if other.greeting is not None and other.greeting.instance != greeting.instance:
                 other.greeting = None  # that process is gone
@@ -409,6 +452,9 @@ class Mesh:
     def _refuse(self, peer: Peer, reason: str) -> None:
         peer.greeting = None
         self._follow_gossip()
+        self._report(peer, reason)
+
+    def _report(self, peer: Peer, reason: str) -> None:
         if peer.refusal != reason:
             LOGGER.error("peer at %s %s", peer.address, reason)
             peer.refusal = reason
@@ -424,5 +470,22 @@ class Mesh:
             self.subscriber.disconnect(address)
             self._connected.discard(address)
 
+    def _speaking(self, header: gossip.Header) -> list[Peer]:
+        """Whose gossip this is: of the processes of that name the one that speaks, if it
+        greeted."""
+        same = [
+            peer
+            for peer in self._peers.values()
+            if peer.greeting
+            and peer.greeting.instance == header.instance
+            and peer.greeting.name in (header.name, _second(header.name, peer))
+        ]
+        return same or self._named(header.name)
+
     def _named(self, name: str) -> list[Peer]:
         return [peer for peer in self.peers if peer.greeting and peer.greeting.name == name]
+
+
+def _second(name: str, peer: Peer) -> str:
+    """What a process goes by whose name another one bears. No node may be called so."""
+    return f"{name} at {peer.address}"

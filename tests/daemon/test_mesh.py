@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 from contextlib import ExitStack
 
 import pytest
@@ -200,6 +202,50 @@ def test_two_nodes_of_one_name_are_reported_by_both(make_node, tmp_path):
             assert len(lines(node, f"ERROR   X: peer at {node.peers[0]} {reason}")) == 1
     finally:
         other.stop()
+
+
+def test_a_copied_directory_that_is_started_twice_keeps_no_write_to_itself(make_node, tmp_path):
+    """Both processes are reported, and what either acknowledges reaches all."""
+    y, x = make_node("Y"), make_node("X")
+    x.peers, y.peers = [y.listen], [x.listen]
+    x.start()
+    y.start()
+    with x.client() as client:
+        client.put("before", 0)
+    assert x.stop() == 0
+    copy = LocalNode("X", tmp_path / "copy", ["--heartbeat-ms", "100"])
+    shutil.copytree(x.data, copy.data)
+    copy.peers = [y.listen]
+    x.start()
+    until("Y knows X", lambda: "X" in [peer["name"] for peer in y.status()["peers"]])
+    copy.start()
+    try:
+        nodes = {"x": x, "copy": copy, "y": y}
+        for name, node in nodes.items():
+            for at in range(20):
+                with node.client() as client:
+                    client.put(f"{name} {at}", at)
+        until(
+            "all have all",
+            lambda: len({str(sorted(n.status()["vector"].items())) for n in nodes.values()}) == 1,
+        )
+        for node in nodes.values():
+            with node.client() as client:
+                for name in nodes:
+                    keys = [f"{name} {at}" for at in range(20)]
+                    assert client.get_many(keys) == list(range(20)), name
+        reported = [peer["refusal"] for peer in y.status()["peers"] if peer["refusal"]]
+        assert len(reported) == 1 and "two live nodes must not" in reported[0]
+        assert "two live nodes must not" in str(copy.status()["peers"])
+        # When the first is gone, the other is X.
+        x.stop(signal.SIGKILL)
+        until("it is X now", lambda: [p["name"] for p in y.status()["peers"] if p["name"] == "X"])
+        with copy.client() as client:
+            client.put("after", 1)
+        with y.client() as client:
+            until("Y has it", lambda: client.get("after") == 1)
+    finally:
+        copy.stop()
 
 
 def test_two_peers_of_one_name_are_reported_by_a_third(make_node, tmp_path):
