@@ -49,6 +49,7 @@ from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Durability, Node
 from kvnode.daemon.questions import Questions
+from kvnode.daemon.reports import Reports
 from kvnode.daemon.signals import wake_up_on_signals
 from kvnode.errors import MalformedError
 from kvnode.storage.directory import DataDirectory
@@ -100,14 +101,12 @@ class Daemon:
         self._complaints = Complaints()
         self._stopping = False
         self._pulls: deque[tuple[Return, Asked]] = deque()
-        self._reported_health = (0, True, True)
-        self._reported_ahead: set[str] = set()
+        self._reports = Reports(self._complaints)
         self._token: tuple[Vector, bytes] = ({}, encode_token(config.cluster, {}))
         self._headers = {kind: self._header(kind) for kind in (gossip.BATCH, gossip.CLAIM)}
         self._context: Context = zmq.Context()
         self._poller = zmq.Poller()
         self._members_seen: tuple[Replica | None, int] = (None, 0)
-        self._alarms_told: dict[str, str] = {}
         try:
             self._router = bound(self._context, zmq.ROUTER, config.listen)
             self._publisher = bound(self._context, zmq.PUB, config.gossip)
@@ -181,9 +180,7 @@ class Daemon:
                 self._mesh.links.set(asked.operations, inputs)
         self._node.turn(inputs, now, self)
         self._follow_members()
-        self._report_health()
-        self._report_alarms()
-        self._report_clocks()
+        self._reports.tell(self._node)
         self._answer_questions(questions, now)
         self._backups.go_on(now.steady_us)
         self._mesh.greet(self._node.replica.record, now.steady_us)
@@ -202,43 +199,6 @@ class Daemon:
                 except MalformedError as error:
                     self._complaints.add("malformed_members", f"{name}: {error}")
         self._mesh.follow(recorded)
-
-    def _report_alarms(self) -> None:
-        alarms = self._node.replica.alarms.raised
-        if alarms == self._alarms_told:
-            return
-        for what, alarm in alarms.items():
-            if self._alarms_told.get(what) != alarm:
-                LOGGER.error("ALARM: %s", alarm)
-        self._alarms_told = dict(alarms)
-
-    def _report_health(self) -> None:
-        health = self._node.health
-        now = (health.failures, health.serving, health.writable)
-        if now == self._reported_health:
-            return
-        if not health.serving:
-            LOGGER.error("the disk does not answer; trying again: %s", health.last_error)
-        elif not health.writable:
-            LOGGER.error(
-                "the disk takes no writes, but reads go on; trying again: %s", health.last_error
-            )
-        elif health.failures > self._reported_health[0]:
-            LOGGER.error("a commit failed; the store is open again: %s", health.last_error)
-        else:
-            LOGGER.info("the disk takes writes again")
-        self._reported_health = now
-
-    def _report_clocks(self) -> None:
-        """Warn of each clock once, until it was right again."""
-        ahead_us = self._node.replica.clocks.ahead_us
-        for name in ahead_us.keys() - self._reported_ahead:
-            message = (
-                f"that of {name} by {ahead_us[name] // 1_000_000} s; "
-                f"or this node's is behind, if others are told of too"
-            )
-            self._complaints.add("clocks_ahead", message)
-        self._reported_ahead = set(ahead_us)
 
     def _timeout_ms(self) -> int:
         if self._stopping or self._pulls:

@@ -8,6 +8,7 @@ heartbeat, and compares with what was saved with that view.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from kvnode.codec.records import checked_versions
 from kvnode.core.alarms import Alarms
@@ -15,6 +16,11 @@ from kvnode.core.limits import Limits
 from kvnode.core.versions import DIGEST_MODULUS, fingerprint
 from kvnode.errors import MalformedError, StorageError
 from kvnode.storage.store import View
+
+
+#: The first scrub begins so long after the start, if none is due before: what one found is
+#: forgotten with the process, and a node that is started each day is to be scrubbed too.
+FIRST_SCRUB_US: Final = 60_000_000
 
 
 class Scrub:
@@ -34,7 +40,7 @@ class Scrub:
         """Go on a bit, or begin another one if it is time."""
         interval_us = limits.scrub_interval_us
         if self._due_us is None:
-            self._due_us = steady_us + interval_us
+            self._due_us = steady_us + min(interval_us, FIRST_SCRUB_US)
         if self._view is None:
             if not interval_us or steady_us < self._due_us:
                 return

@@ -7,7 +7,7 @@ import pytest
 from kvnode.core.alarms import Alarms
 from kvnode.core.limits import Limits
 from kvnode.core.messages import Commit
-from kvnode.daemon.scrub import Scrub
+from kvnode.daemon.scrub import FIRST_SCRUB_US, Scrub
 from kvnode.storage import layout
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from kvnode.storage.store import View
@@ -163,3 +163,16 @@ def test_the_digest_that_counts_is_the_one_that_was_saved() -> None:
     scrubbed.disk.write([put], sync=True)
     scrubbed.once()
     assert f"should be {state.digest ^ 1:032x}" in scrubbed.alarms.raised["table"]
+
+
+def test_the_first_one_does_not_wait_for_the_whole_interval() -> None:
+    """What the one before the start had found is not remembered."""
+    scrubbed = Scrubbed(interval_us=100 * FIRST_SCRUB_US)
+    del scrubbed.table[max(scrubbed.table)]
+    scrubbed.step()
+    scrubbed.now_us += FIRST_SCRUB_US - 1
+    scrubbed.step(len(STATE.table) + 2)
+    assert scrubbed.scrub.finished == 0
+    scrubbed.now_us += 1
+    scrubbed.step(len(STATE.table) + 2)
+    assert scrubbed.scrub.finished == 1 and "table" in scrubbed.alarms.raised
