@@ -47,9 +47,20 @@ _BEHIND_ALL_KEYS: Final = b"\xff" * (KEY_BYTES_MAX + 1)
 #: own choice: inserting costs less where there is less to search.
 _WRITE_BUFFER_BYTES: Final = 32 * MIB
 
+#: Write-ahead logs are kept for what is in memory only, so none is the older of two for long if
+#: they are no more than this together: else one family that is rarely written to keeps all.
+_WRITE_AHEAD_BYTES_MAX: Final = 256 * MIB
+
+#: So many batches at most came since the last flush, and can lie in write-ahead logs: those that
+#: these hold, if each was the smallest there is.
+_UNFLUSHED_BATCHES_MAX: Final = _WRITE_AHEAD_BYTES_MAX // 512
+
 #: Every change first reads what it replaces, and most often there is nothing. Filters say so
 #: in half a microsecond where a search costs seven; at 10 bits a key, 99 times in 100.
 _FILTER_BITS: Final = 10
+#: A table file is compacted soon if of so many entries in a row so many are deletions, or this
+#: share of all.
+_DELETIONS: Final = (4096, 2048, 0.5)
 #: The same for what is still in memory: a twentieth of its size, 40 bits and more a key.
 _MEMORY_FILTER_RATIO: Final = 0.05
 
@@ -84,6 +95,7 @@ class RocksStore:
             self._log_start = layout.log_start(0)
             self._state = layout.decode_state(read(self._meta, layout.STATE))
             self._point(layout.decode_live(read(self._meta, layout.LIVE)))
+            self._expect_no_hole()
             if not read_only and _last_key(self._staged) is not None:
                 self.clear_staged()
         except StorageError:
@@ -223,6 +235,21 @@ class RocksStore:
             except Exception as error:  # after a failed write, closing tells of it once more
                 LOGGER.debug("closing the store: %s", error)
 
+    def _expect_no_hole(self) -> None:
+        """Of several write-ahead logs RocksDB takes the end of an older one to be torn as
+        readily as that of the last; it goes on with the next, and says nothing of what is between.
+        Such a store has delivered what it does not have, and would never ask for it again."""
+        expected = self._position
+        records = _iterator(self._log)
+        for key in islice(_keys_backwards(records), _UNFLUSHED_BATCHES_MAX):
+            expected -= 1
+            if (position := layout.log_position(key)) != expected:
+                raise StorageError(
+                    f"the store lacks log positions {position + 1} to {expected}: the disk lost "
+                    f"what was in an older write-ahead log; restore a backup, or start anew with "
+                    f"an empty directory and fetch everything from the peers"
+                )
+
     def _point(self, live: int) -> None:
         """This table is the node's, the other one stands aside."""
         self._live = live
@@ -339,6 +366,18 @@ def _records(records: RdictIter, first: bytes) -> Iterator[Record]:
         raise StorageError(f"can't read the store: {error}") from error
 
 
+def _keys_backwards(records: RdictIter) -> Iterator[bytes]:
+    """All keys, the last one first."""
+    try:
+        records.seek_to_last()
+        while records.valid():
+            yield records.key()
+            records.prev()
+        records.status()
+    except Exception as error:
+        raise StorageError(f"can't read the store: {error}") from error
+
+
 def _last_key(family: Rdict) -> bytes | None:
     try:
         records = family.iter()
@@ -357,8 +396,9 @@ def options() -> Options:
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     options.set_keep_log_file_num(_INFO_LOGS_KEPT)
+    options.set_max_total_wal_size(_WRITE_AHEAD_BYTES_MAX)
     # A torn end is what a crash leaves. Damage before it is refused: the default would drop
-    # all commits behind it, acknowledged ones too, and say nothing.
+    # all commits behind it, acknowledged ones too, and say nothing. See `_expect_no_hole`.
     options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     return options
 
@@ -367,6 +407,8 @@ def _family_options(name: str) -> Options:
     options = Options(raw_mode=True)
     options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
     if name in layout.TABLES:  # the others are not asked for what is not there
+        # Where much was deleted, a scan steps over all of it. Let such files be compacted soon.
+        options.add_compact_on_deletion_collector_factory(*_DELETIONS)
         blocks = BlockBasedOptions()
         blocks.set_bloom_filter(_FILTER_BITS, block_based=False)
         options.set_block_based_table_factory(blocks)

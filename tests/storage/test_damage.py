@@ -86,3 +86,22 @@ def test_a_write_ahead_log_with_a_torn_end_opens_without_its_last_commit(directo
     saved, batches, _ = contents(directory)
     assert len(batches) == COMMITS - 1  # type: ignore[arg-type]
     assert saved.origins[ORIGIN].delivered == COMMITS - 1  # type: ignore[attr-defined]
+
+
+def test_a_hole_where_one_write_ahead_log_ends_and_the_next_begins_is_refused(
+    tmp_path: Path,
+) -> None:
+    """RocksDB takes it for a torn end, and goes on with the next."""
+    store = RocksStore(tmp_path / "store")
+    store.stage({b"staged": commit(1).table[b"key 1"]})
+    for seq in range(1, COMMITS + 1):
+        store.commit(commit(seq), sync=True)
+        if seq == COMMITS // 2:
+            store._families["table1"].flush(True)  # as happens by itself when memory is full
+    shutil.copytree(tmp_path / "store", tmp_path / "killed")
+    store.close()
+    older, newer = sorted((tmp_path / "killed").glob("*.log"))
+    assert older.stat().st_size and newer.stat().st_size
+    older.write_bytes(older.read_bytes()[:-5])
+    with pytest.raises(StorageError, match=r"lacks log positions 19 to 19"):
+        contents(tmp_path / "killed")
