@@ -9,10 +9,11 @@ import argparse
 import dataclasses
 from typing import Any, Final
 
-from kvnode.cli.exits import FAILED, OK, REJECTED, USAGE, code_of
+from kvnode.cli.exits import FAILED, OK, REJECTED, USAGE, code_of, interrupted_once
 from kvnode.cli.output import Output, backup_lines, checked_lines
 from kvnode.client.sync import Client
-from kvnode.errors import KvnodeError, StorageError
+from kvnode.codec.token import DEFAULT_CLUSTER
+from kvnode.errors import KvnodeError, StorageError, TimedOut
 from kvnode.storage.backups import restore
 from kvnode.storage.check import Checked, check
 from kvnode.storage.directory import InUse, WrongDirectory
@@ -22,15 +23,22 @@ def run(given: argparse.Namespace) -> int:
     """Run one of the commands; the exit code."""
     output = Output(as_json=given.json, program="kvnode")
     try:
-        return _COMMANDS[given.command](given, output)
+        with interrupted_once():  # what is half done is removed then
+            return _COMMANDS[given.command](given, output)
     except KvnodeError as error:
         output.error(error)
         return _exit_code(error)
 
 
 def _backup(given: argparse.Namespace, output: Output) -> int:
-    with Client(given.node, timeout_s=given.timeout) as client:
-        backup = client.backup(given.name)
+    with Client(given.node, timeout_s=min(_CONNECTED_WITHIN_S, given.timeout)) as client:
+        client.ping()
+        client.timeout_s = given.timeout
+        try:
+            backup = client.backup(given.name)
+        except TimedOut as error:
+            message = f"{error}; the backup {given.name!r} may still be made: look before you retry"
+            raise TimedOut(message) from None
     output.document(backup, backup_lines(backup))
     return OK
 
@@ -40,7 +48,8 @@ def _restore(given: argparse.Namespace, output: Output) -> int:
     is_sound = not checked.findings.problems_count
     document = _document(checked) | {"restored": is_sound}
     if is_sound:
-        outcome = f"restored    start it with --name {checked.name}"
+        cluster = "" if checked.cluster == DEFAULT_CLUSTER else f" --cluster {checked.cluster}"
+        outcome = f"restored    start it with --name {checked.name}{cluster}"
     else:
         outcome = f"not restored, since {given.backup} is damaged"
     output.document(document, [*checked_lines(document), outcome])
@@ -53,6 +62,9 @@ def _check(given: argparse.Namespace, output: Output) -> int:
     output.document(document, checked_lines(document))
     return FAILED if checked.findings.problems_count else OK
 
+
+#: Who is not there is told soon, though a backup may take long.
+_CONNECTED_WITHIN_S: Final = 5.0
 
 _COMMANDS: Final = {"backup": _backup, "restore": _restore, "check": _check}
 

@@ -110,7 +110,7 @@ def _add_admin_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Copy a backup, or the data directory of a node that does not run, into a "
         "new data directory, if the copy is sound. Start it under the name of the node that it "
         "is of; never while that one runs elsewhere. Exits 1 if the backup is damaged, 2 if the "
-        "directory is not empty.",
+        "directory is not empty, 4 if a node uses it or what is restored.",
     )
     restore.add_argument("backup", type=Path, metavar="BACKUP", help="the backup's directory")
     restore.add_argument(

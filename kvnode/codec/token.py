@@ -12,6 +12,9 @@ from kvnode.errors import MalformedError, Refused
 
 CLUSTER_BYTES_MAX: Final = 64
 
+#: What a cluster is called that nobody named.
+DEFAULT_CLUSTER: Final = "kvnode"
+
 #: A vector in normal form has a few entries; this has room for two thousand.
 TOKEN_BYTES_MAX: Final = 64 * KIB
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from kvnode.daemon.logs import LOGGER
 from kvnode.daemon.node import Node
 from kvnode.errors import Refused, StorageError
-from kvnode.storage.backups import expect_room, save, size_bytes
+from kvnode.storage.backups import Contents, expect_room, save, size_bytes
 from kvnode.storage.rocks import RocksStore
 
 #: How often to look whether memory is written, and when to give up.
@@ -67,7 +67,7 @@ class Backups:
         try:
             if self._is_ready(self._asked, steady_us):
                 self._finish(self._asked.answer, ("ok", self._make(self._asked.name)))
-        except StorageError as error:
+        except (Refused, StorageError) as error:
             self._finish(self._asked.answer, _failure(error))
 
     def wake_us(self) -> int | None:
@@ -83,6 +83,8 @@ class Backups:
     def _open_store(self) -> RocksStore:
         if not self._node.health.writable:
             raise StorageError(self._node.trouble())
+        if self._node.replica.is_joining or self._node.is_folding:
+            raise Refused("this node is joining: what it has is not whole; try later, or another")
         return self._store()
 
     def _is_ready(self, asked: _Asked, steady_us: int) -> bool:
@@ -95,13 +97,14 @@ class Backups:
         return False
 
     def _make(self, name: str) -> dict[str, Any]:
-        path = save(self._data, name, self._open_store().checkpoint)
+        contents = Contents(self._node.vector, self._node.replica.digest)
+        path = save(self._data, name, self._open_store().checkpoint, contents)
         LOGGER.info("made the backup %s", path)
         return {
             "path": str(path),
             "name": self._node.replica.identity.name,
-            "vector": dict(self._node.vector),
-            "digest": f"{self._node.replica.digest:032x}",
+            "vector": dict(contents.vector),
+            "digest": f"{contents.digest:032x}",
             "bytes": size_bytes(path),
         }
 

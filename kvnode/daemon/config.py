@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kvnode.codec.token import CLUSTER_BYTES_MAX
+from kvnode.codec.token import CLUSTER_BYTES_MAX, DEFAULT_CLUSTER
 from kvnode.core.limits import MIB, Limits
 from kvnode.core.vector import is_name
 from kvnode.daemon.node import Durability
@@ -90,7 +90,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
 def _completed(values: dict[str, Any]) -> Config:
     if "name" not in values:
         values["name"] = _default_name()
-    values.setdefault("cluster", "kvnode")
+    values.setdefault("cluster", DEFAULT_CLUSTER)
     values.setdefault("data", Path("kvnode-data") / values["name"])
     values.setdefault("listen", DEFAULT_LISTEN)
     values.setdefault("gossip", DEFAULT_GOSSIP)

@@ -52,6 +52,7 @@ from kvnode.daemon.questions import Questions
 from kvnode.daemon.reports import Reports
 from kvnode.daemon.signals import wake_up_on_signals
 from kvnode.errors import MalformedError
+from kvnode.storage.backups import remove_partial
 from kvnode.storage.directory import DataDirectory
 from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
@@ -353,6 +354,7 @@ def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT. Raises StorageError, or zmq.ZMQError at the start."""
     directory = DataDirectory(config.data, name=config.name, cluster=config.cluster)
     try:
+        remove_partial(config.data)
         with wake_up_on_signals() as wake_up:
             Daemon(config, directory).run(wake_up)
     finally:

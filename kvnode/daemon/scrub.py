@@ -17,7 +17,6 @@ from kvnode.core.versions import DIGEST_MODULUS, fingerprint
 from kvnode.errors import MalformedError, StorageError
 from kvnode.storage.store import View
 
-
 #: The first scrub begins so long after the start, if none is due before: what one found is
 #: forgotten with the process, and a node that is started each day is to be scrubbed too.
 FIRST_SCRUB_US: Final = 60_000_000

@@ -1,28 +1,34 @@
 """Backups: what a data directory had at one moment, in a directory that can be carried away.
 
-node.json   whose data this is
-store/      a store of its own; its table files are shared with the node's until either goes
+node.json     whose data this is
+backup.json   what it has: its vector and its digest, as the node knew them
+store/        a store of its own; its table files are shared with the node's until either goes
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from kvnode.core.vector import Vector
 from kvnode.errors import Refused, StorageError
 from kvnode.storage.check import Checked, check
 from kvnode.storage.directory import (
     BACKUPS,
+    CONTENTS,
     LOCK,
     OWNER,
+    PARTIAL,
     STORE,
     WrongDirectory,
     held,
     locked_directory,
     make_directory,
+    owner_of,
     sync_directory,
     sync_file,
 )
@@ -31,11 +37,8 @@ from kvnode.storage.directory import (
 #: fill because somebody forgot a timer.
 BACKUPS_MAX: Final = 100
 
-#: What is not whole yet; no backup's name starts with a dot.
-_PARTIAL: Final = ".partial"
-
 #: What an empty directory may hold: what a restore left, and what file systems put there.
-_NOTHING: Final = {LOCK, _PARTIAL, "lost+found"}
+_NOTHING: Final = {LOCK, PARTIAL, "lost+found"}
 
 _TABLE_FILE: Final = ".sst"
 
@@ -49,26 +52,44 @@ def expect_room(data: Path, name: str) -> None:
         raise StorageError(f"can't read {backups}: {error.strerror}") from error
     if name in names:
         raise Refused(f"there is a backup {name!r} already, in {backups}")
-    if len(names - {_PARTIAL}) >= BACKUPS_MAX:
+    if len(names - {PARTIAL}) >= BACKUPS_MAX:
         raise Refused(f"there are {BACKUPS_MAX} backups already in {backups}; remove some")
 
 
-def save(data: Path, name: str, checkpoint: Callable[[Path], None]) -> Path:
+class Contents(NamedTuple):
+    """What a backup must have."""
+
+    #: In normal form.
+    vector: Vector
+    digest: int
+
+
+def save(data: Path, name: str, checkpoint: Callable[[Path], None], contents: Contents) -> Path:
     """Make a backup, whole or not at all; where it is. `checkpoint` makes its store."""
     backups = data / BACKUPS
-    partial = backups / _PARTIAL
+    partial = backups / PARTIAL
     try:
         make_directory(backups)
         _remove(partial)
         partial.mkdir()
         checkpoint(partial / STORE)
         shutil.copyfile(data / OWNER, partial / OWNER)
+        told = {"vector": dict(contents.vector), "digest": f"{contents.digest:032x}"}
+        (partial / CONTENTS).write_text(json.dumps(told) + "\n")
         _sync(partial)
         partial.rename(backups / name)
         sync_directory(backups)
     except OSError as error:
         raise StorageError(f"can't make the backup {name!r}: {error.strerror}") from error
     return backups / name
+
+
+def remove_partial(data: Path) -> None:
+    """Forget a backup that did not come to its end: it would keep table files for ever."""
+    try:
+        _remove(data / BACKUPS / PARTIAL)
+    except OSError as error:
+        raise StorageError(f"can't remove a partial backup: {error.strerror}") from error
 
 
 def size_bytes(backup: Path) -> int:
@@ -84,9 +105,12 @@ def restore(backup: Path, data: Path) -> Checked:
 
     Raises WrongDirectory, or StorageError; then there is no data directory either.
     """
-    if not (backup / OWNER).is_file():
-        raise WrongDirectory(f"{backup} is no backup: it has no {OWNER}")
-    partial = data / _PARTIAL
+    owner_of(backup)
+    if not (backup / STORE).is_dir():
+        raise WrongDirectory(f"{backup} is no backup: it has no {STORE}")
+    if data.resolve().is_relative_to(backup.resolve()):
+        raise WrongDirectory(f"{data} is in the backup itself")
+    partial = data / PARTIAL
     try:
         make_directory(data)
         if found := {path.name for path in data.iterdir()} - _NOTHING:
@@ -109,9 +133,13 @@ def _copy(backup: Path, copy: Path) -> None:
     """Bytes of its own: a restored node must not change what the backup has."""
     (copy / STORE).mkdir(parents=True)
     for file in (backup / STORE).iterdir():
+        if not file.is_file():
+            raise WrongDirectory(f"{file} is none of a store's files")
         shutil.copyfile(file, copy / STORE / file.name)
         sync_file(copy / STORE / file.name)
-    shutil.copyfile(backup / OWNER, copy / OWNER)
+    for name in (OWNER, CONTENTS):
+        if (backup / name).exists():  # a data directory can be restored from, too
+            shutil.copyfile(backup / name, copy / name)
     _sync(copy)
 
 
@@ -128,7 +156,9 @@ def _sync(copy: Path) -> None:
     for file in (copy / STORE).iterdir():
         if file.suffix != _TABLE_FILE:
             sync_file(file)
-    sync_file(copy / OWNER)
+    for file in copy.iterdir():
+        if file.is_file():
+            sync_file(file)
     sync_directory(copy / STORE)
     sync_directory(copy)
 

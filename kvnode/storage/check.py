@@ -12,9 +12,10 @@ from typing import Final
 
 from rocksdict import AccessType, Options, Rdict
 
+from kvnode.core.vector import shown
 from kvnode.errors import StorageError
 from kvnode.storage import layout
-from kvnode.storage.directory import OWNER, STORE, WrongDirectory, held
+from kvnode.storage.directory import CONTENTS, STORE, held, owner_of
 from kvnode.storage.rocks import options, read, scan
 from kvnode.storage.soundness import Findings, examined
 from kvnode.storage.store import Record
@@ -39,32 +40,40 @@ def check(directory: Path) -> Checked:
 
     Raises WrongDirectory, InUse, or StorageError if nothing can be said.
     """
-    if not (directory / OWNER).is_file():
-        message = f"{directory} is neither a data directory nor a backup: it has no {OWNER}"
-        raise WrongDirectory(message)
+    name, cluster = owner_of(directory)
     with held(directory):
-        name, cluster = _owner(directory / OWNER)
         try:
             with _opened(directory / STORE) as store:
                 findings = examined(store)
+                shown_as = str(directory / STORE)
+                findings.problems = [it.replace(store.path, shown_as) for it in findings.problems]
         except StorageError as error:
             findings = Findings()
             findings.add(str(error))
+        _expect_contents(directory / CONTENTS, findings)
         return Checked(directory, name, cluster, findings)
 
 
-def _owner(file: Path) -> tuple[str, str]:
+def _expect_contents(file: Path, findings: Findings) -> None:
+    """What a backup has must be what it was made of: a store that lost some of its files may open
+    as a sound one with less, or with nothing."""
+    if findings.problems_count or not file.exists():
+        return
     try:
-        owner = json.loads(file.read_text())
-        return str(owner["name"]), str(owner["cluster"])
+        contents = json.loads(file.read_text())
+        if contents["vector"] != dict(findings.vector):
+            findings.add(f"it has {shown(findings.vector)}, but was made of {contents['vector']}")
+        if contents["digest"] != f"{findings.digest:032x}":
+            findings.add(f"it has the digest {findings.digest:032x}, not {contents['digest']}")
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise StorageError(f"can't read {file}: {error!r}") from error
+        findings.add(f"{file.name} can't be read: {error!r}")
 
 
 class _ReadOnly:
     """See `Readable`."""
 
     def __init__(self, directory: Path) -> None:
+        self.path = str(directory)
         families = {name: Options(raw_mode=True) for name in layout.FAMILIES}
         self._db = Rdict(
             str(directory),
@@ -94,7 +103,7 @@ def _opened(directory: Path) -> Iterator[_ReadOnly]:
     binding would write or remove beside them is not the store's."""
     if not directory.is_dir():
         raise StorageError(f"there is no store in {directory.parent}")
-    with TemporaryDirectory(prefix="kvnode-check-") as mirror:
+    with _temporary_directory() as mirror:
         try:
             for file in directory.iterdir():
                 if file.name != _REWRITTEN:
@@ -102,8 +111,19 @@ def _opened(directory: Path) -> Iterator[_ReadOnly]:
             Path(mirror, _REWRITTEN).write_bytes((directory / _REWRITTEN).read_bytes())
             store = _ReadOnly(Path(mirror))
         except Exception as error:
-            raise StorageError(f"can't open the store in {directory.parent}: {error}") from error
+            told = str(error).replace(mirror, str(directory))
+            raise StorageError(f"can't open the store in {directory.parent}: {told}") from error
         try:
             yield store
         finally:
             store.close()
+
+
+@contextmanager
+def _temporary_directory() -> Iterator[str]:
+    try:
+        directory = TemporaryDirectory(prefix="kvnode-check-")
+    except OSError as error:
+        raise StorageError(f"a check needs a temporary directory: {error.strerror}") from error
+    with directory as path:
+        yield path

@@ -18,6 +18,10 @@ LOCK: Final = "lock"
 OWNER: Final = "node.json"
 STORE: Final = "store"
 BACKUPS: Final = "backups"
+#: What is being made and not whole yet; no backup's name starts with a dot.
+PARTIAL: Final = ".partial"
+#: In a backup: what it must have.
+CONTENTS: Final = "backup.json"
 
 
 class WrongDirectory(StorageError):
@@ -69,10 +73,10 @@ class DataDirectory:
         try:
             found = json.loads(file.read_text())
         except FileNotFoundError:
-            if self.store.exists():  # a restore that did not come to its end
+            if self.store.exists() or (self.path / PARTIAL).exists():
                 raise StorageError(
-                    f"the data directory {self.path} has a store, but no {OWNER}; "
-                    f"empty it and restore it again"
+                    f"the data directory {self.path} has no {OWNER}, but what a restore left "
+                    f"that did not come to its end; empty it and restore it again"
                 ) from None
             _write_durably(file, json.dumps(owner) + "\n")
             return
@@ -83,6 +87,23 @@ class DataDirectory:
                 f"the data directory {self.path} belongs to {found}, not to {owner}; "
                 f"start with that name and cluster, or with another directory"
             )
+
+
+def owner_of(directory: Path) -> tuple[str, str]:
+    """The name and the cluster of the node whose data a directory or backup has. Raises
+    WrongDirectory, or StorageError."""
+    file = directory / OWNER
+    try:
+        owner = json.loads(file.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"{directory} is neither a data directory nor a backup: it has no {OWNER}"
+        raise WrongDirectory(message) from None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"can't read {file}: {error}") from error
+    try:
+        return str(owner["name"]), str(owner["cluster"])
+    except (TypeError, KeyError):
+        raise StorageError(f"{file} does not tell a name and a cluster") from None
 
 
 def locked(path: Path) -> int:

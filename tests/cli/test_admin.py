@@ -9,6 +9,8 @@ import shutil
 import pytest
 
 from kvnode.cli.kvnode import main
+from kvnode.client.sync import Client
+from kvnode.errors import TimedOut
 from kvnode.storage.directory import DataDirectory
 from tests.cli.conftest import Ended
 from tests.client.fake_node import FakeNode, answering
@@ -122,7 +124,7 @@ def test_a_restored_directory_is_told_and_can_be_checked(kvnode, data):
     assert (code, errors) == (0, "")
     *lines, last = output.splitlines()
     assert lines[0] == f"directory   {data.parent / 'new'}" and lines[-1] == "problems    none"
-    assert last == "restored    start it with --name X"
+    assert last == "restored    start it with --name X --cluster c"
     assert kvnode("check", data.parent / "new").code == 0
 
 
@@ -194,6 +196,16 @@ def test_where_nobody_listens_is_exit_code_3(kvnode):
     arguments = ["--node", "tcp://127.0.0.1:1", "--timeout", "0.1", "monday"]
     code, output, errors = kvnode("backup", *arguments)
     assert (code, output) == (3, "") and errors.startswith("kvnode: no connection to ")
+
+
+def test_a_backup_that_takes_too_long_may_be_made_all_the_same(kvnode, trio, monkeypatch):
+    def slow(client, name):
+        raise TimedOut("no answer from the node within 60 s")
+
+    monkeypatch.setattr(Client, "backup", slow)
+    code, output, errors = kvnode("backup", "--node", trio["X"].listen, "friday")
+    assert (code, output) == (3, "")
+    assert errors.endswith("the backup 'friday' may still be made: look before you retry\n")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,12 +21,12 @@ from kvnode.storage.rocks import RocksStore
 
 
 @contextmanager
-def writing(node, name, acknowledged):
+def writing(node, name, acknowledged, timeout_s=10):
     """Somebody writes at a node all the time, and notes what it acknowledges."""
     done = threading.Event()
 
     def write():
-        with Client(node.listen, timeout_s=10) as client:
+        with Client(node.listen, timeout_s=timeout_s, wait_s=0) as client:
             count = 0
             while not done.is_set():
                 count += 1
@@ -195,7 +196,9 @@ class Asking:
         self.store = SlowStore(self.directory.store)
         self.health = Health()
         self.vector = {}
-        self.replica = type("Replica", (), {"digest": 0, "identity": type("I", (), {"name": "X"})})
+        identity = SimpleNamespace(name="X")
+        self.replica = SimpleNamespace(digest=0, identity=identity, is_joining=False)
+        self.is_folding = False
         self.backups = Backups(path, self, lambda: self.store)
         self.answers = []
 
@@ -292,3 +295,45 @@ def test_a_real_node_tells_that_a_backup_failed(pair):
         with pytest.raises(Unavailable, match="backups"):
             client.backup("monday")
         assert client.get("k") == 1
+
+
+@pytest.mark.parametrize("why", ["is_joining", "is_folding"])
+def test_a_node_that_has_not_all_makes_no_backup(asking, why):
+    setattr(asking.replica if why == "is_joining" else asking, why, True)
+    asking.ask("monday")
+    assert asking.answers[0][:2] == ("error", "refused")
+    assert "this node is joining" in asking.answers[0][2]
+
+
+def test_a_node_that_is_killed_in_a_backup_starts_and_its_other_backups_are_sound(make_node):
+    node = make_node("X")
+    node.start()
+    for round_ in range(3):
+        acknowledged = {}
+        with writing(node, f"round {round_}", acknowledged, timeout_s=1):
+            with Client(node.listen, timeout_s=10) as client:
+                client.backup(f"whole-{round_}")
+                asked = threading.Thread(target=ask_in_vain, args=(node, f"half-{round_}"))
+                asked.start()
+                until("it is begun", lambda: begun(node.data / "backups"))
+            node.stop(signal.SIGKILL)
+            asked.join()
+        node.start()
+        node.status()
+        backups = {path.name: path for path in (node.data / "backups").iterdir()}
+        assert ".partial" not in backups and f"whole-{round_}" in backups
+        for path in backups.values():
+            sound(path)
+    node.stop()
+    sound(node.data)
+
+
+def begun(backups):
+    """Whether a backup that will be cut off is being made, or is made already."""
+    return any(path.name.startswith((".partial", "half-")) for path in backups.iterdir())
+
+
+def ask_in_vain(node, name):
+    """Ask for a backup at a node that is about to be killed."""
+    with Client(node.listen, timeout_s=0.5) as client, suppress(KvnodeError):
+        client.backup(name)

@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from kvnode.core.succession import Cut
 from kvnode.errors import Refused, StorageError
 from kvnode.storage import backups
-from kvnode.storage.backups import BACKUPS_MAX, expect_room, restore, save, size_bytes
+from kvnode.storage.backups import (
+    BACKUPS_MAX,
+    Contents,
+    expect_room,
+    remove_partial,
+    restore,
+    save,
+    size_bytes,
+)
 from kvnode.storage.check import check
 from kvnode.storage.directory import DataDirectory, InUse, WrongDirectory
 from kvnode.storage.rocks import RocksStore
@@ -23,11 +32,19 @@ def names(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
+def contents_of(store: RocksStore) -> Contents:
+    """What a node that runs on it would say that it has."""
+    found = store.load()
+    ends = {origin: state.ends for origin, state in found.origins.items()}
+    cut = Cut.restored({origin: state.delivered for origin, state in found.origins.items()}, ends)
+    return Contents(cut.heads, found.digest)
+
+
 def saved(directory: Path, name: str = "monday") -> Path:
     """A backup of a data directory that no daemon uses."""
     store = RocksStore(directory / "store")
     try:
-        return save(directory, name, store.checkpoint)
+        return save(directory, name, store.checkpoint, contents_of(store))
     finally:
         store.close()
 
@@ -43,7 +60,7 @@ def test_a_backup_has_what_the_directory_has(directory: Path) -> None:
     before = findings(directory)
     path = saved(directory)
     assert path == directory / "backups" / "monday"
-    assert names(path) == {"node.json", "store"}
+    assert names(path) == {"node.json", "backup.json", "store"}
     assert findings(path) == before and before.problems == []
     assert size_bytes(path) == sum(file.stat().st_size for file in (path / "store").iterdir())
 
@@ -51,7 +68,7 @@ def test_a_backup_has_what_the_directory_has(directory: Path) -> None:
 def test_a_backup_stays_as_it_was_made(directory: Path) -> None:
     before = findings(directory)
     store = RocksStore(directory / "store")
-    path = save(directory, "monday", store.checkpoint)
+    path = save(directory, "monday", store.checkpoint, contents_of(store))
     log = store.log_head(99, 1 << 20)
     store.drop_log(log, {each.origin: each.last for each in log})
     store.commit(commit(batch(X, 1), table={b"a": (version(X, 1),)}), sync=True)
@@ -101,17 +118,21 @@ def test_a_backup_that_fails_is_not_there_and_its_remains_go_with_the_next(
             patch.setattr(backups, "_sync", failing)
             saved(directory)
         else:
-            save(directory, "monday", failing)
+            save(directory, "monday", failing, Contents({}, 0))
     assert names(directory / "backups") == {".partial"}
     path = saved(directory)
-    assert names(directory / "backups") == {"monday"} and names(path) == {"node.json", "store"}
+    assert names(directory / "backups") == {"monday"} and names(path) == {
+        "node.json",
+        "backup.json",
+        "store",
+    }
 
 
 def test_a_store_that_fails_makes_no_backup(directory: Path) -> None:
     store = RocksStore(directory / "store")
     store.close()
     with pytest.raises(StorageError, match="can't make a checkpoint"):
-        save(directory, "monday", store.checkpoint)
+        save(directory, "monday", store.checkpoint, Contents({}, 0))
     with pytest.raises(StorageError, match="can't flush"):
         store.begin_flush()
 
@@ -187,7 +208,7 @@ def test_a_directory_that_another_process_uses_is_refused(directory: Path, tmp_p
 
 @pytest.mark.parametrize("name", ["nowhere", "X/store"])
 def test_what_is_no_backup_is_refused(directory: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(WrongDirectory, match=r"is no backup: it has no node\.json"):
+    with pytest.raises(WrongDirectory, match=r"nor a backup: it has no node\.json"):
         restore(tmp_path / name, tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
@@ -235,7 +256,72 @@ def test_a_restore_that_is_killed_half_way_leaves_nothing_that_starts(
         patch.setattr(backups, "_remove", lambda path: None)
         restore(backup, tmp_path / "data")
     assert names(tmp_path / "data") == {"lock", "store", ".partial"}
-    with pytest.raises(StorageError, match=r"has a store, but no node\.json"):
+    with pytest.raises(StorageError, match=r"has no node\.json, but what a restore left"):
         DataDirectory(tmp_path / "data", name="X", cluster="c")
     with pytest.raises(WrongDirectory, match="is not empty"):
         restore(backup, tmp_path / "data")
+
+
+# --- what a copy lost
+
+
+def test_a_backup_whose_store_opens_with_less_than_it_was_made_of_is_damaged(
+    directory: Path, tmp_path: Path
+) -> None:
+    """A short MANIFEST, as an interrupted copy leaves it, opens as an older store or an empty one,
+    and nothing is wrong with that one itself."""
+    backup = saved(directory).rename(tmp_path / "monday")
+    (manifest,) = (backup / "store").glob("MANIFEST-*")
+    whole, truth = manifest.read_bytes(), findings(backup)
+    damaged = 0
+    for length in range(0, len(whole), 40):
+        manifest.write_bytes(whole[:length])
+        found = findings(backup)
+        assert found.problems or found == truth, length
+        if found.problems:
+            damaged += 1
+            assert restore(backup, tmp_path / "new").findings.problems
+            assert names(tmp_path / "new") <= {"lock"}
+    assert damaged > 5
+
+
+@pytest.mark.parametrize("contents", ["", "{}", '{"vector": {}, "digest": "00"}', "[]"])
+def test_a_backup_that_does_not_tell_what_it_has_is_damaged(
+    directory: Path, tmp_path: Path, contents: str
+) -> None:
+    backup = saved(directory).rename(tmp_path / "monday")
+    (backup / "backup.json").write_text(contents)
+    assert findings(backup).problems
+
+
+def test_a_restore_that_was_killed_leaves_no_directory_to_start_from(tmp_path: Path) -> None:
+    (tmp_path / ".partial" / "store").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"has no node.json, but what a restore left"):
+        DataDirectory(tmp_path, name="X", cluster="c")
+
+
+def test_a_backup_that_was_killed_is_forgotten_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "backups" / ".partial" / "store").mkdir(parents=True)
+    (tmp_path / "backups" / "monday").mkdir()
+    remove_partial(tmp_path)
+    assert names(tmp_path / "backups") == {"monday"}
+    remove_partial(tmp_path / "backups")
+
+
+def test_what_is_no_backup_is_told_before_anything_is_copied(
+    directory: Path, tmp_path: Path
+) -> None:
+    backup = saved(directory).rename(tmp_path / "monday")
+    with pytest.raises(WrongDirectory, match="in the backup itself"):
+        restore(backup, backup / "in")
+    (backup / "store" / "odd").mkdir()
+    with pytest.raises(WrongDirectory, match="odd is none of a store's files"):
+        restore(backup, tmp_path / "new")
+    (backup / "store").rename(tmp_path / "gone")
+    with pytest.raises(WrongDirectory, match=r"monday is no backup: it has no store"):
+        restore(backup, tmp_path / "new")
+    for owner, told in (('{"name": 1}', "does not tell a name and a cluster"), ("?", "can't read")):
+        (backup / "node.json").write_text(owner)
+        with pytest.raises(StorageError, match=f"{told}") as raised:
+            restore(backup, tmp_path / "new")
+        assert str(backup / "node.json") in str(raised.value)

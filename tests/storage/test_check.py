@@ -12,6 +12,7 @@ import pytest
 
 from kvnode.codec.packing import pack
 from kvnode.errors import StorageError
+from kvnode.storage import check as storage_check
 from kvnode.storage.check import check
 from kvnode.storage.directory import DataDirectory, InUse, WrongDirectory
 from kvnode.storage.rocks import RocksStore
@@ -167,3 +168,21 @@ def test_a_damaged_block_is_a_problem_and_the_rest_is_still_examined(directory: 
     assert all(told), told
     assert any("can't read the store" in problem for problems in told for problem in problems)
     assert found(directory).problems == []
+
+
+def test_without_room_for_its_links_a_check_says_so(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(prefix: str) -> None:
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(storage_check, "TemporaryDirectory", failing)
+    (problem,) = found(directory).problems
+    assert problem == "a check needs a temporary directory: no space left on device"
+
+
+def test_a_problem_names_the_files_that_were_checked(directory: Path) -> None:
+    for file in (directory / "store").glob("*.sst"):
+        file.write_bytes(file.read_bytes()[:-20])
+    problems = found(directory).problems
+    assert problems and all("kvnode-check-" not in problem for problem in problems)

@@ -50,7 +50,7 @@ def test_a_store_without_an_owner_is_refused(tmp_path: Path) -> None:
     """A restore that did not come to its end leaves such."""
     opened(tmp_path).close()
     (tmp_path / "node.json").unlink()
-    with pytest.raises(StorageError, match=r"has a store, but no node\.json"):
+    with pytest.raises(StorageError, match=r"has no node\.json, but what a restore left"):
         opened(tmp_path)
     (tmp_path / "store").rmdir()
     opened(tmp_path).close()
