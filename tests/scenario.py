@@ -245,8 +245,8 @@ class Scenario(Narrator):
         machine = self.machines[name]
         log = [decode_batch(it) for _, it in sorted(machine.disk.families["log"].items())]
         floor = machine.replica.cut.succession.normal(machine.replica.floor)
-        pin = machine.replica.truncation.pin
-        kept = f"for {pin.name}" if pin else ""
+        pins = machine.replica.truncation.pins
+        kept = f"for {pins[0].name}" if pins else ""
         self.tell(name, "logs", self.spans(log) or "nothing", "beyond", self.vector(floor), kept)
 
     def do_members(self, name: str) -> None:

@@ -37,18 +37,32 @@ class Pin(NamedTuple):
     since_us: int
 
 
+class _Mark(NamedTuple):
+    """Where the log stood at a time."""
+
+    steady_us: int
+    #: The next batch's.
+    position: int
+    #: Of all batches up to there, those that are gone included.
+    logged_bytes: int
+
+
 class Truncation:
     """Decides what may go."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        #: Of the members that lack the oldest batch, the one that has done so for longest.
-        self.pin: Pin | None = None
-        #: All of them, by name, and since when.
-        self._pinning: dict[str, int] = {}
+        #: The members that lack the oldest batch, the one that has done so for longest first.
+        self.pins: list[Pin] = []
+        #: Since when each has been behind that was ever among them, until it has caught up.
+        self._behind: dict[str, int] = {}
+        #: What went though somebody lacked it; it is behind until it has that from elsewhere.
+        self._gone: dict[str, int] = {}
         #: Where the log stood at times past, by the steady clock.
-        self._marks: deque[tuple[int, int]] = deque()
-        self._old = 0
+        self._marks: deque[_Mark] = deque()
+        #: Where it stood as long ago as batches are kept.
+        self._old = _Mark(0, 0, 0)
+        self._dropped_bytes = 0
 
     def droppable(
         self,
@@ -58,37 +72,55 @@ class Truncation:
         members: Mapping[str, Vector],
         now: Now,
     ) -> Sequence[Logged]:
-        """The first of these, the oldest of the log, that may go now.
+        """The first of these, the oldest of the log, that may go now; they count as gone then.
 
-        `members` has for each other member what it surely has on disk, spelled out; nothing
-        where that is not known.
+        `members` has for each other member what it claims to have, spelled out; nothing where that
+        is not known.
         """
-        self._mark(next_position, now)
+        self._mark(_Mark(now.steady_us, next_position, self._dropped_bytes + log_bytes))
         lacking: list[str] = []
         count = 0
         for batch in head:
             lacking = _lacking(batch, members)
             if log_bytes <= self._limits.log_bytes_max:
-                is_kept = batch.position >= self._old and log_bytes <= self._limits.log_kept_bytes
+                is_kept = (
+                    batch.position >= self._old.position
+                    and log_bytes <= self._limits.log_kept_bytes
+                )
                 if lacking or is_kept:
                     break
+            elif lacking:
+                self._gone[batch.origin] = batch.last
             log_bytes -= batch.size_bytes
+            self._dropped_bytes += batch.size_bytes
             count += 1
-        self._pinned_by(lacking, now)
+        self._pinned_by(lacking, members, now)
         return head[:count]
 
-    def _pinned_by(self, lacking: Sequence[str], now: Now) -> None:
-        """Each counts for itself: who has just fallen behind must not hide who is long gone."""
-        self._pinning = {name: self._pinning.get(name, now.steady_us) for name in lacking}
-        pins = (Pin(name, since_us) for name, since_us in self._pinning.items())
-        self.pin = min(pins, key=lambda pin: (pin.since_us, pin.name), default=None)
+    def kept_for_pins_bytes(self, log_bytes: int) -> int:
+        """What would be gone of a log of this size if nobody lacked it."""
+        old_bytes = self._old.logged_bytes - self._dropped_bytes
+        return max(0, old_bytes, log_bytes - self._limits.log_kept_bytes)
 
-    def _mark(self, next_position: int, now: Now) -> None:
+    def _pinned_by(self, lacking: Sequence[str], members: Mapping[str, Vector], now: Now) -> None:
+        """Each counts for itself: who has just fallen behind must not hide who is long gone."""
+        self._behind = {
+            name: self._behind.get(name, now.steady_us)
+            for name, has in members.items()
+            if name in lacking or (name in self._behind and not self._has_what_is_gone(has))
+        }
+        pins = [Pin(name, self._behind[name]) for name in lacking]
+        self.pins = sorted(pins, key=lambda pin: (pin.since_us, pin.name))
+
+    def _has_what_is_gone(self, has: Vector) -> bool:
+        return all(has.get(origin, 0) >= seq for origin, seq in self._gone.items())
+
+    def _mark(self, mark: _Mark) -> None:
         step_us = self._limits.log_kept_us // _STEPS
-        if not self._marks or self._marks[-1][0] + step_us <= now.steady_us:
-            self._marks.append((now.steady_us, next_position))
-        while self._marks and self._marks[0][0] + self._limits.log_kept_us <= now.steady_us:
-            self._old = self._marks.popleft()[1]
+        if not self._marks or self._marks[-1].steady_us + step_us <= mark.steady_us:
+            self._marks.append(mark)
+        while self._marks and self._marks[0].steady_us + self._limits.log_kept_us <= mark.steady_us:
+            self._old = self._marks.popleft()
 
 
 def _lacking(batch: Logged, members: Mapping[str, Vector]) -> list[str]:

@@ -9,6 +9,7 @@ from kvnode.codec.records import decode_member
 from kvnode.core.batch import Batch
 from kvnode.core.holdback import Waiter
 from kvnode.core.replica import Replica
+from kvnode.core.truncation import Pin
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Version
 from kvnode.daemon.config import Config
@@ -83,7 +84,7 @@ def members_status(node: Node, mesh: Mesh, config: Config, steady_us: int) -> li
     """Each member, this node included: where it is, how it does, what it holds up."""
     replica = node.replica
     peers = {peer.greeting.name: peer for peer in mesh.peers if peer.greeting}
-    pin = replica.truncation.pin
+    pins = {pin.name: pin for pin in replica.truncation.pins}
     shown = []
     for name in sorted(replica.members.names() | {config.name}):
         is_self = name == config.name
@@ -100,7 +101,7 @@ def members_status(node: Node, mesh: Mesh, config: Config, steady_us: int) -> li
                 "alive": is_self or replica.repair.is_alive(name, steady_us),
                 "silent_ms": None if silent_us is None else silent_us // 1000,
                 "lag_updates": _lag(replica, claim.delivered) if claim else 0 if is_self else None,
-                "pins": _log_shown(node, steady_us)["pinned"] if pin and pin.name == name else None,
+                "pins": _pin_shown(node, pins[name], steady_us) if name in pins else None,
             }
         )
     return shown
@@ -108,17 +109,19 @@ def members_status(node: Node, mesh: Mesh, config: Config, steady_us: int) -> li
 
 def _log_shown(node: Node, steady_us: int) -> dict[str, Any]:
     """How long the log is, and who keeps it from being shorter."""
-    pin = node.replica.truncation.pin
-    pinned = None
-    if pin is not None:
-        kept_bytes = node.replica.limits.log_kept_bytes
-        pinned = {
-            "by": pin.name,
-            "for_ms": (steady_us - pin.since_us) // 1000,
-            "bytes": node.log_bytes,
-            "bytes_beyond_what_is_kept": max(0, node.log_bytes - kept_bytes),
-        }
+    pins = node.replica.truncation.pins
+    pinned = _pin_shown(node, pins[0], steady_us) if pins else None
     return {"bytes": node.log_bytes, "floor": dict(node.replica.floor), "pinned": pinned}
+
+
+def _pin_shown(node: Node, pin: Pin, steady_us: int) -> dict[str, Any]:
+    """Who lacks the oldest of the log, since when, and what it costs."""
+    return {
+        "by": pin.name,
+        "for_ms": (steady_us - pin.since_us) // 1000,
+        "bytes": node.log_bytes,
+        "bytes_beyond_what_is_kept": node.replica.truncation.kept_for_pins_bytes(node.log_bytes),
+    }
 
 
 def _addresses(records: list[Version]) -> list[str]:

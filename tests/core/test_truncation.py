@@ -74,7 +74,7 @@ class Log:
 def test_a_batch_goes_when_all_members_have_it(members, count, pin):
     log = Log()
     assert log.aged(members) == count
-    assert (log.truncation.pin and log.truncation.pin.name) == pin
+    assert (log.truncation.pins[0].name if log.truncation.pins else None) == pin
 
 
 def test_a_batch_of_several_writes_is_there_with_its_last():
@@ -86,7 +86,7 @@ def test_a_batch_of_several_writes_is_there_with_its_last():
 
 def test_an_empty_log_has_nothing_to_drop_and_nobody_pins_it():
     log = Log(head=[])
-    assert log.aged({"Y": {}}) == 0 and log.truncation.pin is None
+    assert log.aged({"Y": {}}) == 0 and log.truncation.pins == []
 
 
 def test_a_pin_tells_since_when():
@@ -95,18 +95,18 @@ def test_a_pin_tells_since_when():
     began_us = log.now_us
     for _ in range(5):
         log.looked_at({"Y": {}}, after_us=1_000)
-    assert log.truncation.pin == Pin("Y", began_us)
+    assert log.truncation.pins[0] == Pin("Y", began_us)
     log.looked_at({"Y": {X: 1, Y: 1}}, after_us=1_000)
-    assert log.truncation.pin == Pin("Y", began_us), "it still lacks the oldest that is left"
+    assert log.truncation.pins[0] == Pin("Y", began_us), "it still lacks the oldest that is left"
 
 
 def test_a_pin_ends_with_its_cause_and_counts_anew_the_next_time():
     log = Log()
     log.looked_at({"Y": {}})
     log.looked_at({"Y": ALL}, after_us=1_000)
-    assert log.truncation.pin is None
+    assert log.truncation.pins == []
     log.looked_at({"Y": {}}, after_us=1_000)
-    assert log.truncation.pin == Pin("Y", log.now_us)
+    assert log.truncation.pins[0] == Pin("Y", log.now_us)
 
 
 def test_each_member_that_pins_counts_for_itself():
@@ -114,7 +114,7 @@ def test_each_member_that_pins_counts_for_itself():
     log.looked_at({"Y": {}, "Z": {}})
     began_us = log.now_us
     log.looked_at({"Y": ALL, "Z": {}}, after_us=1_000)
-    assert log.truncation.pin == Pin("Z", began_us)
+    assert log.truncation.pins[0] == Pin("Z", began_us)
 
 
 def test_who_has_just_fallen_behind_does_not_hide_who_is_long_gone():
@@ -122,16 +122,16 @@ def test_who_has_just_fallen_behind_does_not_hide_who_is_long_gone():
     log.looked_at({"Y": ALL, "Z": {}})
     began_us = log.now_us
     log.looked_at({"Y": {}, "Z": {}}, after_us=1_000)
-    assert log.truncation.pin == Pin("Z", began_us)
+    assert log.truncation.pins[0] == Pin("Z", began_us)
     log.looked_at({"Y": ALL, "Z": {}}, after_us=1_000)
-    assert log.truncation.pin == Pin("Z", began_us)
+    assert log.truncation.pins[0] == Pin("Z", began_us)
 
 
 def test_a_member_that_is_forgotten_pins_no_longer():
     log = Log()
     assert log.aged({"Y": ALL, "Z": {}}) == 0
     assert log.looked_at({"Y": ALL}) == 10
-    assert log.truncation.pin is None
+    assert log.truncation.pins == []
 
 
 # --- how long it is kept
@@ -201,7 +201,7 @@ def test_beyond_a_size_what_all_have_goes_before_its_time(log_bytes, count):
 def test_beyond_a_size_what_a_member_lacks_is_still_kept():
     log = Log()
     assert log.looked_at({"Y": {X: 2, Y: 2}}, log_bytes=2_000) == 4
-    assert log.truncation.pin == Pin("Y", log.now_us)
+    assert log.truncation.pins[0] == Pin("Y", log.now_us)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_beyond_the_greatest_size_even_what_a_member_lacks_goes(log_bytes, count
 def test_the_greatest_size_wins_over_time_and_members_and_they_over_what_is_left():
     log = Log()
     assert log.looked_at({"Y": {X: 3, Y: 3}}, log_bytes=2_250) == 6
-    assert log.truncation.pin == Pin("Y", log.now_us)
+    assert log.truncation.pins[0] == Pin("Y", log.now_us)
 
 
 def test_batches_are_counted_by_their_own_sizes():
@@ -232,4 +232,56 @@ def test_a_head_that_goes_whole_does_not_end_the_pin():
     began_us = log.now_us
     assert log.looked_at({"Y": {}}, after_us=1_000, log_bytes=9_000) == 10
     log.looked_at({"Y": {}}, after_us=1_000)
-    assert log.truncation.pin == Pin("Y", began_us)
+    assert log.truncation.pins[0] == Pin("Y", began_us)
+
+
+def test_who_lacks_what_is_gone_is_behind_since_then_though_it_has_what_is_left():
+    """Beyond the greatest size what it lacks went, and what it wrote itself stands at the head."""
+    log = Log(LIMITS._replace(log_kept_us=0, log_kept_bytes=0))
+    has = {X: 0, Y: 5}
+    log.looked_at({"Y": has})
+    began_us = log.now_us
+    assert log.looked_at({"Y": has}, after_us=1_000, log_bytes=2_050) == 2
+    assert log.truncation.pins == [Pin("Y", began_us)], "then comes another that it lacks"
+    log.head = [Logged(at, Y, at // 2 + 1, 100) for at in range(1, 10, 2)]
+    log.looked_at({"Y": has}, after_us=1_000)
+    assert log.truncation.pins == []
+    log.head = HEAD[4:]
+    log.looked_at({"Y": has}, after_us=1_000)
+    assert log.truncation.pins == [Pin("Y", began_us)]
+    log.looked_at({"Y": ALL}, after_us=1_000)
+    log.looked_at({"Y": has}, after_us=1_000)
+    assert log.truncation.pins == [Pin("Y", log.now_us)], "it had caught up in between"
+
+
+def test_all_that_lack_the_oldest_are_told_who_has_done_so_for_longest_first():
+    log = Log()
+    log.looked_at({"Y": ALL, "Z": {}})
+    began_us = log.now_us
+    log.looked_at({"W": {}, "Y": {}, "Z": {}}, after_us=1_000)
+    later_us = log.now_us
+    assert log.truncation.pins == [Pin("Z", began_us), Pin("W", later_us), Pin("Y", later_us)]
+
+
+# --- what it costs
+
+
+def test_what_is_younger_than_batches_are_kept_costs_nothing():
+    log = Log()
+    log.looked_at({"Z": {}})
+    assert log.truncation.kept_for_pins_bytes(1_000) == 0
+
+
+def test_what_is_older_is_kept_for_who_lacks_it_however_little_it_is():
+    log = Log()
+    log.aged({"Z": {}})
+    assert log.truncation.kept_for_pins_bytes(1_000) == 1_000
+    assert log.truncation.kept_for_pins_bytes(1_300) == 1_000, "what came since is young"
+    log.looked_at({"Z": {X: 2, Y: 2}})
+    assert log.truncation.kept_for_pins_bytes(600) == 600, "some of it is gone"
+
+
+def test_so_is_what_goes_beyond_the_size_that_is_kept():
+    log = Log()
+    log.looked_at({"Z": {}}, log_bytes=1_700)
+    assert log.truncation.kept_for_pins_bytes(1_700) == 700

@@ -159,6 +159,7 @@ def test_a_member_that_was_never_heard_pins_the_log(three, start):
     pins = until("Z pins the log", lambda: members(x)["Z"]["pins"])
     assert pins["by"] == "Z" and pins["bytes"] > 0
     assert (members(x)["Z"]["alive"], members(x)["Z"]["silent_ms"]) == (False, None)
+    until("Y has shown itself", lambda: members(x)["Y"]["pins"] is None)
     assert x.status()["log"]["pinned"]["by"] == "Z"
     forget(x, "Z")
     until("nobody pins it", lambda: x.status()["log"]["pinned"] is None)

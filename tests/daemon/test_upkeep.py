@@ -48,5 +48,5 @@ def test_what_a_member_that_is_away_lacks_stays() -> None:
     node.now_us += HEARTBEAT_US
     node.turn()
     assert node.node.log_bytes
-    pin = node.node.replica.truncation.pin
+    (pin,) = node.node.replica.truncation.pins
     assert pin is not None and pin.name == "Y"
