@@ -200,6 +200,11 @@ class Node:
         return self._fold is not None
 
     @property
+    def snapshots_open(self) -> int:
+        """How many snapshots peers are reading."""
+        return len(self._snapshots)
+
+    @property
     def log_bytes(self) -> int:
         """The size of the log."""
         return 0 if self._store is None else self._store.log_bytes

@@ -102,6 +102,7 @@ def _print_failure(outcome: Outcome) -> None:
     command = ["bin/simulate", "--trace", "--start", str(plan.seed), "--nodes", str(plan.nodes)]
     command += ["--sessions", str(plan.sessions), "--keys", str(plan.keys)]
     command += ["--trouble-s", str(plan.trouble_s), "--faults", ",".join(plan.faults)]
+    command += ["--durability", plan.durability]
     print(f"\nseed {plan.seed}: {outcome.message}", file=sys.stderr)
     print(f"replay it with: {shlex.join(command)}", file=sys.stderr)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Final
 
 from tests.simulation.cluster import Cluster
@@ -24,6 +25,8 @@ class Faults:
         self._cluster = cluster
         self._world = cluster.world
         self._dice = Dice(cluster.plan.seed, "faults")
+        #: Whose disk has a copy: one in each run, so that the two come to differ.
+        self._copied = self._dice.pick(cluster.names)
         self._strikes: dict[str, tuple[int, Callable[[], None]]] = {
             "slow links": (SECOND_US, self._slow_a_link),
             "partitions": (2 * SECOND_US, self._partition),
@@ -35,7 +38,8 @@ class Faults:
             "full disks": (2 * SECOND_US, self._fill_a_disk),
             "wiped disks": (4 * SECOND_US, self._wipe),
             "rolled-back disks": (2 * SECOND_US, self._roll_back),
-            "copied disks": (2 * SECOND_US, self._swap),
+            "copied disks": (SECOND_US // 2, self._swap),
+            "copies that run": (3 * SECOND_US, self._start_a_copy),
             "long absences": (3 * SECOND_US, self._leave_for_long),
             "forgets": (2 * SECOND_US, self._forget_someone),
             "clock jumps": (SECOND_US, self._jump),
@@ -51,6 +55,7 @@ class Faults:
             for name in self._cluster.names[2:]:
                 machine = self._cluster.machines[name]
                 machine.kill()
+                self._world.reach("a late join")
                 self._later(3 * SECOND_US, machine.start)
         for fault in self._cluster.plan.faults:
             if fault in self._strikes:
@@ -139,12 +144,26 @@ class Faults:
 
     def _swap(self) -> None:
         """Two disks of one name take turns, each with writes that the other lacks."""
-        machine = self._someone()
+        machine = self._cluster.machines[self._copied]
         if machine.other_disk is None:
             machine.keep_copy()
         else:
             machine.swap_disks()
             self._later(SECOND_US, machine.start)
+
+    def _start_a_copy(self) -> None:
+        """A second machine with a node's disk, and its name, which runs beside the first."""
+        original = self._cluster.machines[self._copied]
+        name = f"{original.name}-copy"
+        if name in self._cluster.machines:
+            return
+        self._world.reach("a copy started beside its original")
+        copy = Machine(self._cluster, name, original.bears)
+        copy.disk = deepcopy(original.disk)
+        copy.disk.sync()
+        self._cluster.machines[name] = copy
+        self._cluster.names.append(name)
+        copy.start()
 
     def _leave_for_long(self) -> None:
         machine = self._someone()

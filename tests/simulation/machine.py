@@ -42,6 +42,7 @@ from kvnode.core.messages import (
     Request,
     Result,
     Saved,
+    Written,
 )
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.truncation import Logged
@@ -89,8 +90,11 @@ class Flight(NamedTuple):
 class Machine:
     """Where a node lives, dies and starts again."""
 
-    def __init__(self, cluster: Cluster, name: str) -> None:
+    def __init__(self, cluster: Cluster, name: str, bears: str | None = None) -> None:
+        #: What the network knows it by.
         self.name = name
+        #: The name of its node, which another machine's may bear too.
+        self.bears = bears or name
         self.disk = _new_disk()
         #: Another disk with this node's name: an older copy, which may come back.
         self.other_disk: MemoryDisk | None = None
@@ -121,6 +125,8 @@ class Machine:
         self.staged: Seen = 0
         #: What the answers of this turn may show: grows with each that is a write.
         self._shown: Seen = 0
+        #: The latest claim of each other that this process has taken in.
+        self.claims: dict[str, Claim] = {}
 
     # --- living and dying
 
@@ -150,7 +156,13 @@ class Machine:
         self._world.note(f"{self.name} is killed")
         if self.node.replica.holdback.requests:
             self._world.reach("killed with parked requests")
-        self.node = None
+        if self.node.replica.repair.staging is not None:
+            self._world.reach("killed while a snapshot came")
+        if self.node.is_folding:
+            self._world.reach("killed while a snapshot was put in place")
+        if self.node.snapshots_open:
+            self._world.reach("killed while a snapshot was read")
+        self.node, self.claims = None, {}
         self._inputs, self._questions = Inputs(), []
         self._turn_at_us = None
 
@@ -184,6 +196,11 @@ class Machine:
             return
         self.kill()
         self._world.reach("a disk swapped for its copy")
+        if (
+            self._on_disk() & ~seen_on(self.other_disk)
+            and seen_on(self.other_disk) & ~self._on_disk()
+        ):
+            self._world.reach("a disk swapped for one that diverged")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
         self.disk.crash()
         self.disk, self.other_disk = self.other_disk, self.disk
@@ -264,6 +281,7 @@ class Machine:
         self._shown = self.seen
         now_us = self._world.now_us
         before = self._counts(node)
+        self.claims |= {claim.name: claim for claim in inputs.claims}
         staging = node.replica.repair.staging
         was_folding = node.is_folding
         node.turn(inputs, Now(self._wall_us(), now_us), self)
@@ -412,6 +430,8 @@ class Machine:
             if self.node is not None and not self.node.health.writable:
                 self._world.reach("reads served from a full disk")
             self._shown = self._cluster.oracle.answer(self._shown, flight.operations, reply.results)
+            if flight.session == OPERATOR and isinstance(reply.results[0], Written):
+                self._world.reach("a member forgotten")
         for result in reply.results:
             self._check_refusal(flight, result)
         results = [encode_result(result) for result in reply.results]
@@ -450,10 +470,10 @@ class Machine:
     def _greet(self) -> None:
         assert self.node is not None
         self._record = self.node.replica.record
-        introduction = Introduction(CLUSTER, self.name, self._instance, "", "", self._record)
+        introduction = Introduction(CLUSTER, self.bears, self._instance, "", "", self._record)
         payload = encode_request(_HELLO_ID, None, 0, [hello(introduction)])
         for name in self._cluster.names:
-            if name != self.name:
+            if self._cluster.machines[name].bears != self.bears:
                 self._cluster.send_question(self.name, name, payload)
 
     def _gossip(self, kind: str, body: bytes) -> None:
@@ -476,9 +496,7 @@ class Machine:
         """The node truncates its log."""
         self.step()
         self._world.reach("a log truncated")
-        assert self.node is not None
-        if self._plan.truncates_strictly:
-            self._cluster.check_truncation(self, dropped)
+        self._cluster.check_truncation(self, dropped)
 
     def _on_disk(self) -> Seen:
         return seen_on(self.disk)
@@ -497,10 +515,10 @@ class Machine:
         self._shown = self.seen
         created_s = self._wall_us() // 1_000_000
         self._origin = new_origin(
-            self.name, created_s, self._dice.between(0, (1 << RANDOM_BITS) - 1)
+            self.bears, created_s, self._dice.between(0, (1 << RANDOM_BITS) - 1)
         )
         return Replica(
-            Identity(self.name, self._origin, self._instance, self.name.encode()),
+            Identity(self.bears, self._origin, self._instance, self.name.encode()),
             saved,
             store,
             encode_batch,

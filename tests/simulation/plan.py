@@ -29,6 +29,7 @@ FAULTS: Final = (
     "a node gone for good",
     "rolled-back disks",
     "copied disks",
+    "copies that run",
     "late joins",
     "long absences",
     "forgets",
@@ -41,7 +42,14 @@ FAULTS: Final = (
 )
 
 #: After these a node may lack what it once had, or not know who is a member.
-_FORGETFUL: Final = ("wiped disks", "rolled-back disks", "copied disks", "forgets", "capped logs")
+_FORGETFUL: Final = (
+    "wiped disks",
+    "rolled-back disks",
+    "copied disks",
+    "copies that run",
+    "forgets",
+    "capped logs",
+)
 
 TINY_LIMITS: Final = Limits(
     held_batches_max=3,

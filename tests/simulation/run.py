@@ -90,7 +90,7 @@ def _knows_all(machine: Machine, cluster: Cluster) -> bool:
     """Whether it counts all that live as members."""
     assert machine.node is not None
     names = machine.node.replica.members.names()
-    return names >= {other.name for other in cluster.living}
+    return names >= {other.bears for other in cluster.living}
 
 
 def _reckon(cluster: Cluster) -> None:
@@ -131,7 +131,8 @@ def _in_vain(cluster: Cluster) -> Iterator[tuple[Machine, SimulatedClient, int]]
     everything = 0
     for machine in cluster.living:
         everything |= machine.seen
-    names = {machine.name for machine in cluster.living}
+    gone = {machine.bears for machine in cluster.machines.values() if machine.gone}
+    names = {name for machine in cluster.living for name in (machine.name, machine.bears)} - gone
     for machine in cluster.living:
         assert machine.node is not None
         replica = machine.node.replica
