@@ -46,7 +46,7 @@ from kvnode.core.messages import (
 )
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.truncation import Logged
-from kvnode.core.vector import RANDOM_BITS, Dot, Vector, new_origin
+from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, new_origin
 from kvnode.core.versions import Versions
 from kvnode.daemon.node import Durability, Node
 from kvnode.errors import Refused, StorageError
@@ -177,6 +177,9 @@ class Machine:
                 lost = self._cluster.oracle.dots(before & ~self.seen)
                 raise Violation("durability", f"{self.name} lost {lost} though it always syncs")
             self._cluster.oracle.excused |= before & ~self.seen
+            if self._cluster.oracle.known([Missing(self._origin, 1, 1)]) & before & ~self.seen:
+                told = f"{self.name} forgot that it had opened {self._origin}"
+                raise Violation("incarnations are known", told)
 
     def wipe(self) -> None:
         """The disk is replaced by an empty one."""

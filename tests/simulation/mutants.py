@@ -191,6 +191,12 @@ MUTANTS: Final = (
         "        return False\n",
     ),
     _mutant(
+        "read an own next seq without value",
+        _AUTHOR,
+        "        first = self._cut.entries.get(self.origin, 0) + 1\n",
+        "        first = self._cut.heads.get(self.origin, 0) + 1\n",
+    ),
+    _mutant(
         "forget ends at a restart",
         _SUCCESSION,
         "            cut.succession.add(origin, ended)\n",
@@ -222,8 +228,8 @@ MUTANTS: Final = (
     _mutant(
         "acknowledge before fsync",
         _NODE,
-        "                sync = self._durability is Durability.ALWAYS\n",
-        "                sync = False\n",
+        "        always = self._durability is Durability.ALWAYS\n",
+        "        always = False\n",
     ),
     _mutant(
         "go on in memory after a failed commit",
@@ -438,9 +444,7 @@ MUTANTS: Final = (
     _mutant(
         "write while a snapshot is folded",
         _NODE,
-        "        for request in inputs.requests:\n"
-        '            outbox.reply(_failed(request, "joining", _FOLDING, maybe=False), {})\n'
-        "        return False\n",
+        "        claim = self.replica.claim_if_due(now)\n",
         "        return True\n",
     ),
     # --- the log's start
@@ -456,6 +460,17 @@ MUTANTS: Final = (
         "kvnode/daemon/upkeep.py",
         "                floor[batch.origin] = max(floor.get(batch.origin, 0), batch.last)\n",
         "                pass\n",
+    ),
+    _mutant(
+        "count a wiped member's old claim",
+        _REPLICA,
+        "            known = self._spelled_out[name] = claim,"
+        " self.cut.succession.expanded(claim.delivered)\n",
+        "            old, new = known[1] if known else {},"
+        " self.cut.succession.expanded(claim.delivered)\n"
+        "            known = self._spelled_out[name] = claim, {\n"
+        "                o: max(old.get(o, 0), new.get(o, 0)) for o in {**old, **new}\n"
+        "            }\n",
     ),
     _mutant(
         "forget the floor at a restart",
@@ -495,6 +510,12 @@ MUTANTS: Final = (
         "                pass\n",
     ),
     # --- lost dots
+    _mutant(
+        "publish an incarnation's first batch before it is synced",
+        _NODE,
+        "        opens = any(batch.first == 1 for batch in own)\n",
+        "        opens = False\n",
+    ),
     _mutant(
         "call lost what a member that nobody hears may have",
         _LOST,

@@ -83,6 +83,7 @@ def _is_at_rest(cluster: Cluster) -> bool:
         and not any(client.busy for client in cluster.clients)
         and all(_knows_all(machine, cluster) for machine in machines)
         and not any(_in_vain(cluster))
+        and not any(_unended(machine, cluster) for machine in machines)
     )
 
 
@@ -91,6 +92,17 @@ def _knows_all(machine: Machine, cluster: Cluster) -> bool:
     assert machine.node is not None
     names = machine.node.replica.members.names()
     return names >= {other.bears for other in cluster.living}
+
+
+def _unended(machine: Machine, cluster: Cluster) -> list[str]:
+    """Incarnations in its vector of names that have several there, though one that lives could end
+    them all: those of a name of which just one machine is left, which runs."""
+    assert machine.node is not None
+    runs = Counter(other.bears for other in cluster.machines.values())
+    alone = {other.bears for other in cluster.living if runs[other.bears] == 1}
+    heads = machine.node.replica.cut.heads
+    names = Counter(name_of(head) for head in heads)
+    return [head for head in heads if name_of(head) in alone and names[name_of(head)] > 1]
 
 
 def _reckon(cluster: Cluster) -> None:
@@ -107,6 +119,9 @@ def _reckon(cluster: Cluster) -> None:
     truth = oracle.state(everything)
     for machine in cluster.living:
         _reckon_with(machine, cluster, everything, truth)
+    for machine in cluster.living:
+        if unended := _unended(machine, cluster):
+            raise Violation("small vectors", f"{machine.name} counts {unended} apart")
     for machine, client, lost in _in_vain(cluster):
         dots = oracle.dots(lost)
         raise Violation("lost dots", f"{machine.name} lets {client.name} wait for {dots}")
@@ -126,8 +141,9 @@ def _reckon(cluster: Cluster) -> None:
 
 def _in_vain(cluster: Cluster) -> Iterator[tuple[Machine, SimulatedClient, int]]:
     """Who would have which session wait for what is nowhere any more, though no member is
-    gone that may have it, and though something is left of each of its origins, and its name
-    goes on: of one that vanished whole nobody can say that it is not just on its way."""
+    gone that may have it, and its name goes on. Where disks are replaced or go back, something must
+    be left of its origin, too: of one that vanished whole nobody can say that it is not just on its
+    way. Without that, none vanishes whole: its first batch is synced before anyone hears of it."""
     everything = 0
     for machine in cluster.living:
         everything |= machine.seen
@@ -141,7 +157,8 @@ def _in_vain(cluster: Cluster) -> Iterator[tuple[Machine, SimulatedClient, int]]
             entries = replica.cut.entries
             missing = [o for o, seq in client.token.items() if entries.get(o, 0) < seq]
             is_decidable = missing and all(
-                origin in entries and name_of(origin) in replica.members.names()
+                (origin in entries or not cluster.plan.has_forgetful_disks)
+                and name_of(origin) in replica.members.names()
                 for origin in missing
             )
             if replica.others() - names or not is_decidable:
