@@ -60,6 +60,7 @@ def chaos(*, seconds: float, seed: int | None, as_json: bool) -> int:
         except KeyboardInterrupt:
             failure = "interrupted"
     show.line.end()
+    show.tally["acknowledged"] = show.tally["acknowledged"] or show.field.writers.count
     ok = failure is None and show.ok
     if as_json:
         print(json.dumps({"ok": ok, **show.tally}))
@@ -81,11 +82,11 @@ class Show:
         self.field = Field(cluster, writers)
         self.line = Line(quiet=quiet)
         self.seed = seed
-        #: What the document says beside `ok`.
+        #: What the document says beside `ok`. Until all was looked for, nobody knows what is lost.
         self.tally: dict[str, Any] = {
             "acknowledged": 0,
             "found": {},
-            "lost": 0,
+            "lost": None,
             "digests_equal": False,
             "faults": self.field.toll,
         }

@@ -20,6 +20,9 @@ from kvnode.client.sync import DEFAULT_ADDRESS
 #: quarter.
 _OBJECTS_PER_COLLECTION: Final = 50_000
 
+#: How long chaos lasts, if not told: with start and reckoning about half a minute.
+_CHAOS_S: Final = 20.0
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
@@ -74,7 +77,7 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         help="instead, kill, stop, cut off and wipe the nodes while clients write; then look for "
         "every write that was acknowledged, on every node",
     )
-    add("--seconds", default=20.0, type=seconds, metavar="S", help="how long chaos lasts (20)")
+    add("--seconds", type=seconds, metavar="S", help=f"how long chaos lasts ({_CHAOS_S:g})")
     add("--seed", type=int, metavar="N", help="have the faults of an earlier chaos again")
 
 
@@ -82,7 +85,11 @@ def _demo(flags: argparse.Namespace) -> int:
     if flags.chaos:
         from kvnode.cli.chaos import chaos
 
-        return chaos(seconds=flags.seconds, seed=flags.seed, as_json=flags.json)
+        seconds = _CHAOS_S if flags.seconds is None else flags.seconds
+        return chaos(seconds=seconds, seed=flags.seed, as_json=flags.json)
+    if flags.seconds is not None or flags.seed is not None:
+        print("kvnode demo: --seconds and --seed go with --chaos", file=sys.stderr)
+        return USAGE
     from kvnode.cli.demo import demo
 
     return demo(as_json=flags.json)

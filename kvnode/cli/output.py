@@ -212,7 +212,12 @@ def _peer(peer: Mapping[str, Any]) -> str:
         return f"{peer['address']} {peer['refusal']}"
     if peer["name"] is None:
         return f"{peer['address']} has not answered yet"
-    lag = "has said nothing" if peer["lag_updates"] is None else f"lacks {peer['lag_updates']}"
+    if not peer["member"]:
+        lag = "is no member"
+    elif peer["lag_updates"] is None:
+        lag = "has said nothing"
+    else:
+        lag = f"lacks {peer['lag_updates']}"
     return f"{peer['name']} at {peer['address']}, silent for {peer['silent_ms']} ms, {lag}"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from kvnode.codec.packing import (
+    ADDRESS_BYTES_MAX,
     INTEGER_MAX,
     PROTOCOL_VERSION,
     array,
@@ -22,7 +23,6 @@ from kvnode.codec.packing import (
     text,
     unpack_array,
 )
-from kvnode.codec.records import ADDRESS_BYTES_MAX
 from kvnode.codec.token import CLUSTER_BYTES_MAX
 from kvnode.core.vector import Dot, Vector
 from kvnode.errors import MalformedError

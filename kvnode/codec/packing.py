@@ -11,10 +11,10 @@ from kvnode.core.limits import (
     BATCH_WRITES_MAX,
     KEY_BYTES_MAX,
     MIB,
+    RESERVED_PREFIX,
     VALUE_BYTES_MAX,
     VECTOR_ENTRIES_MAX,
 )
-from kvnode.core.members import RESERVED_PREFIX
 from kvnode.core.vector import NAME_PATTERN, is_name, is_origin
 from kvnode.errors import MalformedError
 
@@ -23,6 +23,9 @@ PROTOCOL_VERSION: Final = 1
 
 #: A whole message, request or answer or gossip: the greatest value and its company.
 MESSAGE_BYTES_MAX: Final = 16 * MIB
+
+#: An address as ZeroMQ takes it.
+ADDRESS_BYTES_MAX: Final = 256
 
 #: The seq of a dot and the id of a request: what every language's integers hold.
 INTEGER_MAX: Final = (1 << 63) - 1

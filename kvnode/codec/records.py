@@ -6,9 +6,10 @@ decoded without the checks that a peer's bytes get. Whoever examines a disk chec
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from kvnode.codec.packing import (
+    ADDRESS_BYTES_MAX,
     INTEGER_MAX,
     integer,
     pack,
@@ -25,8 +26,6 @@ from kvnode.core.messages import OriginState
 from kvnode.core.vector import is_origin
 from kvnode.core.versions import Version, Versions
 from kvnode.errors import MalformedError
-
-ADDRESS_BYTES_MAX: Final = 256
 
 
 class MemberRecord(NamedTuple):

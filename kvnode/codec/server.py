@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from kvnode.codec.client import Introduction
 from kvnode.codec.packing import (
+    ADDRESS_BYTES_MAX,
     INTEGER_MAX,
     MESSAGE_BYTES_MAX,
     TooLarge,
@@ -26,7 +27,6 @@ from kvnode.codec.packing import (
     value_bytes,
     vector,
 )
-from kvnode.codec.records import ADDRESS_BYTES_MAX
 from kvnode.codec.snapshots import position
 from kvnode.codec.token import CLUSTER_BYTES_MAX, decode_token
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX

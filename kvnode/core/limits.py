@@ -12,6 +12,9 @@ GIB: Final = 1024 * MIB
 #: A key is an identifier; a longer one is data and belongs into the value.
 KEY_BYTES_MAX: Final = 4 * KIB
 
+#: Keys that start so are kvnode's own; clients can't touch them.
+RESERVED_PREFIX: Final = b"\0kvnode/"
+
 #: A value travels whole, in one batch, through every node's memory.
 VALUE_BYTES_MAX: Final = 8 * MIB
 

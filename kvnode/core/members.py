@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from kvnode.core.batch import Change, Write
+from kvnode.core.limits import RESERVED_PREFIX
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Dot, is_origin, name_of
 from kvnode.core.versions import Version, Versions
-
-#: Keys that clients can't touch.
-RESERVED_PREFIX: Final = b"\0kvnode/"
 
 MEMBER_PREFIX: Final = RESERVED_PREFIX + b"member/"
 

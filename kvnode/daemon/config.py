@@ -118,6 +118,9 @@ def _completed(values: dict[str, Any]) -> Config:
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text())
+    except RecursionError:
+        message = f"can't read the configuration file {file}: it is nested too deep"
+        raise ConfigError(message) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"can't read the configuration file {file}: {error}") from error
 

@@ -63,12 +63,13 @@ def node_status(node: Node, steady_us: int) -> dict[str, Any]:
 
 def peers_status(mesh: Mesh, replica: Replica, steady_us: int) -> list[dict[str, Any]]:
     """Each configured peer: who answers there, since when it is silent, what it lacks."""
-    claims = replica.repair.claims
+    claims, members = replica.repair.claims, replica.members.names()
     return [
         {
             "address": peer.address,
             "name": peer.greeting.name if peer.greeting else None,
             "refusal": peer.refusal,
+            "member": peer.greeting is not None and peer.greeting.name in members,
             "silent_ms": None if peer.heard_us is None else (steady_us - peer.heard_us) // 1000,
             "lag_updates": (
                 _lag(replica, claims[peer.greeting.name].delivered)

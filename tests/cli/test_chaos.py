@@ -52,7 +52,7 @@ def test_people_see_how_it_goes_and_what_came_of_it(capsys, scratch):
     assert main(CHAOS) == 0
     output, errors = capsys.readouterr()
     assert errors == "" and "\r" not in output and "\x1b" not in output
-    assert re.search(r"^  0\.0 s +0 acknowledged  X, Y and Z start$", output, re.MULTILINE)
+    assert re.search(r"^ +\d+\.\d s +0 acknowledged  X, Y and Z start$", output, re.MULTILINE)
     assert re.search(r"^lost +0$", output, re.MULTILINE)
     assert re.search(r"^digests +equal on X, Y and Z$", output, re.MULTILINE)
     assert re.search(r"^snapshots +\d+ taken", output, re.MULTILINE)

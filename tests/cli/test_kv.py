@@ -196,3 +196,11 @@ def test_a_reader_that_goes_away_is_no_mishap(trio, x):
         check=False,
     )
     assert ended.stdout == bytes(10) and b"Traceback" not in ended.stderr
+
+
+def test_kv_starts_without_what_only_a_node_needs():
+    """It is to cost little more than Python and pyzmq."""
+    heavy = "rocksdict asyncio dataclasses inspect hashlib subprocess kvnode.core.messages"
+    script = f"import sys, kvnode.cli.kv; print(*(set({heavy.split()!r}) & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert ended.stdout == b"\n"

@@ -42,7 +42,14 @@ def test_the_help_of_serve_names_a_flag_for_each_setting(kvnode):
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [((), "COMMAND"), (("fly",), "fly"), (("serve", "--fly"), "--fly"), (("demo", "X"), "X")],
+    [
+        ((), "COMMAND"),
+        (("fly",), "fly"),
+        (("serve", "--fly"), "--fly"),
+        (("demo", "X"), "X"),
+        (("demo", "--seed", "1"), "--chaos"),
+        (("demo", "--seconds", "1"), "--chaos"),
+    ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, named, kvnode):
     code, output, errors = kvnode(*arguments)

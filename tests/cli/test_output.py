@@ -38,7 +38,14 @@ STATUS = {
     "fetching_from": None,
     "log": {"bytes": 100, "floor": {}, "pinned": None},
 }
-PEER = {"address": "y:1", "name": "Y", "refusal": None, "silent_ms": 7, "lag_updates": 2}
+PEER = {
+    "address": "y:1",
+    "name": "Y",
+    "member": True,
+    "refusal": None,
+    "silent_ms": 7,
+    "lag_updates": 2,
+}
 
 
 def versions(*values):
@@ -146,6 +153,7 @@ def test_the_status_tells_of_snapshots_logs_and_alarms(changes, line):
     [
         ({}, "peer Y at y:1, silent for 7 ms, lacks 2"),
         ({"lag_updates": None}, "peer Y at y:1, silent for 7 ms, has said nothing"),
+        ({"member": False}, "peer Y at y:1, silent for 7 ms, is no member"),
         ({"name": None}, "peer y:1 has not answered yet"),
         ({"refusal": "is of another cluster"}, "peer y:1 is of another cluster"),
     ],

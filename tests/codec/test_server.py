@@ -29,9 +29,9 @@ from kvnode.core.limits import (
     KEY_BYTES_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
+    RESERVED_PREFIX,
     VALUE_BYTES_MAX,
 )
-from kvnode.core.members import RESERVED_PREFIX
 from kvnode.core.messages import Delete, Forget, Get, Put, Read
 from kvnode.core.vector import Dot
 from tests.strategies import clusters, hostile, keys, names, origins, seqs, values, vectors

@@ -132,7 +132,11 @@ def test_unknown_settings_in_the_file_are_named(complaint, tmp_path):
     assert str(file) in errors and "nmae, storage" in errors
 
 
-@pytest.mark.parametrize("content", [b"name = ", b"name", b"\xff", b'name = "a"\nname = "b"\n'])
+@pytest.mark.parametrize(
+    "content",
+    [b"name = ", b"name", b"\xff", b'name = "a"\nname = "b"\n', b"name = " + 100_000 * b"["],
+    ids=["no value", "no equals", "no UTF-8", "twice", "nested too deep"],
+)
 def test_a_file_that_is_no_toml_is_named(content, complaint, tmp_path):
     file = tmp_path / "kvnode.toml"
     file.write_bytes(content)
