@@ -73,15 +73,22 @@ class MemoryDisk:
         """A crash loses nothing of what was written before this."""
         self._unsynced.clear()
 
-    def crash(self) -> None:
-        """Lose what was not synced, the latest first."""
+    @property
+    def unsynced(self) -> int:
+        """How many batches a crash may lose."""
+        return len(self._unsynced)
+
+    def crash(self, kept: int = 0) -> None:
+        """Lose what was not synced, but for so many of the first: the operating system writes
+        what is appended in its order."""
         self._left = []
-        while self._unsynced:
+        while len(self._unsynced) > kept:
             for name, key, value in reversed(self._unsynced.pop()):
                 if value is None:
                     self.families[name].pop(key, None)
                 else:
                     self.families[name][key] = value
+        self._unsynced.clear()  # what survived is there for good
 
 
 class MemoryView:

@@ -169,7 +169,7 @@ class Machine:
     def fail(self) -> None:
         """The power fails: what was not synced is lost."""
         self.kill()
-        self.disk.crash()
+        self.disk.crash(kept=self._dice.between(0, self.disk.unsynced))
         before, self.seen = self.seen, self._on_disk()
         if before & ~self.seen:
             self._world.reach("unsynced writes lost")

@@ -73,6 +73,19 @@ def test_a_crash_before_anything_was_synced_leaves_a_fresh_disk() -> None:
     assert machine.disk.families == MemoryDisk().families
 
 
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_crash_may_keep_some_of_the_first_that_were_not_synced(kept: int) -> None:
+    machine = Machine()
+    machine.write(sync=True)
+    machine.write(sync=False)
+    machine.write(sync=False)
+    assert machine.disk.unsynced == 2
+    machine.disk.crash(kept=kept)
+    machine.disk.crash()
+    store = MemoryStore(machine.disk)
+    assert len(store.since({X: 1}, MIB)) == 1 + kept
+
+
 def test_a_synced_commit_saves_the_ones_before_it() -> None:
     machine = Machine()
     machine.write(sync=False)
