@@ -18,7 +18,7 @@ from tests.daemon.raw import Raw
 TINY_LOG = ("--log-keep-s", "0", "--log-keep-mib", "0", "--log-max-mib", "1")
 
 #: Writes of one request: they share a turn.
-_TOGETHER = 500
+_TOGETHER = 200
 
 
 def write_many(node: LocalNode, changes: Mapping[str, Any]) -> None:
