@@ -1,4 +1,4 @@
-"""What a node holds in memory is bounded: by neither a peer that stands still nor a state to send."""
+"""Memory is bounded, whatever stands still and however large a state is to be sent."""
 
 from __future__ import annotations
 
