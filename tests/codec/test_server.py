@@ -34,10 +34,13 @@ from kvnode.core.limits import (
 )
 from kvnode.core.messages import Delete, Forget, Get, Put, Read
 from kvnode.core.vector import Dot
-from tests.strategies import clusters, hostile, keys, names, origins, seqs, values, vectors
+from tests.strategies import clusters, hostile, names, origins, seqs, values, vectors
+from tests.strategies import keys as all_keys
 
 GET = ["get", b"key"]
 
+#: Those that clients may touch.
+keys = all_keys.filter(lambda key: not key.startswith(RESERVED_PREFIX))
 ids = st.integers(0, INTEGER_MAX)
 deadlines = st.integers(0, REQUEST_DEADLINE_MS_MAX)
 sessions = st.tuples(clusters, vectors)
