@@ -199,15 +199,18 @@ def test_a_claim_of_what_nobody_gives_leads_to_pulls_and_nothing_else(new_pair):
     assert status["held_batches"] == 0 and status["vector"].keys() == before.keys()
 
 
-def test_a_node_without_data_whose_peer_claims_some_says_so(new_pair):
-    node, fake = new_pair
-    fake.claim({ORIGIN: 1})
-    until("it knows", lambda: node.status()["joining"])
-    with node.client() as client:
-        for asked in (lambda: client.get("k"), lambda: client.put("k", 1)):
-            with pytest.raises(Unavailable, match="no data yet"):
-                asked()
-    fake.publish_batch(written(1, b"\x01"))
-    until("it has them", lambda: not node.status()["joining"])
-    with node.client() as client:
-        assert client.get("k") == 1
+def test_a_node_without_data_whose_peer_claims_some_says_so(make_node):
+    # Two heartbeats after its start it would register, and have data of its own.
+    node = make_node("X", "--heartbeat-ms", "5000")
+    with FakePeer() as fake:
+        node.peers = [fake.listen]
+        node.start()
+        until("it knows", lambda: fake.claim({ORIGIN: 1}) or node.status()["joining"])
+        with node.client() as client:
+            for asked in (lambda: client.get("k"), lambda: client.put("k", 1)):
+                with pytest.raises(Unavailable, match="no data yet"):
+                    asked()
+        fake.publish_batch(written(1, b"\x01"))
+        until("it has them", lambda: not node.status()["joining"])
+        with node.client() as client:
+            assert client.get("k") == 1
