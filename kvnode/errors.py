@@ -3,6 +3,7 @@
     KvnodeError
     ├── DefiniteError            the operation surely did not happen
     │   ├── InvalidRequest       it can never succeed as it stands
+    │   ├── Conflict             a condition of the write does not hold
     │   ├── Delayed              the node has not yet what the session has seen
     │   ├── SessionLost          nobody has any more what the session has seen
     │   ├── Overloaded           a limit of the node is reached; try later or elsewhere
@@ -42,6 +43,22 @@ class DefiniteError(KvnodeError):
 
 class InvalidRequest(DefiniteError):
     """The request can never succeed as it stands: a key too long, an unknown operation."""
+
+
+class Conflict(DefiniteError):
+    """A write's condition does not hold at the node that judged it.
+
+    `found` has what it found instead: for each key (bytes) the dots, as (origin, seq), of its
+    versions; none where the key is not there.
+    """
+
+    def __init__(self, found: Mapping[bytes, Sequence[tuple[str, int]]]) -> None:
+        held = (
+            f"{key!r:.80} holds {', '.join(f'{o}:{s}' for o, s in dots) or 'nothing'}"
+            for key, dots in found.items()
+        )
+        super().__init__(f"conflict: {'; '.join(held)}")
+        self.found = {key: frozenset(dots) for key, dots in found.items()}
 
 
 class Delayed(DefiniteError):

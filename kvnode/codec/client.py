@@ -59,6 +59,15 @@ def delete(key: bytes) -> Operation:
     return ["delete", key]
 
 
+def write(
+    conditions: Iterable[tuple[bytes, Iterable[Dot]]],
+    changes: Iterable[tuple[bytes] | tuple[bytes, bytes]],
+) -> Operation:
+    """All of these changes, (key) to delete or (key, value) to put, if each condition's key holds
+    just these dots: answered as `put`, or with ["conflict", [[key, dots], ...]]."""
+    return ["write", [[key, list(dots)] for key, dots in conditions], list(changes)]
+
+
 def get(key: bytes) -> Operation:
     """Answered with ["ok", versions, more]: the winner alone or none; `more` are siblings."""
     return ["get", key]

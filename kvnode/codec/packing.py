@@ -15,7 +15,7 @@ from kvnode.core.limits import (
     VALUE_BYTES_MAX,
     VECTOR_ENTRIES_MAX,
 )
-from kvnode.core.vector import NAME_PATTERN, is_name, is_origin
+from kvnode.core.vector import NAME_PATTERN, Dot, is_name, is_origin
 from kvnode.errors import MalformedError
 
 #: The number in every message; a change that old readers would misread raises it.
@@ -166,6 +166,14 @@ def value_bytes(value: Any) -> bytes:
     if len(value) > VALUE_BYTES_MAX:
         raise TooLarge(f"a value must have at most {VALUE_BYTES_MAX} bytes; this has {len(value)}")
     return value
+
+
+def dot(value: Any, what: str) -> Dot:
+    """Check for [origin, seq]."""
+    origin, seq = array(value, 2, what)
+    if type(origin) is not str or not is_origin(origin):
+        raise MalformedError(f"{what} names {told(origin)}, which is no origin")
+    return Dot(origin, integer(seq, 1, INTEGER_MAX, f"the seq of {what}"))
 
 
 def vector(value: Any, what: str) -> dict[str, int]:

@@ -18,6 +18,7 @@ from kvnode.codec.packing import (
     array,
     check_version,
     client_key,
+    dot,
     integer,
     node_name,
     pack,
@@ -29,8 +30,16 @@ from kvnode.codec.packing import (
 )
 from kvnode.codec.snapshots import position
 from kvnode.codec.token import CLUSTER_BYTES_MAX, decode_token
-from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX
+from kvnode.core.batch import Change
+from kvnode.core.limits import (
+    REQUEST_DEADLINE_MS_MAX,
+    REQUEST_OPERATIONS_MAX,
+    WRITE_BYTES_MAX,
+    WRITE_CHANGES_MAX,
+)
 from kvnode.core.messages import (
+    Condition,
+    Conflict,
     Delayed,
     Delete,
     Entry,
@@ -42,9 +51,10 @@ from kvnode.core.messages import (
     Put,
     Read,
     Result,
+    WriteAll,
     Written,
 )
-from kvnode.core.vector import NAME_PATTERN, Dot, Vector, is_name, is_origin
+from kvnode.core.vector import NAME_PATTERN, Vector, is_name
 from kvnode.errors import MalformedError
 
 # --- operations that concern the node, not its data; each stands alone in its request
@@ -204,13 +214,40 @@ def _decode_operation(body: Any) -> AnyOperation:
     return decode(body)
 
 
+def _decode_write(body: list[Any]) -> WriteAll:
+    _, conditions, changes = body
+    for items, what in ((conditions, "conditions"), (changes, "changes")):
+        if len(array(items, None, f"a write's {what}")) > WRITE_CHANGES_MAX:
+            raise TooLarge(f"a write must have at most {WRITE_CHANGES_MAX} {what}")
+    if not changes:
+        raise MalformedError("a write must change something")
+    write = WriteAll(
+        tuple(_decode_condition(condition) for condition in conditions),
+        tuple(_decode_change(change) for change in changes),
+    )
+    size_bytes = sum(len(change.key) + len(change.value or b"") for change in write.changes)
+    if size_bytes > WRITE_BYTES_MAX:
+        raise TooLarge(f"a write must have at most {WRITE_BYTES_MAX} bytes; this has {size_bytes}")
+    return write
+
+
+def _decode_condition(condition: Any) -> Condition:
+    key, dots = array(condition, 2, "a condition")
+    held = array(dots, None, "a condition's dots")
+    return Condition(client_key(key), frozenset(dot(it, "a condition") for it in held))
+
+
+def _decode_change(change: Any) -> Change:
+    if type(change) is not list or not 1 <= len(change) <= 2:
+        raise MalformedError("a change must be [key] or [key, value]")
+    key, *value = change
+    return Change(client_key(key), value_bytes(value[0]) if value else None)
+
+
 def _decode_hello(body: list[Any]) -> Hello:
     _, cluster, name, instance, listen, gossip, record = body
     if record is not None:
-        origin, seq = array(record, 2, "a record's dot")
-        if type(origin) is not str or not is_origin(origin):
-            raise MalformedError("a record's dot names no origin")
-        record = Dot(origin, integer(seq, 1, INTEGER_MAX, "a record's seq"))
+        record = dot(record, "a record's dot")
     return Hello(
         Introduction(
             text(cluster, CLUSTER_BYTES_MAX, "a cluster"),
@@ -256,6 +293,7 @@ _DECODERS: Final[Mapping[str, tuple[int, Callable[[list[Any]], AnyOperation]]]] 
     "get": (2, lambda body: Get(client_key(body[1]))),
     "read": (3, lambda body: Read(client_key(body[1]), integer(body[2], 0, INTEGER_MAX, "skip"))),
     "delete": (2, lambda body: Delete(client_key(body[1]))),
+    "write": (3, _decode_write),
     "ping": (1, lambda body: Ping()),
     "status": (1, lambda body: Status()),
     "members": (1, lambda body: Members()),
@@ -282,6 +320,8 @@ def encode_result(result: Result) -> Sequence[Any]:
             return ("ok", versions, more)
         case Written(dot, stamp_us):
             return ("ok", dot.origin, dot.seq, stamp_us)
+        case Conflict(found):
+            return ("conflict", [(key, sorted(dots)) for key, dots in found])
         case Delayed(reason, incoming, local, missing):
             return ("delayed", reason, dict(incoming), dict(local), missing)
         case Lost(missing, left):

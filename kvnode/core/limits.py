@@ -44,6 +44,13 @@ PULLED_BATCHES_MAX: Final = 4096
 #: How long a request may wait at the server before it is answered as delayed.
 REQUEST_DEADLINE_MS_MAX: Final = 600_000
 
+#: Keys that one write changes, or one condition is about: as many as an array on the wire may have
+#: items.
+WRITE_CHANGES_MAX: Final = 4096
+
+#: Keys and values of one write: it travels whole, in one batch, and one message holds it.
+WRITE_BYTES_MAX: Final = 12 * MIB
+
 #: Operations of one request, run in one turn.
 REQUEST_OPERATIONS_MAX: Final = 1024
 

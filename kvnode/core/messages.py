@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from kvnode.core.batch import Batch
+from kvnode.core.batch import Batch, Change
 from kvnode.core.vector import Dot, Missing, Vector
 from kvnode.core.versions import Versions
 
@@ -83,6 +83,22 @@ class Delete:
     key: bytes
 
 
+class Condition(NamedTuple):
+    """A key must hold the versions with just these dots; none stands for its absence."""
+
+    key: bytes
+    dots: frozenset[Dot]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAll:
+    """One write of several keys, if all conditions hold: answered with a `Written`, or with a
+    `Conflict`. Of changes to one key the last counts."""
+
+    conditions: tuple[Condition, ...]
+    changes: tuple[Change, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Forget:
     """Make a name no member; answered with a `Written`."""
@@ -90,7 +106,7 @@ class Forget:
     name: str
 
 
-Operation = Get | Read | Put | Delete | Forget
+Operation = Get | Read | Put | Delete | WriteAll | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +203,12 @@ class Written(NamedTuple):
     stamp_us: int
 
 
+class Conflict(NamedTuple):
+    """Conditions did not hold: what these keys do hold. Nothing was done."""
+
+    found: tuple[Condition, ...]
+
+
 class Delayed(NamedTuple):
     """The session has seen what is not here yet; nothing was done."""
 
@@ -212,7 +234,7 @@ class Failed(NamedTuple):
     maybe: bool = False
 
 
-Result = Entry | Written | Delayed | Lost | Failed
+Result = Entry | Written | Conflict | Delayed | Lost | Failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Protocol
 from kvnode.core.alarms import Alarms
 from kvnode.core.answer import Answer
 from kvnode.core.author import Author, Encode
-from kvnode.core.batch import Batch, Change, Write, reduced, write_bytes_max
+from kvnode.core.batch import Batch, Write, write_bytes_max
 from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, HybridLogicalClock, Now
 from kvnode.core.holdback import Holdback, first_missed
 from kvnode.core.limits import Limits
@@ -29,20 +29,13 @@ from kvnode.core.messages import (
     Claim,
     Commit,
     Delayed,
-    Delete,
     Effects,
-    Entry,
     Failed,
     Fetch,
-    Forget,
-    Get,
     Inputs,
     Lost,
-    Operation,
     OriginState,
     Pull,
-    Put,
-    Read,
     Reply,
     Request,
     Result,
@@ -50,6 +43,7 @@ from kvnode.core.messages import (
     Stage,
     Written,
 )
+from kvnode.core.operations import run
 from kvnode.core.registration import Registration
 from kvnode.core.repair import Repair
 from kvnode.core.succession import Cut, ends_of
@@ -361,7 +355,7 @@ class Replica:
 
     def _apply(self, write: Write, origin: str, seq: int, stamp_us: int, row: Vector) -> None:
         for key, value in write:
-            before = self._versions(key)
+            before = self.versions(key)
             own = Version(stamp_us, origin, seq, value or b"")
             after = merged(before, self.cut.succession, row, own, deleted=value is None)
             if key.startswith(MEMBER_PREFIX):
@@ -444,30 +438,17 @@ class Replica:
             self.ran.append(request)
             answer = Answer()
             for operation in request.operations:
-                answer.add(self._run(operation, now))
+                answer.add(run(operation, self, now))
             bytes_left -= answer.size_bytes
             replies.append(Reply(request.reply_to, request.id, tuple(answer.results), ran=True))
         return replies
 
-    def _run(self, operation: Operation, now: Now) -> Result:
-        match operation:
-            case Get(key):
-                versions = self._versions(key)
-                return Entry(versions[:1], max(0, len(versions) - 1))
-            case Read(key, skip):
-                return Entry(self._versions(key)[skip:], 0)
-            case Put(key, value):
-                return self._write(reduced([Change(key, value)]), now)
-            case Delete(key):
-                return self._write(reduced([Change(key, None)]), now)
-            case Forget(name):
-                return self._forget(name, now)
-
-    def _forget(self, name: str, now: Now) -> Result:
+    def forget(self, name: str, now: Now) -> Result:
+        """See `Shown`."""
         if name == self.identity.name or self.repair.is_alive(name, now.steady_us):
             return Failed("refused", f"{name} is alive; stop it first")
         write = self.members.forgetting(name)
-        return self._write(write, now) if write else Failed("refused", f"{name} is no member")
+        return self.write(write, now) if write else Failed("refused", f"{name} is no member")
 
     def _register_if_due(self, now: Now) -> None:
         is_due = self._registration.is_due(now.steady_us, is_caught_up=self._is_caught_up())
@@ -482,7 +463,8 @@ class Replica:
         self._registration.done()
         self._add(self.members.renewal(self.identity.origin, record), now)
 
-    def _write(self, write: Write, now: Now) -> Result:
+    def write(self, write: Write, now: Now) -> Result:
+        """See `Shown`."""
         if self.clock.last_us >= STAMP_US_MAX:
             return Failed("clock_exhausted", "a stamp of the year 2200 was delivered")
         self._renew_record(now)
@@ -504,8 +486,8 @@ class Replica:
             self._own.append(batch)
             self._record(batch, row)
 
-    def _versions(self, key: bytes) -> Versions:
-        """As this turn sees the key: what it has changed, else what is committed."""
+    def versions(self, key: bytes) -> Versions:
+        """See `Shown`: what the turn has changed, else what is committed."""
         changed = self._changed.get(key)
         return self._table.versions(key) if changed is None else changed
 

@@ -33,6 +33,7 @@ from kvnode.core.messages import (
     Saved,
     Snapshot,
     Stage,
+    WriteAll,
 )
 from kvnode.core.replica import Replica
 from kvnode.core.vector import Vector
@@ -506,7 +507,9 @@ def _is_late(request: Request, now: Now) -> bool:
 
 
 def _writes(request: Request) -> bool:
-    return any(isinstance(operation, Put | Delete | Forget) for operation in request.operations)
+    return any(
+        isinstance(operation, Put | Delete | WriteAll | Forget) for operation in request.operations
+    )
 
 
 def _failed(request: Request, code: str, message: str, *, maybe: bool) -> Reply:

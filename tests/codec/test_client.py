@@ -19,19 +19,42 @@ from kvnode.codec.client import (
 )
 from kvnode.codec.packing import INTEGER_MAX, pack
 from kvnode.codec.server import encode_answer, encode_result
-from kvnode.core.messages import Delayed, Entry, Failed, Lost, Result, Written
+from kvnode.core.messages import (
+    Condition,
+    Conflict,
+    Delayed,
+    Entry,
+    Failed,
+    Lost,
+    Result,
+    Written,
+)
 from kvnode.core.vector import Dot, Missing, new_origin
 from kvnode.core.versions import Version
 from kvnode.errors import MalformedError
-from tests.strategies import clusters, hostile, names, origins, seqs, stamps, values, vectors
+from tests.strategies import (
+    clusters,
+    hostile,
+    keys,
+    names,
+    origins,
+    seqs,
+    stamps,
+    values,
+    vectors,
+)
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 
 missing = st.lists(st.builds(Missing, origins, seqs, seqs), max_size=3).map(tuple)
+conditions = st.builds(
+    Condition, keys, st.lists(st.builds(Dot, origins, seqs), max_size=3).map(frozenset)
+)
 found = st.lists(st.builds(Version, stamps, origins, seqs, values), max_size=3).map(tuple)
 results: st.SearchStrategy[Result] = st.one_of(
     st.builds(Entry, found, st.integers(0, 9)),
     st.builds(Written, st.builds(Dot, origins, seqs), stamps),
+    st.builds(Conflict, st.lists(conditions, max_size=3).map(tuple)),
     st.builds(Delayed, st.text(), vectors, vectors, missing),
     st.builds(Lost, missing, vectors),
     st.builds(Failed, st.text(), st.text(), st.booleans()),

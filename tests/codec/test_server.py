@@ -25,6 +25,7 @@ from kvnode.codec.server import (
     decode_request,
 )
 from kvnode.codec.token import encode_token
+from kvnode.core.batch import Change
 from kvnode.core.limits import (
     KEY_BYTES_MAX,
     REQUEST_DEADLINE_MS_MAX,
@@ -32,7 +33,7 @@ from kvnode.core.limits import (
     RESERVED_PREFIX,
     VALUE_BYTES_MAX,
 )
-from kvnode.core.messages import Delete, Forget, Get, Put, Read
+from kvnode.core.messages import Condition, Delete, Forget, Get, Put, Read, WriteAll
 from kvnode.core.vector import Dot
 from tests.strategies import clusters, hostile, names, origins, seqs, values, vectors
 from tests.strategies import keys as all_keys
@@ -45,6 +46,16 @@ ids = st.integers(0, INTEGER_MAX)
 deadlines = st.integers(0, REQUEST_DEADLINE_MS_MAX)
 sessions = st.tuples(clusters, vectors)
 
+conditions = st.builds(
+    Condition, keys, st.lists(st.builds(Dot, origins, seqs), max_size=3).map(frozenset)
+)
+changes = st.builds(Change, keys, st.none() | values)
+
+
+def sent(change: Change) -> tuple[bytes] | tuple[bytes, bytes]:
+    return (change.key,) if change.value is None else (change.key, change.value)
+
+
 #: What is sent, and what it means.
 data_operations = st.one_of(
     st.tuples(keys, values).map(lambda it: (client.put(*it), Put(*it))),
@@ -52,6 +63,12 @@ data_operations = st.one_of(
     st.tuples(keys, ids).map(lambda it: (client.read(*it), Read(*it))),
     keys.map(lambda key: (client.delete(key), Delete(key))),
     names.map(lambda name: (client.forget(name), Forget(name))),
+    st.tuples(st.lists(conditions, max_size=3), st.lists(changes, min_size=1, max_size=3)).map(
+        lambda it: (
+            client.write([(key, sorted(dots)) for key, dots in it[0]], [sent(c) for c in it[1]]),
+            WriteAll(tuple(it[0]), tuple(it[1])),
+        )
+    ),
 )
 introductions = st.builds(
     Introduction,

@@ -13,6 +13,7 @@ from kvnode.core.limits import (
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
     VALUE_BYTES_MAX,
+    WRITE_BYTES_MAX,
 )
 from kvnode.core.vector import new_origin
 
@@ -53,6 +54,19 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
         ["read", b"key", None],
         ["read", b"key", True],
         ["delete", b"key", b"value"],
+        ["write", []],
+        ["write", [], []],
+        ["write", None, [[b"key"]]],
+        ["write", [], [b"key"]],
+        ["write", [], [[]]],
+        ["write", [], [[b"key", b"value", b"more"]]],
+        ["write", [], [[b"key", None]]],
+        ["write", [], [[b""]]],
+        ["write", [[b"key"]], [[b"key"]]],
+        ["write", [[b"key", [X]]], [[b"key"]]],
+        ["write", [[b"key", [[X, 0]]]], [[b"key"]]],
+        ["write", [[b"key", [["X", 1]]]], [[b"key"]]],
+        ["write", [], [[b"\0kvnode/member/x"]]],
         ["ping", 1],
         ["status", None],
         ["hello", "c", "X", 1],
@@ -160,7 +174,14 @@ def test_another_shape_is_malformed(parts: Any, told: tuple[int | None, str]) ->
 
 
 @pytest.mark.parametrize(
-    "operation", [["get", b"k" * (KEY_BYTES_MAX + 1)], ["put", b"k", bytes(VALUE_BYTES_MAX + 1)]]
+    "operation",
+    [
+        ["get", b"k" * (KEY_BYTES_MAX + 1)],
+        ["put", b"k", bytes(VALUE_BYTES_MAX + 1)],
+        ["write", [], [[b"k" * (KEY_BYTES_MAX + 1)]]],
+        ["write", [], [[b"%d" % at, bytes(WRITE_BYTES_MAX // 2)] for at in range(2)]],
+    ],
+    ids=["key", "value", "a write's key", "a write"],
 )
 def test_a_key_or_value_over_its_limit_is_too_large(operation: list[Any]) -> None:
     assert refusal(encoded(operation)) == (5, "too_large")

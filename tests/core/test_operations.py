@@ -1,0 +1,135 @@
+"""What operations mean: table by table, on a state that a turn shows."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvnode.core.batch import Change, Write
+from kvnode.core.clock import Now
+from kvnode.core.messages import (
+    Condition,
+    Conflict,
+    Delete,
+    Entry,
+    Failed,
+    Forget,
+    Get,
+    Operation,
+    Put,
+    Read,
+    Result,
+    WriteAll,
+    Written,
+)
+from kvnode.core.operations import run
+from kvnode.core.vector import Dot, new_origin
+from kvnode.core.versions import Version, Versions
+
+X, Y = (new_origin(name, 1, 1) for name in "XY")
+ONE, OTHER = Version(7, Y, 3, b"one"), Version(5, X, 1, b"other")
+ONES, OTHERS = Dot(Y, 3), Dot(X, 1)
+
+
+class State:
+    """What a turn shows, and the writes that are made of it."""
+
+    def __init__(self) -> None:
+        self.held = {b"one": (ONE,), b"both": (ONE, OTHER)}
+        self.written: list[Write] = []
+
+    def versions(self, key: bytes) -> Versions:
+        return self.held.get(key, ())
+
+    def write(self, write: Write, now: Now) -> Result:
+        self.written.append(write)
+        return Written(Dot(X, 9), now.wall_us)
+
+    def forget(self, name: str, now: Now) -> Result:
+        return Failed("refused", name)
+
+
+def ran(operation: Operation) -> tuple[Result, list[Write]]:
+    state = State()
+    return run(operation, state, Now(8, 0)), state.written
+
+
+WRITTEN = Written(Dot(X, 9), 8)
+
+
+@pytest.mark.parametrize(
+    ("operation", "result"),
+    [
+        (Get(b"none"), Entry((), 0)),
+        (Get(b"one"), Entry((ONE,), 0)),
+        (Get(b"both"), Entry((ONE,), 1)),
+        (Read(b"both"), Entry((ONE, OTHER), 0)),
+        (Read(b"both", 1), Entry((OTHER,), 0)),
+        (Read(b"both", 9), Entry((), 0)),
+        (Forget("Z"), Failed("refused", "Z")),
+    ],
+)
+def test_what_is_read_is_what_the_turn_shows(operation: Operation, result: Result) -> None:
+    assert ran(operation) == (result, [])
+
+
+@pytest.mark.parametrize(
+    ("operation", "write"),
+    [
+        (Put(b"a", b"1"), (Change(b"a", b"1"),)),
+        (Delete(b"a"), (Change(b"a", None),)),
+        (
+            WriteAll((), (Change(b"a", b"1"), Change(b"b", None))),
+            (Change(b"a", b"1"), Change(b"b", None)),
+        ),
+        (
+            WriteAll((), (Change(b"a", b"1"), Change(b"b", b"2"), Change(b"a", None))),
+            (Change(b"a", None), Change(b"b", b"2")),
+        ),
+    ],
+)
+def test_what_is_written_is_one_write_with_one_change_for_each_key(
+    operation: Operation, write: Write
+) -> None:
+    assert ran(operation) == (WRITTEN, [write])
+
+
+def condition(key: bytes, *dots: Dot) -> Condition:
+    return Condition(key, frozenset(dots))
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [condition(b"none")],
+        [condition(b"one", ONES)],
+        [condition(b"both", ONES, OTHERS)],
+        [condition(b"both", OTHERS, ONES), condition(b"none"), condition(b"one", ONES)],
+    ],
+)
+def test_a_write_is_made_if_each_key_holds_just_these_versions(
+    conditions: list[Condition],
+) -> None:
+    changes = (Change(b"a", b"1"),)
+    assert ran(WriteAll(tuple(conditions), changes)) == (WRITTEN, [changes])
+
+
+@pytest.mark.parametrize(
+    ("conditions", "found"),
+    [
+        ([condition(b"none", ONES)], [condition(b"none")]),
+        ([condition(b"one")], [condition(b"one", ONES)]),
+        ([condition(b"one", OTHERS)], [condition(b"one", ONES)]),
+        ([condition(b"both", ONES)], [condition(b"both", ONES, OTHERS)]),
+        ([condition(b"one", ONES, OTHERS)], [condition(b"one", ONES)]),
+        ([condition(b"one", ONES), condition(b"both")], [condition(b"both", ONES, OTHERS)]),
+        (
+            [condition(b"one"), condition(b"none"), condition(b"both")],
+            [condition(b"one", ONES), condition(b"both", ONES, OTHERS)],
+        ),
+    ],
+)
+def test_else_nothing_is_done_and_what_they_hold_is_told(
+    conditions: list[Condition], found: list[Condition]
+) -> None:
+    operation = WriteAll(tuple(conditions), (Change(b"a", b"1"),))
+    assert ran(operation) == (Conflict(tuple(found)), [])
