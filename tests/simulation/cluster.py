@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from kvnode.client.session import packed_value
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Missing, name_of
 from tests.simulation.dice import Dice
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tests.simulation.sessions import SimulatedClient
 
 CLUSTER: Final = "simulated"
+
+#: A value that a later change of the same write replaces: it must never be there.
+REPLACED: Final = packed_value("replaced in the same write")
 
 #: The session that forgets members.
 OPERATOR: Final = "operator"
@@ -41,7 +45,7 @@ class Cluster:
         #: What each snapshot that was begun holds, by its number.
         self.snapshots: dict[int, Seen] = {}
         #: Values of writes that a client was told surely did not happen.
-        self.undone: set[bytes] = set()
+        self.undone: set[bytes] = {REPLACED}
         #: What clients observed on put-only keys, for the judge.
         self.history: list[dict[str, Any]] = []
 

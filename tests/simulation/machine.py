@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +26,7 @@ from kvnode.core.clock import Now
 from kvnode.core.messages import (
     Claim,
     Commit,
+    Conflict,
     Delayed,
     Failed,
     Fetch,
@@ -42,6 +43,7 @@ from kvnode.core.messages import (
     Request,
     Result,
     Saved,
+    WriteAll,
     Written,
 )
 from kvnode.core.replica import Identity, Replica
@@ -437,6 +439,9 @@ class Machine:
                 self._world.reach("a member forgotten")
         for result in reply.results:
             self._check_refusal(flight, result)
+        for operation, result in zip(flight.operations, reply.results, strict=False):
+            if isinstance(result, Conflict):
+                self._cluster.undone.update(_values([operation]))
         results = [encode_result(result) for result in reply.results]
         encoded_token = encode_token(CLUSTER, token) if reply.ran else None
         payload = encode_answer(reply.id, encoded_token, results)
@@ -452,8 +457,7 @@ class Machine:
         if isinstance(result, Lost):
             self._cluster.check_lost(self, result.missing)
         if isinstance(result, Failed) and not result.maybe:
-            values = [op.value for op in flight.operations if isinstance(op, Put)]
-            self._cluster.undone.update(values)
+            self._cluster.undone.update(_values(flight.operations))
             reads = all(isinstance(op, Get | Read) for op in flight.operations)
             if reads and result.code == "unavailable" and not self._is_blind:
                 raise Violation("reads go on", f"{self.name} answers {flight}: {result.message}")
@@ -568,6 +572,17 @@ class SimulatedStore(MemoryStore):
     def _write(self, puts: Puts, *, sync: bool) -> None:
         seen = self._seen.to_bytes((self._seen.bit_length() + 7) // 8, "big")
         super()._write([*puts, (_ORACLE, b"seen", seen)], sync=sync)
+
+
+def _values(operations: Iterable[Operation]) -> set[bytes]:
+    """All that these would put."""
+    values: set[bytes | None] = set()
+    for operation in operations:
+        if isinstance(operation, Put):
+            values.add(operation.value)
+        elif isinstance(operation, WriteAll):
+            values.update(change.value for change in operation.changes)
+    return {value for value in values if value is not None}
 
 
 def seen_on(disk: MemoryDisk) -> Seen:

@@ -328,6 +328,25 @@ MUTANTS: Final = (
         "            self.token = answer.token\n",
         "            self.token = self.token or answer.token\n",
     ),
+    # --- writes of several keys
+    _mutant(
+        "keep the first of a write's changes to a key",
+        "kvnode/core/batch.py",
+        "    return tuple({change.key: change for change in changes}.values())\n",
+        "    return tuple({change.key: change for change in reversed(list(changes))}.values())\n",
+    ),
+    _mutant(
+        "write though a condition does not hold",
+        "kvnode/core/operations.py",
+        "            return Conflict(conflicts) if conflicts else",
+        "            return",
+    ),
+    _mutant(
+        "judge a condition by the winner alone",
+        "kvnode/core/operations.py",
+        "for it in shown.versions(key))\n",
+        "for it in shown.versions(key)[:1])\n",
+    ),
     # --- repair
     _mutant(
         "never ask a third party",

@@ -10,7 +10,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kvnode.core.batch import Batch, Write
-from kvnode.core.messages import Commit, Entry, Get, Operation, Result, Written
+from kvnode.core.messages import (
+    Commit,
+    Condition,
+    Conflict,
+    Entry,
+    Get,
+    Operation,
+    Result,
+    WriteAll,
+    Written,
+)
 from kvnode.core.vector import Dot, Missing
 from kvnode.core.versions import Version, Versions
 from tests.simulation.world import Violation
@@ -78,6 +88,8 @@ class Oracle:
     ) -> Seen:
         """A node that has seen this answered so, in this order; what it has seen then."""
         for operation, result in zip(operations, results, strict=True):
+            if isinstance(operation, WriteAll) and isinstance(result, Written | Conflict):
+                self._check_conditions(seen, operation, result)
             if isinstance(result, Written):
                 if result.dot not in self._by_dot:
                     raise Violation("save, then send", f"{result.dot} is answered uncommitted")
@@ -95,6 +107,18 @@ class Oracle:
             truth = truth[:1]
         if list(entry.versions) != truth:
             raise Violation("reads", f"{operation} shows {entry.versions}, the truth is {truth}")
+
+    def _check_conditions(self, seen: Seen, write: WriteAll, result: Written | Conflict) -> None:
+        """A write is made just if all its conditions hold for this past; else what did not hold
+        is told as it is."""
+        broken = []
+        for condition in write.conditions:
+            held = frozenset(Dot(it.origin, it.seq) for it in self.versions(seen, condition.key))
+            if held != condition.dots:
+                broken.append(Condition(condition.key, held))
+        told = list(result.found) if isinstance(result, Conflict) else []
+        if told != broken:
+            raise Violation("conditions", f"{write} gives {result}, the truth is {broken}")
 
     def versions(self, seen: Seen, key: bytes) -> list[Version]:
         """What a node that has seen this must hold for a key, the winner first."""

@@ -10,9 +10,9 @@ from kvnode.codec import client as ask
 from kvnode.codec.packing import unpack_record
 from kvnode.codec.server import decode_request
 from kvnode.codec.token import decode_token
-from kvnode.core.vector import Missing, Vector
+from kvnode.core.vector import Dot, Missing, Vector
 from kvnode.errors import Delayed, KvnodeError, SessionLost
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import REPLACED, Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.machine import Flight
 from tests.simulation.oracle import Seen
@@ -37,6 +37,8 @@ class SimulatedClient:
         self._dice = Dice(cluster.plan.seed, f"client {name}")
         self._home = self._dice.pick(cluster.names)
         self._values = 0
+        #: What each key held when it was last read.
+        self._held: dict[str, list[Dot]] = {}
         #: What it has asked for and has no good answer to.
         self._wanted: list[tuple[str, str]] = []
         self._sessions = 0
@@ -84,8 +86,8 @@ class SimulatedClient:
                 return
             self._seen |= seen
             self._delays = 0
-            self._wanted = []
             self._tell(results)
+            self._wanted = []
         except Delayed:
             self._world.states["told: delayed"] += 1
             self._delays += 1
@@ -129,30 +131,61 @@ class SimulatedClient:
             number = self._dice.between(1, self._cluster.plan.keys)
             put_only = self._dice.chance(0.5)
             key = f"{_PUT_ONLY if put_only else 'k'}{number}"
-            kind = self._dice.pick(("put", "get", "read", "put" if put_only else "delete"))
+            changing = "put" if put_only else "delete"
+            kind = self._dice.pick(("put", "get", "read", changing, "write"))
             wishes.append((kind, key))
         return wishes
 
-    def _operations(self) -> tuple[list[ask.Operation], list[dict[str, Any]]]:
-        """What to ask, and how the judge is told of it (put-only keys alone).
+    def _operations(self) -> tuple[list[ask.Operation], list[list[dict[str, Any]]]]:
+        """What to ask, and how the judge is told of each operation (put-only keys alone).
 
         Each put has a value of its own, also when it is tried again.
         """
         operations, told = [], []
         for kind, key in self._wanted:
-            value = None
             if kind == "put":
-                self._values += 1
-                value = f"{self.name}:{self._values}"
+                value = self._value()
                 operations.append(ask.put(key.encode(), packed_value(value)))
+                told.append(self._line("put", key, value))
+            elif kind == "write":
+                operation, lines = self._write(key)
+                operations.append(operation)
+                told.append(lines)
             else:
                 operations.append(self._ask(kind, key.encode()))
-            if key.startswith(_PUT_ONLY):
-                op = "put" if kind == "put" else "get"
-                told.append({"session": self._session_name, "op": op, "key": key, "value": value})
-            else:
-                told.append({})
+                told.append(self._line("get", key, None))
         return operations, told
+
+    def _value(self) -> str:
+        self._values += 1
+        return f"{self.name}:{self._values}"
+
+    def _line(self, op: str, key: str, value: str | None) -> list[dict[str, Any]]:
+        line = {"session": self._session_name, "op": op, "key": key, "value": value}
+        return [line] if key.startswith(_PUT_ONLY) else []
+
+    def _write(self, key: str) -> tuple[ask.Operation, list[dict[str, Any]]]:
+        """Several changes as one write, of the key and of another, perhaps on a condition."""
+        others = [f"k{number}" for number in range(1, self._cluster.plan.keys + 1)]
+        puts = {key: self._value(), self._dice.pick(others): self._value()}
+        changes: list[tuple[bytes] | tuple[bytes, bytes]] = []
+        if self._dice.chance(0.3):  # the last change of a key counts
+            changes.append((key.encode(), REPLACED))
+        changes += [(k.encode(), packed_value(value)) for k, value in puts.items()]
+        if self._dice.chance(0.3):
+            changes.append((self._dice.pick(others).encode(),))
+        deleted = {change[0] for change in changes if len(change) == 1}
+        conditions = []
+        if self._dice.chance(0.5):
+            about = self._dice.pick((key, *others))
+            conditions = [(about.encode(), self._held.get(about, []))]
+        lines = [
+            line
+            for k, value in puts.items()
+            if k.encode() not in deleted
+            for line in self._line("put", k, value)
+        ]
+        return ask.write(conditions, changes), lines
 
     def _ask(self, kind: str, key: bytes) -> ask.Operation:
         if kind == "read":
@@ -160,15 +193,24 @@ class SimulatedClient:
         return ask.get(key) if kind == "get" else ask.delete(key)
 
     def _tell(self, results: list[list[Any]] | None) -> None:
-        for at, line in enumerate(self._told):
-            if not line:
-                continue
+        for at, lines in enumerate(self._told):
             ok = results is not None and results[at][0] == "ok"
-            if ok and line["op"] == "get":
-                assert results is not None
-                versions = results[at][1]
-                line["value"] = unpack_record(versions[0][3]) if versions else None
-            self._cluster.history.append(line | {"ok": ok})
+            for line in lines:
+                if ok and line["op"] == "get":
+                    assert results is not None
+                    versions = results[at][1]
+                    line["value"] = unpack_record(versions[0][3]) if versions else None
+                self._cluster.history.append(line | {"ok": ok})
+            if results is not None:
+                self._remember(at, results[at])
+
+    def _remember(self, at: int, result: list[Any]) -> None:
+        """What was read; and that conditions did not hold is worth reaching."""
+        kind, key = self._wanted[at]
+        if kind == "read" and result[0] == "ok":
+            self._held[key] = [Dot(origin, seq) for _, origin, seq, _ in result[1]]
+        elif result[0] == "conflict":
+            self._world.reach("told: Conflict")
 
     def _give_up(self, request: Request) -> None:
         if self.busy and self._request is request:
