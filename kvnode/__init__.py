@@ -1,10 +1,13 @@
 """kvnode: a causally consistent, always-writable, fully replicated key-value store."""
 
+from kvnode.client.calls import Transacted
+from kvnode.client.pipeline import AsyncPipeline, Pending, Pipeline
 from kvnode.client.session import Version
 from kvnode.client.sync import Client
 from kvnode.core.vector import Dot
 from kvnode.errors import (
     CommitFailed,
+    Conflict,
     DefiniteError,
     Delayed,
     IndefiniteError,
@@ -22,9 +25,16 @@ from kvnode.errors import (
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvnode.client.asynchronous import AsyncClient
+
 __all__ = [
+    "AsyncClient",
+    "AsyncPipeline",
     "Client",
     "CommitFailed",
+    "Conflict",
     "DefiniteError",
     "Delayed",
     "Dot",
@@ -33,11 +43,23 @@ __all__ = [
     "KvnodeError",
     "MalformedError",
     "Overloaded",
+    "Pending",
+    "Pipeline",
     "Refused",
     "SessionLost",
     "TimedOut",
+    "Transacted",
     "Unavailable",
     "Unreachable",
     "UnreadableAnswer",
     "Version",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """asyncio costs more than all the rest, and is loaded when it is asked for."""
+    if name == "AsyncClient":
+        from kvnode.client.asynchronous import AsyncClient
+
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,10 @@ from kvnode import errors
 SURFACE = Path(kvnode.__file__).read_text(encoding="utf-8")
 
 #: What `from kvnode import ...` gives, beside the errors of operations.
-PROMISED = {"Client", "Dot", "Version"}
+PROMISED = {
+    *("AsyncClient", "AsyncPipeline", "Client", "Dot", "Pending", "Pipeline", "Transacted"),
+    "Version",
+}
 
 #: Errors of a daemon that can't start or save: a client never sees them.
 NOT_OF_OPERATIONS = {"StorageError", "ConfigError"}
@@ -45,7 +48,7 @@ def test_everything_that_is_imported_there_is_exported() -> None:
 
 
 def test_the_surface_is_short() -> None:
-    assert len(SURFACE.splitlines()) <= 60
+    assert len(SURFACE.splitlines()) <= 70
 
 
 @pytest.mark.parametrize("name", kvnode.__all__)

@@ -11,13 +11,14 @@ from typing import Any, Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
-from kvnode.codec.client import Operation, decode_answer, encode_request
+from kvnode.codec.client import Answer, Operation, decode_answer, encode_request
 from kvnode.codec.packing import client_key, node_name, told, value_bytes
 from kvnode.codec.token import decode_token, encode_token, merge_tokens
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
 from kvnode.core.vector import Dot
 from kvnode.errors import (
     CommitFailed,
+    Conflict,
     DefiniteError,
     Delayed,
     IndefiniteError,
@@ -93,28 +94,43 @@ class Session:
 
         Raises the error that stands for the whole request.
         """
-        try:
-            answer = decode_answer(payload)
-        except MalformedError as error:
-            raise UnreadableAnswer(str(error)) from None
+        answer = decoded_answer(payload)
         if answer.id != request.id:
-            if answer.token is not None:
-                self.token = merge_tokens(self.token, answer.token)
+            self.add(answer)
             return None
+        return self.results_of(request, answer)
+
+    def add(self, answer: Answer) -> None:
+        """An answer came that nobody waits for any more."""
+        if answer.token is not None:
+            self.token = merge_tokens(self.token, answer.token)
+
+    def results_of(self, request: Request, answer: Answer) -> list[list[Any]]:
+        """The results in the answer to this request; raises the error that stands for all."""
         if answer.token is None:
             for result in answer.results:
                 _raise_lost(result, request.token)
                 raise_error(result)
-        elif len(answer.results) != request.operations:
-            raise MalformedError(
+        if len(answer.results) != request.operations:
+            raise UnreadableAnswer(
                 f"{len(answer.results)} results for {request.operations} operations"
             )
+        if answer.token is None:
+            pass  # a node operation's
         elif self.token == request.token:
             # The node had all that the request's token names, so its answer covers it.
             self.token = answer.token
         else:
-            self.token = merge_tokens(self.token, answer.token)
+            self.add(answer)
         return answer.results
+
+
+def decoded_answer(payload: bytes) -> Answer:
+    """An answer, if it is one."""
+    try:
+        return decode_answer(payload)
+    except MalformedError as error:
+        raise UnreadableAnswer(str(error)) from None
 
 
 def _raise_lost(result: list[Any], token: bytes | None) -> None:
@@ -129,6 +145,8 @@ def raise_error(result: list[Any]) -> None:
     match result:
         case ["ok", *_]:
             return
+        case ["conflict", list(found)]:
+            raise Conflict(_found(found))
         case ["delayed", str(reason), dict(incoming), dict(local), list(missing)]:
             raise Delayed(reason, incoming, local, _dots(missing))
         case ["error", str(code), str(message), bool(maybe)]:
@@ -136,6 +154,14 @@ def raise_error(result: list[Any]) -> None:
             raise _ERRORS.get(code, unknown)(message)
         case _:
             raise _unreadable(result)
+
+
+def _found(found: list[Any]) -> dict[bytes, list[Dot]]:
+    """What keys hold whose conditions did not hold."""
+    try:
+        return {bytes(key): [Dot(origin, seq) for origin, seq in dots] for key, dots in found}
+    except (TypeError, ValueError):
+        raise UnreadableAnswer("the node's answer tells of a conflict unreadably") from None
 
 
 def _dots(missing: list[Any]) -> list[Any]:

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import zmq
 
-from kvnode.client.session import (
-    Request,
-    Session,
-    Version,
-    packed_key,
-    packed_name,
-    packed_value,
-    raise_error,
-    unpacked_dot,
-    unpacked_members,
-    unpacked_name,
-    unpacked_status,
-    unpacked_versions,
-)
-from kvnode.codec import client as ask
-from kvnode.core.vector import Dot
+from kvnode.client.calls import CALLS, Call, Calls
+from kvnode.client.methods import as_method
+from kvnode.client.pipeline import Pipeline
+from kvnode.client.session import Request, Session
+from kvnode.codec.client import Operation
 from kvnode.errors import InvalidRequest, TimedOut, Unreachable, UnreadableAnswer
 from kvnode.transport.sockets import dealer, receive_frames, tcp_address
 
 DEFAULT_ADDRESS: Final = "tcp://127.0.0.1:7411"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _asked(call: Callable[Concatenate[Calls, P], Call[T]]) -> Callable[Concatenate[Client, P], T]:
+    def method(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return client.make(call(CALLS, *args, **kwargs))
+
+    return as_method(method, call)
 
 
 class Client:
@@ -62,78 +61,39 @@ class Client:
             self._context.term()
             raise InvalidRequest(f"{address!r} is no address of a node: {error}") from None
 
+    put = _asked(Calls.put)
+    put_many = _asked(Calls.put_many)
+    delete = _asked(Calls.delete)
+    delete_many = _asked(Calls.delete_many)
+    transact = _asked(Calls.transact)
+    get = _asked(Calls.get)
+    get_many = _asked(Calls.get_many)
+    read = _asked(Calls.read)
+    forget = _asked(Calls.forget)
+    ping = _asked(Calls.ping)
+    status = _asked(Calls.status)
+    members = _asked(Calls.members)
+    fault = _asked(Calls.fault)
+    backup = _asked(Calls.backup)
+
     @property
     def token(self) -> bytes | None:
         """What this session has seen, for `Client(token=...)`; None if nothing yet."""
         return self._session.token
 
-    def put(self, key: str | bytes, value: Any, *, wait_s: float | None = None) -> Dot:
-        """Write any msgpack value; the dot of the write. It is on the node's disk then."""
-        return unpacked_dot(self._one(ask.put(packed_key(key), packed_value(value)), wait_s))
+    def pipeline(self, *, wait_s: float | None = None) -> Pipeline:
+        """Collect operations and send them in one message: see `Pipeline`."""
+        return Pipeline(self, wait_s)
 
-    def get(self, key: str | bytes, default: Any = None, *, wait_s: float | None = None) -> Any:
-        """The value of a key, of its winner if there are siblings; else the default."""
-        versions, _ = unpacked_versions(self._one(ask.get(packed_key(key)), wait_s))
-        return versions[0].value if versions else default
-
-    def get_many(
-        self, keys: Sequence[str | bytes], default: Any = None, *, wait_s: float | None = None
-    ) -> list[Any]:
-        """The values of up to 1024 keys, of 12 MiB together, as the node had them at one moment."""
-        if not keys:
-            return []
-        asked = [ask.get(packed_key(key)) for key in keys]
-        results = self._run(asked, self.wait_s if wait_s is None else wait_s)
-        if len(results) != len(keys):
-            raise UnreadableAnswer(f"{self.address} gave {len(results)} results for {len(keys)}")
-        found = [unpacked_versions(result)[0] for result in results]
-        return [versions[0].value if versions else default for versions in found]
-
-    def read(self, key: str | bytes, *, wait_s: float | None = None) -> tuple[Version, ...]:
-        """All versions of a key, the winner first; more than one are concurrent siblings.
-
-        Siblings beyond what one answer holds (12 MiB) are read by further requests; what is
-        written between these may show.
-        """
-        versions, more = unpacked_versions(self._one(ask.read(packed_key(key), 0), wait_s))
-        while more:
-            result = self._one(ask.read(packed_key(key), len(versions)), wait_s)
-            further, more = unpacked_versions(result)
-            versions += further
-        return versions
-
-    def delete(self, key: str | bytes, *, wait_s: float | None = None) -> Dot:
-        """Delete what is visible at the node; concurrent writes stay. The write's dot."""
-        return unpacked_dot(self._one(ask.delete(packed_key(key)), wait_s))
-
-    def ping(self) -> str:
-        """The node's name. Raises Unavailable while it takes no writes, also if reads go on."""
-        return unpacked_name(self._one(ask.PING, 0))
-
-    def status(self) -> dict[str, Any]:
-        """What the node knows of itself: see docs/PROTOCOL.md for the fields."""
-        return unpacked_status(self._one(ask.STATUS, 0))
-
-    def members(self) -> list[dict[str, Any]]:
-        """The members of the cluster as the node knows them, itself included: see
-        docs/PROTOCOL.md for the fields."""
-        return unpacked_members(self._one(ask.MEMBERS, 0))
-
-    def forget(self, name: str, *, wait_s: float | None = None) -> Dot:
-        """Make a node that is gone for good no member any more, so that nothing waits for
-        it. Refused while it is alive. Should it come back after all, it joins anew, and
-        nothing that it wrote is lost."""
-        return unpacked_dot(self._one(ask.forget(packed_name(name)), wait_s))
-
-    def fault(self, peer: str, channel: str, action: str) -> None:
-        """Hold, drop or pass (`action`) what the node gets from a peer by `gossip` or
-        `repair` (`channel`). Refused unless the node was started with --allow-faults."""
-        raise_error(self._one(ask.fault(peer, channel, action), 0))
-
-    def backup(self, name: str) -> dict[str, Any]:
-        """Have the node copy what it has into a directory of that name beside its data:
-        where it is, and what it has. Refused if there is such a backup already."""
-        return unpacked_status(self._one(ask.backup(name), 0))
+    def make(self, call: Call[T]) -> T:
+        """Make a call, and those that it takes to know its result."""
+        while True:
+            wait_s = self.wait_s if call.wait_s is None else call.wait_s
+            results = self._run(call.operations, wait_s) if call.operations else []
+            result = call.read(results)
+            if not isinstance(result, Call):
+                return result
+            call = result
 
     def close(self) -> None:
         """Close the connection. The token stays readable."""
@@ -151,13 +111,7 @@ class Client:
     ) -> None:
         self.close()
 
-    def _one(self, operation: ask.Operation, wait_s: float | None) -> list[Any]:
-        results = self._run([operation], self.wait_s if wait_s is None else wait_s)
-        if len(results) != 1:
-            raise UnreadableAnswer(f"{self.address} gave {len(results)} results for one operation")
-        return results[0]
-
-    def _run(self, operations: Sequence[ask.Operation], wait_s: float) -> list[list[Any]]:
+    def _run(self, operations: Sequence[Operation], wait_s: float) -> list[list[Any]]:
         request = self._session.request(operations, wait_s)
         if not self._socket.poll(int(self.timeout_s * 1000), zmq.POLLOUT):
             raise Unreachable(f"no connection to {self.address} within {self.timeout_s} s")

@@ -10,7 +10,7 @@ A request is one frame, after the sender's identity; REQ's empty delimiter is ac
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import zmq
 
@@ -39,6 +39,8 @@ RECONNECT_MS: Final = 50
 RECONNECT_MAX_MS: Final = 2_000
 
 Socket = zmq.Socket[bytes]
+#: Also one of asyncio's.
+AnySocket = TypeVar("AnySocket", bound=zmq.Socket[Any])
 Context = zmq.Context[zmq.Socket[bytes]]
 
 # Plain numbers: as enumerations they would cost as much as the calls that take them.
@@ -74,7 +76,7 @@ def subscriber(context: Context) -> Socket:
     return socket
 
 
-def dealer(context: Context, address: str) -> Socket:
+def dealer(context: zmq.Context[AnySocket], address: str) -> AnySocket:
     """A DEALER that is connecting. Raises zmq.ZMQError for an address that can't be.
 
     It sends only over a connection that is there: what can't be sent surely was not.
@@ -152,7 +154,7 @@ def skip_message(socket: Socket) -> None:
         socket.recv(copy=False)
 
 
-def connect(socket: Socket, address: str) -> None:
+def connect(socket: zmq.Socket[Any], address: str) -> None:
     """Connect to an address of either family. Raises zmq.ZMQError."""
     socket.setsockopt(zmq.IPV6, _is_ipv6(address))
     socket.connect(address)
@@ -163,8 +165,8 @@ def _is_ipv6(address: str) -> int:
     return int("[" in address)
 
 
-def _socket(context: Context, kind: int) -> Socket:
-    socket: Socket = context.socket(kind)
+def _socket(context: zmq.Context[AnySocket], kind: int) -> AnySocket:
+    socket = context.socket(kind)
     gossip = kind in (zmq.PUB, zmq.SUB)
     options: dict[Any, int] = {
         zmq.SNDHWM: GOSSIP_HIGH_WATER if gossip else ANSWERS_HIGH_WATER,

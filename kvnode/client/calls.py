@@ -1,0 +1,245 @@
+"""What a client can ask: each function here is a method of every kind of client.
+
+A `Call` is the operations to send and the function that reads their results; it knows
+nothing of sockets. `Client` asks at once, `AsyncClient` in a coroutine, and a pipeline with
+others in one message: the methods of all three are made from these functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from kvnode.client.session import (
+    Version,
+    packed_key,
+    packed_name,
+    packed_value,
+    raise_error,
+    unpacked_dot,
+    unpacked_members,
+    unpacked_name,
+    unpacked_status,
+    unpacked_versions,
+)
+from kvnode.codec import client as ask
+from kvnode.core.vector import Dot
+from kvnode.errors import KvnodeError
+
+T = TypeVar("T")
+
+Key = str | bytes
+
+#: What a key held when it was read: its versions, or their dots; empty if it was not there.
+Seen = Iterable[Version | Dot]
+
+#: The result of each operation, as it came.
+Results = Sequence[list[Any]]
+
+
+class Call(NamedTuple, Generic[T]):
+    """Operations for one request, and what their results mean."""
+
+    operations: Sequence[ask.Operation]
+    #: Raises the error that a result tells; a further call if more must be asked.
+    read: Callable[[Results], T | Call[T]]
+    #: How long the node may wait for the session's past; None is the client's own choice.
+    wait_s: float | None = None
+
+
+class Transacted(NamedTuple):
+    """What a transaction did and saw."""
+
+    #: The one write; None if there was nothing to write.
+    dot: Dot | None
+    #: The values of `reads`, in their order, with the write in them.
+    values: list[Any]
+
+
+class Calls:
+    """Each of these is a method of every kind of client."""
+
+    def put(
+        self, key: Key, value: Any, *, if_version: Seen | None = None, wait_s: float | None = None
+    ) -> Call[Dot]:
+        """Write any msgpack value; the dot of the write. It is on the node's disk then.
+
+        With `if_version`, only if the key holds just what was seen: what `read` gave, or its dots;
+        nothing, `()`, for a key that must not be there. Else `Conflict` is raised. The node that
+        answers judges that by what it has; a concurrent write at another node makes a sibling. It
+        is no consensus.
+        """
+        if if_version is None:
+            return _one(ask.put(packed_key(key), packed_value(value)), unpacked_dot, wait_s)
+        return self.put_many({key: value}, if_version={key: if_version}, wait_s=wait_s)
+
+    def put_many(
+        self,
+        items: Mapping[Key, Any] | Mapping[str, Any] | Mapping[bytes, Any],
+        *,
+        if_version: Mapping[Any, Seen] | None = None,
+        wait_s: float | None = None,
+    ) -> Call[Dot]:
+        """Write all of these, up to 4096 keys and 12 MiB, as one write: no node ever shows some
+        of them without the others. `if_version` has what must be held by which keys, as for
+        `put`."""
+        changes = [(packed_key(key), packed_value(value)) for key, value in items.items()]
+        return _one(ask.write(_conditions(if_version), changes), unpacked_dot, wait_s)
+
+    def delete(
+        self, key: Key, *, if_version: Seen | None = None, wait_s: float | None = None
+    ) -> Call[Dot]:
+        """Delete what is visible at the node; concurrent writes stay. The write's dot. For
+        `if_version` see `put`."""
+        if if_version is None:
+            return _one(ask.delete(packed_key(key)), unpacked_dot, wait_s)
+        return self.delete_many([key], if_version={key: if_version}, wait_s=wait_s)
+
+    def delete_many(
+        self,
+        keys: Iterable[Key],
+        *,
+        if_version: Mapping[Any, Seen] | None = None,
+        wait_s: float | None = None,
+    ) -> Call[Dot]:
+        """Delete up to 4096 keys as one write. For `if_version` see `put_many`."""
+        changes = [(packed_key(key),) for key in keys]
+        return _one(ask.write(_conditions(if_version), changes), unpacked_dot, wait_s)
+
+    def transact(
+        self,
+        *,
+        puts: Mapping[Any, Any] | None = None,
+        deletes: Iterable[Key] = (),
+        reads: Sequence[Key] = (),
+        if_version: Mapping[Any, Seen] | None = None,
+        wait_s: float | None = None,
+    ) -> Call[Transacted]:
+        """Judge conditions, write and read in one turn of the node, with nothing in between.
+
+        All puts and deletes are one write, made if all of `if_version` holds (see `put`); else
+        `Conflict` is raised and nothing was done. The reads see the write. Conditions are judged by
+        what the answering node has: this is no consensus with the others.
+        """
+        changes: list[tuple[bytes] | tuple[bytes, bytes]] = []
+        changes += [(packed_key(key), packed_value(value)) for key, value in (puts or {}).items()]
+        changes += [(packed_key(key),) for key in deletes]
+        writes = [ask.write(_conditions(if_version), changes)] if changes or if_version else []
+        operations = [*writes, *(ask.get(packed_key(key)) for key in reads)]
+
+        def read(results: Results) -> Transacted:
+            dot = unpacked_dot(results[0]) if writes else None
+            return Transacted(dot, [_winner(it, None) for it in results[len(writes) :]])
+
+        return Call(operations, read, wait_s)
+
+    def get(self, key: Key, default: Any = None, *, wait_s: float | None = None) -> Call[Any]:
+        """The value of a key, of its winner if there are siblings; else the default."""
+        return _one(ask.get(packed_key(key)), lambda result: _winner(result, default), wait_s)
+
+    def get_many(
+        self, keys: Iterable[Key], default: Any = None, *, wait_s: float | None = None
+    ) -> Call[list[Any]]:
+        """The values of up to 1024 keys, of 12 MiB together, as the node had them at one moment."""
+        operations = [ask.get(packed_key(key)) for key in keys]
+        return Call(operations, lambda results: [_winner(it, default) for it in results], wait_s)
+
+    def read(self, key: Key, *, wait_s: float | None = None) -> Call[tuple[Version, ...]]:
+        """All versions of a key, the winner first; more than one are concurrent siblings.
+
+        Siblings beyond what one answer holds (12 MiB) are read by further requests; what is
+        written between these may show.
+        """
+        return _read_on(packed_key(key), (), wait_s)
+
+    def forget(self, name: str, *, wait_s: float | None = None) -> Call[Dot]:
+        """Make a node that is gone for good no member any more, so that nothing waits for
+        it. Refused while it is alive. Should it come back after all, it joins anew, and
+        nothing that it wrote is lost."""
+        return _one(ask.forget(packed_name(name)), unpacked_dot, wait_s)
+
+    # --- of the node itself: these stand alone, and wait for nothing
+
+    def ping(self) -> Call[str]:
+        """The node's name. Raises Unavailable while it takes no writes, also if reads go on."""
+        return _one(ask.PING, unpacked_name, 0)
+
+    def status(self) -> Call[dict[str, Any]]:
+        """What the node knows of itself: see docs/PROTOCOL.md for the fields."""
+        return _one(ask.STATUS, unpacked_status, 0)
+
+    def members(self) -> Call[list[dict[str, Any]]]:
+        """The members of the cluster as the node knows them, itself included: see
+        docs/PROTOCOL.md for the fields."""
+        return _one(ask.MEMBERS, unpacked_members, 0)
+
+    def fault(self, peer: str, channel: str, action: str) -> Call[None]:
+        """Hold, drop or pass (`action`) what the node gets from a peer by `gossip` or
+        `repair` (`channel`). Refused unless the node was started with --allow-faults."""
+        return _one(ask.fault(peer, channel, action), raise_error, 0)
+
+    def backup(self, name: str) -> Call[dict[str, Any]]:
+        """Have the node copy what it has into a directory of that name beside its data:
+        where it is, and what it has. Refused if there is such a backup already."""
+        return _one(ask.backup(name), unpacked_status, 0)
+
+
+#: They keep nothing; one is enough.
+CALLS: Final = Calls()
+
+
+def _read_on(
+    key: bytes, known: tuple[Version, ...], wait_s: float | None
+) -> Call[tuple[Version, ...]]:
+    def unpacked(result: list[Any]) -> tuple[Version, ...] | Call[tuple[Version, ...]]:
+        versions, more = unpacked_versions(result)
+        versions = known + versions
+        return _read_on(key, versions, wait_s) if more else versions
+
+    return Call([ask.read(key, len(known))], lambda results: unpacked(results[0]), wait_s)
+
+
+# --- several in one request
+
+
+def together(calls: Sequence[Call[Any]], wait_s: float | None) -> Call[list[Any]]:
+    """Make all of these in one request. Each outcome stands for itself: a result, an error, or a
+    further call that brings the rest of a result."""
+    operations = [operation for call in calls for operation in call.operations]
+
+    def read(results: Results) -> list[Any]:
+        outcomes, at = [], 0
+        for call in calls:
+            outcomes.append(_outcome(call, results[at : at + len(call.operations)]))
+            at += len(call.operations)
+        return outcomes
+
+    return Call(operations, read, wait_s)
+
+
+def _outcome(call: Call[Any], results: Results) -> Any:
+    try:
+        return call.read(results)
+    except KvnodeError as error:
+        return error
+
+
+_NO_CONDITIONS: Final[Mapping[Any, Seen]] = {}
+
+
+def _conditions(if_version: Mapping[Any, Seen] | None) -> list[tuple[bytes, list[Dot]]]:
+    return [
+        (packed_key(key), [it.dot if isinstance(it, Version) else it for it in seen])
+        for key, seen in (if_version or _NO_CONDITIONS).items()
+    ]
+
+
+def _one(
+    operation: ask.Operation, unpacked: Callable[[list[Any]], T], wait_s: float | None
+) -> Call[T]:
+    return Call([operation], lambda results: unpacked(results[0]), wait_s)
+
+
+def _winner(result: list[Any], default: Any) -> Any:
+    versions, _ = unpacked_versions(result)
+    return versions[0].value if versions else default

@@ -1,0 +1,143 @@
+"""Pipelines: many operations in one message, with a result or an error for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+
+from kvnode.client.calls import CALLS, Call, Calls, together
+from kvnode.client.methods import as_method
+from kvnode.errors import InvalidRequest, KvnodeError
+
+if TYPE_CHECKING:
+    from kvnode.client.asynchronous import AsyncClient
+    from kvnode.client.sync import Client
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Pending(Generic[T]):
+    """What an operation of a pipeline will have brought, once that was sent."""
+
+    def __init__(self) -> None:
+        self._outcome: list[Any] = []
+
+    def settle(self, outcome: Any) -> None:
+        """It has brought this: a result, or an error."""
+        self._outcome = [outcome]
+
+    def result(self) -> T:
+        """The result; raises the error of this operation, or InvalidRequest before it was sent."""
+        if not self._outcome:
+            raise InvalidRequest("the pipeline was not sent yet")
+        (outcome,) = self._outcome
+        if isinstance(outcome, KvnodeError):
+            raise outcome
+        result: T = outcome
+        return result
+
+
+def _queued(
+    call: Callable[Concatenate[Calls, P], Call[T]],
+) -> Callable[Concatenate[Queue, P], Pending[T]]:
+    def method(queue: Queue, /, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
+        return queue.add(call(CALLS, *args, **kwargs))
+
+    return as_method(method, call)
+
+
+class Queue:
+    """The operations that a pipeline will send, in order."""
+
+    def __init__(self) -> None:
+        self._calls: list[Call[Any]] = []
+        self._pending: list[Pending[Any]] = []
+
+    put = _queued(Calls.put)
+    put_many = _queued(Calls.put_many)
+    delete = _queued(Calls.delete)
+    delete_many = _queued(Calls.delete_many)
+    transact = _queued(Calls.transact)
+    get = _queued(Calls.get)
+    get_many = _queued(Calls.get_many)
+    read = _queued(Calls.read)
+
+    @property
+    def results(self) -> list[Any]:
+        """The result of each operation, in order; where there was an error, the error."""
+        return [outcome for pending in self._pending for outcome in pending._outcome]
+
+    def add(self, call: Call[T]) -> Pending[T]:
+        """One operation more."""
+        if call.wait_s is not None:
+            raise InvalidRequest("a pipeline's operations wait together: give it wait_s itself")
+        self._calls.append(call)
+        self._pending.append(Pending())
+        return self._pending[-1]
+
+
+class Pipeline(Queue):
+    """A pipeline of a `Client`: operations are collected in the `with` block, and sent at its end
+    in one message; an exception in the block sends nothing.
+
+    They run in order in one turn of the node. Each stands or fails alone: its `Pending` gives its
+    result or raises its error, and `results` has all of them.
+    """
+
+    def __init__(self, client: Client, wait_s: float | None) -> None:
+        super().__init__()
+        self._client = client
+        self._wait_s = wait_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None or not self._calls:
+            return
+        outcomes = self._client.make(together(self._calls, self._wait_s))
+        for pending, outcome in zip(self._pending, outcomes, strict=True):
+            pending.settle(outcome if not isinstance(outcome, Call) else self._rest(outcome))
+
+    def _rest(self, call: Call[Any]) -> Any:
+        try:
+            return self._client.make(call)
+        except KvnodeError as error:
+            return error
+
+
+class AsyncPipeline(Queue):
+    """A pipeline of an `AsyncClient`; see `Pipeline`."""
+
+    def __init__(self, client: AsyncClient, wait_s: float | None) -> None:
+        super().__init__()
+        self._client = client
+        self._wait_s = wait_s
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None or not self._calls:
+            return
+        outcomes = await self._client.make(together(self._calls, self._wait_s))
+        for pending, outcome in zip(self._pending, outcomes, strict=True):
+            pending.settle(outcome if not isinstance(outcome, Call) else await self._rest(outcome))
+
+    async def _rest(self, call: Call[Any]) -> Any:
+        try:
+            return await self._client.make(call)
+        except KvnodeError as error:
+            return error

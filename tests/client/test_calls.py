@@ -1,0 +1,143 @@
+"""Calls without a client: what is sent, and what the results mean."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import kvnode
+from kvnode.client.calls import CALLS, Call, Calls, Transacted, together
+from kvnode.client.pipeline import Queue
+from kvnode.client.session import Version, packed_value
+from kvnode.core.vector import Dot, new_origin
+from kvnode.errors import Conflict, InvalidRequest, KvnodeError, Unavailable
+
+X = new_origin("X", 1, 1)
+DOT = Dot(X, 3)
+ONE = packed_value(1)
+VERSION = [7, X, 3, ONE]
+OK = ["ok", X, 3, 7]
+
+
+@pytest.mark.parametrize(
+    ("call", "operations"),
+    [
+        (CALLS.put("a", 1), [["put", b"a", ONE]]),
+        (CALLS.put("a", 1, if_version=()), [["write", [[b"a", []]], [(b"a", ONE)]]]),
+        (CALLS.put("a", 1, if_version=[DOT]), [["write", [[b"a", [DOT]]], [(b"a", ONE)]]]),
+        (
+            CALLS.put("a", 1, if_version=[Version(1, DOT, 7)]),
+            [["write", [[b"a", [DOT]]], [(b"a", ONE)]]],
+        ),
+        (CALLS.delete("a"), [["delete", b"a"]]),
+        (CALLS.delete("a", if_version=[DOT]), [["write", [[b"a", [DOT]]], [(b"a",)]]]),
+        (CALLS.put_many({"a": 1, "b": 1}), [["write", [], [(b"a", ONE), (b"b", ONE)]]]),
+        (CALLS.delete_many(["a", b"b"]), [["write", [], [(b"a",), (b"b",)]]]),
+        (CALLS.get_many(["a", "b"]), [["get", b"a"], ["get", b"b"]]),
+        (CALLS.get_many([]), []),
+        (CALLS.transact(reads=["a"]), [["get", b"a"]]),
+        (
+            CALLS.transact(puts={"a": 1}, deletes=["b"], reads=["a"], if_version={"c": []}),
+            [["write", [[b"c", []]], [(b"a", ONE), (b"b",)]], ["get", b"a"]],
+        ),
+    ],
+)
+def test_a_call_sends_its_operations(call: Call[object], operations: list[object]) -> None:
+    assert list(call.operations) == operations
+
+
+@pytest.mark.parametrize(
+    ("call", "results", "meaning"),
+    [
+        (CALLS.put("a", 1), [OK], DOT),
+        (CALLS.put_many({"a": 1}), [OK], DOT),
+        (CALLS.get("a"), [["ok", [VERSION], 0]], 1),
+        (CALLS.get("a", "none"), [["ok", [], 0]], "none"),
+        (CALLS.get_many(["a", "b"], 0), [["ok", [VERSION], 3], ["ok", [], 0]], [1, 0]),
+        (CALLS.read("a"), [["ok", [VERSION], 0]], (Version(1, DOT, 7),)),
+        (
+            CALLS.transact(puts={"a": 1}, reads=["a", "b"]),
+            [OK, ["ok", [VERSION], 0], ["ok", [], 0]],
+            Transacted(DOT, [1, None]),
+        ),
+        (CALLS.transact(reads=["a"]), [["ok", [VERSION], 0]], Transacted(None, [1])),
+        (CALLS.ping(), [["ok", "X"]], "X"),
+    ],
+)
+def test_a_call_reads_its_results(call: Call[object], results: list, meaning: object) -> None:
+    assert call.read(results) == meaning
+
+
+def test_what_does_not_fit_one_answer_is_a_further_call() -> None:
+    further = CALLS.read("a", wait_s=2).read([["ok", [VERSION], 1]])
+    assert isinstance(further, Call)
+    assert (further.operations, further.wait_s) == ([["read", b"a", 1]], 2)
+    assert further.read([["ok", [VERSION], 0]]) == 2 * (Version(1, DOT, 7),)
+
+
+def test_a_condition_that_does_not_hold_is_an_error_that_tells_what_is_there() -> None:
+    call = CALLS.put("a", 1, if_version=())
+    with pytest.raises(Conflict, match=rf"b'a' holds {X}:3") as raised:
+        call.read([["conflict", [[b"a", [[X, 3]]]]]])
+    assert raised.value.found == {b"a": {DOT}}
+    with pytest.raises(Conflict, match="b'a' holds nothing"):
+        call.read([["conflict", [[b"a", []]]]])
+
+
+@pytest.mark.parametrize("found", [[1], [[b"a"]], [[b"a", [1]]], [[None, []]], [["a", [[X]]]]])
+def test_an_unreadable_conflict_is_an_error_of_ours(found: list) -> None:
+    with pytest.raises(KvnodeError):
+        CALLS.put("a", 1).read([["conflict", found]])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: CALLS.put_many({"": 1}),
+        lambda: CALLS.put_many({"a": object()}),
+        lambda: CALLS.delete_many([5]),
+        lambda: CALLS.transact(reads=["a" * 5000]),
+    ],
+)
+def test_what_no_node_takes_is_not_sent(call) -> None:
+    with pytest.raises(InvalidRequest):
+        call()
+
+
+# --- several in one request
+
+
+def test_calls_together_are_one_request_and_each_has_its_own_outcome() -> None:
+    both = together([CALLS.put("a", 1), CALLS.get_many(["a", "b"]), CALLS.get("c")], 3)
+    assert len(both.operations) == 4 and both.wait_s == 3
+    failed = ["error", "unavailable", "no disk", False]
+    put, many, get = both.read([failed, ["ok", [VERSION], 0], ["ok", [], 0], ["ok", [], 0]])
+    assert isinstance(put, Unavailable)
+    assert (many, get) == ([1, None], None)
+
+
+# --- the same everywhere
+
+
+def methods(of: type) -> dict[str, inspect.Signature]:
+    """Those that are made of CALLS."""
+    return {
+        name: inspect.signature(value)
+        for name, value in vars(of).items()
+        if callable(value) and name in vars(Calls) and not name.startswith("_")
+    }
+
+
+def test_all_clients_have_the_same_methods() -> None:
+    assert methods(kvnode.Client) == methods(kvnode.AsyncClient)
+    assert methods(kvnode.Client).keys() >= {"put", "get", "read", "delete", "transact", "status"}
+    own = {"pipeline", "make", "close", "token"}
+    for client in (kvnode.Client, kvnode.AsyncClient):
+        public = {name for name in vars(client) if not name.startswith("_")}
+        assert public == own | methods(client).keys()
+
+
+def test_a_pipeline_has_all_that_concerns_data() -> None:
+    alone = {"forget", "ping", "status", "members", "fault", "backup"}
+    assert methods(Queue).keys() == methods(kvnode.Client).keys() - alone

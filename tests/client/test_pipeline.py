@@ -1,0 +1,102 @@
+"""Pipelines: one message, a result or an error for each operation."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvnode import Client, Conflict, InvalidRequest, Unreachable
+from kvnode.client.pipeline import Pending
+from kvnode.codec.packing import pack
+from kvnode.codec.server import encode_answer
+from kvnode.core.vector import name_of, new_origin
+from tests.client.fake_node import FakeNode, answering
+
+X = new_origin("X", 1, 1)
+OK = ("ok", X, 3, 7)
+
+
+def test_many_operations_are_one_message_and_run_in_order(trio):
+    with trio["X"].client() as client:
+        with client.pipeline() as pipeline:
+            written = pipeline.put("pipeline/a", 1)
+            seen = pipeline.get("pipeline/a")
+            pipeline.put_many({"pipeline/a": 2, "pipeline/b": 3})
+            many = pipeline.get_many(["pipeline/a", "pipeline/b", "pipeline/c"])
+            deleted = pipeline.delete("pipeline/a")
+            gone = pipeline.get("pipeline/a", "gone")
+        assert name_of(written.result().origin) == "X"
+        assert (seen.result(), many.result(), gone.result()) == (1, [2, 3, None], "gone")
+        assert deleted.result().seq == written.result().seq + 2
+        assert pipeline.results[1] == 1 and len(pipeline.results) == 6
+
+
+def test_each_operation_fails_alone(trio):
+    with trio["X"].client() as client:
+        client.put("pipeline/there", 1)
+        with client.pipeline() as pipeline:
+            refused = pipeline.put("pipeline/there", 2, if_version=())
+            done = pipeline.put("pipeline/not there", 2, if_version=())
+            value = pipeline.get("pipeline/there")
+        with pytest.raises(Conflict):
+            refused.result()
+        assert done.result() and value.result() == 1
+        assert isinstance(pipeline.results[0], Conflict)
+
+
+def test_it_is_one_request():
+    with FakeNode(answering(OK, OK)) as node, Client(node.listen) as client:
+        with client.pipeline(wait_s=2) as pipeline:
+            pipeline.put("a", 1)
+            pipeline.put("b", 1)
+        (asked,) = node.asked
+    assert len(asked.operations) == 2 and asked.deadline_ms == 2000
+
+
+def test_an_exception_in_the_block_sends_nothing():
+    with FakeNode(answering(OK)) as node, Client(node.listen) as client:
+        with pytest.raises(ZeroDivisionError), client.pipeline() as pipeline:
+            pending = pipeline.put("a", 1)
+            raise ZeroDivisionError
+        with client.pipeline():
+            pass
+        assert node.asked == []
+    with pytest.raises(InvalidRequest, match="was not sent"):
+        pending.result()
+
+
+def test_a_request_that_fails_as_a_whole_is_raised_by_the_block():
+    with Client("127.0.0.1:1", timeout_s=0.05) as client:
+        with pytest.raises(Unreachable), client.pipeline() as pipeline:
+            pending = pipeline.put("a", 1)
+        assert pipeline.results == []
+    with pytest.raises(InvalidRequest):
+        pending.result()
+
+
+def test_operations_of_a_pipeline_wait_together():
+    with Client("127.0.0.1:1") as client, pytest.raises(InvalidRequest, match="give it wait_s"):
+        client.pipeline().put("a", 1, wait_s=1)
+
+
+def test_what_does_not_fit_the_answer_is_asked_for_afterwards():
+    """Siblings beyond what one answer holds."""
+
+    def answers(asked):
+        skip = getattr(asked.operations[0], "skip", 0)
+        versions = [[9 - skip, X, 3 - skip, pack(skip)]]
+        results = [("ok", versions, 1 - skip)] * len(asked.operations)
+        return [encode_answer(asked.id, b"\x92\xa1c\x80", results)]
+
+    with FakeNode(answers) as node, Client(node.listen) as client:
+        with client.pipeline() as pipeline:
+            pending = pipeline.read("a")
+        assert [version.value for version in pending.result()] == [0, 1]
+        assert len(node.asked) == 2
+
+
+def test_a_result_is_there_once_it_was_sent():
+    pending: Pending[int] = Pending()
+    with pytest.raises(InvalidRequest):
+        pending.result()
+    pending.settle(1)
+    assert pending.result() == 1

@@ -1,0 +1,35 @@
+"""docs/CLIENT.md: each example runs against a node, and prints what its comments say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCUMENT = (Path(__file__).parent.parent / "docs" / "CLIENT.md").read_text()
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+ADDRESS = "127.0.0.1:7411"
+
+
+@pytest.fixture
+def node(make_node):
+    node = make_node("X")
+    node.start()
+    return node
+
+
+def test_the_document_has_examples():
+    assert len(EXAMPLES) >= 7
+    assert all(ADDRESS in example for example in EXAMPLES)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_prints_what_its_comments_say(example, node):
+    own = example.replace(f'"{ADDRESS}"', f'"{node.listen}"')
+    ran = subprocess.run([sys.executable, "-c", own], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    said = re.findall(r"^ *print\(.*\) +# (.*)$", example, re.MULTILINE)
+    assert said and ran.stdout.splitlines() == said
