@@ -21,7 +21,11 @@ from kvnode.cli.output import Output
 from kvnode.cli.parser import Parser, seconds
 from kvnode.client.sync import DEFAULT_ADDRESS, Client
 from kvnode.codec.token import decode_token
+from kvnode.core.vector import Dot, is_origin
 from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError, MalformedError, SessionLost
+
+#: What --if-version takes for a key that must not be there.
+_ABSENT: Final = "none"
 
 
 class Command(NamedTuple):
@@ -30,11 +34,13 @@ class Command(NamedTuple):
     run: Callable[[Client, argparse.Namespace, Output], int]
     help: str
     arguments: tuple[str, ...] = ()
+    #: Whether it writes on the condition that `--if-version` gives.
+    is_conditional: bool = False
 
 
 def put(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Write a value."""
-    dot = client.put(_key(given), _value(given))
+    dot = client.put(_key(given), _value(given), if_version=_condition(given))
     output.written(given.key, dot)
     return OK
 
@@ -49,9 +55,19 @@ def get(client: Client, given: argparse.Namespace, output: Output) -> int:
     return OK
 
 
+def read(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Print all versions, the winner first, each with its dot."""
+    versions = client.read(_key(given))
+    if not versions:
+        output.absent(given.key)
+        return NOT_FOUND
+    output.versions(given.key, versions)
+    return OK
+
+
 def delete(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Delete what is visible."""
-    dot = client.delete(_key(given))
+    dot = client.delete(_key(given), if_version=_condition(given))
     output.written(given.key, dot)
     return OK
 
@@ -82,9 +98,10 @@ def ping(client: Client, _: argparse.Namespace, output: Output) -> int:
 
 
 COMMANDS: Final = {
-    "put": Command(put, "write a value", ("key", "value")),
+    "put": Command(put, "write a value", ("key", "value"), is_conditional=True),
     "get": Command(get, "print a value; of siblings, the winner", ("key",)),
-    "del": Command(delete, "delete a key", ("key",)),
+    "read": Command(read, "print all versions of a key with their dots", ("key",)),
+    "del": Command(delete, "delete a key", ("key",), is_conditional=True),
     "status": Command(status, "what the node has, waits for, and knows of its peers"),
     "members": Command(members, "who is a member: where, alive or since when silent, its lag"),
     "forget": Command(forget, "make a node that is gone for good no member any more", ("name",)),
@@ -141,6 +158,14 @@ def _parser() -> argparse.ArgumentParser:
         _add_shared_flags(sub, None)
         for argument in command.arguments:
             sub.add_argument(argument)
+        if command.is_conditional:
+            sub.add_argument(
+                "--if-version",
+                default=None,
+                metavar="DOTS",
+                help="only if the key holds just these versions: dots as `kv read` prints them, "
+                f"with commas; or {_ABSENT!r}, if it must not be there",
+            )
     return parser
 
 
@@ -171,6 +196,19 @@ def _add_shared_flags(parser: argparse.ArgumentParser, node: str | None) -> None
 def _key(given: argparse.Namespace) -> bytes:
     """The very bytes that were typed, whatever their encoding."""
     return os.fsencode(given.key)
+
+
+def _condition(given: argparse.Namespace) -> list[Dot] | None:
+    """What the key must hold, if that was told."""
+    if given.if_version in (None, _ABSENT):
+        return None if given.if_version is None else []
+    dots = []
+    for text in given.if_version.split(","):
+        origin, _, seq = text.rpartition(":")
+        if not is_origin(origin) or not seq.isdecimal():
+            raise InvalidRequest(f"{text!r} is no dot; `kv read` prints such, or say {_ABSENT!r}")
+        dots.append(Dot(origin, int(seq)))
+    return dots
 
 
 def _value(given: argparse.Namespace) -> Any:

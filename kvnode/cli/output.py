@@ -11,7 +11,7 @@ from typing import Any
 from kvnode.cli.members import duration, member_lines, size
 from kvnode.client.session import Version
 from kvnode.core.vector import Dot, labels, shown
-from kvnode.errors import Delayed, IndefiniteError, KvnodeError, SessionLost
+from kvnode.errors import Conflict, Delayed, IndefiniteError, KvnodeError, SessionLost
 
 
 class Output:
@@ -34,6 +34,15 @@ class Output:
         sys.stdout.flush()
         if siblings and terminal:
             print(f"({len(siblings)} concurrent siblings; the winner is shown)", file=sys.stderr)
+
+    def versions(self, key: str, versions: Sequence[Version]) -> None:
+        """All of them, the winner first: a line each, the value as JSON."""
+        if self._as_json:
+            shown = [{"value": it.value, "dot": it.dot, "stamp_us": it.stamp_us} for it in versions]
+            self._print_json({"key": key, "versions": shown})
+            return
+        for version in versions:
+            print(f"{version.dot.origin}:{version.dot.seq}  {_json(version.value)}")
 
     def absent(self, key: str) -> None:
         """There is no such key."""
@@ -101,6 +110,9 @@ class Output:
                 }
             elif isinstance(error, SessionLost):
                 document |= {"status": "lost", "missing": error.missing}
+            elif isinstance(error, Conflict):
+                held = {key.decode(errors="replace"): sorted(it) for key, it in error.found.items()}
+                document |= {"status": "conflict", "found": held}
             self._print_json(document)
         elif isinstance(error, Delayed):
             print(f"{self._program}: delayed: {error.reason}", file=sys.stderr)

@@ -204,3 +204,32 @@ def test_kv_starts_without_what_only_a_node_needs():
     script = f"import sys, kvnode.cli.kv; print(*(set({heavy.split()!r}) & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert ended.stdout == b"\n"
+
+
+def test_read_prints_every_version_with_its_dot(at_x, x):
+    dot = x.put("read", {"a": "ä"})
+    line = f'{dot.origin}:{dot.seq}  {{"a": "\\u00e4"}}\n'
+    assert at_x("read", "read") == (0, line.encode(), "")
+    code, output, _ = at_x("read", "read", "--json")
+    (version,) = json.loads(output)["versions"]
+    assert (code, version["value"], version["dot"]) == (0, {"a": "ä"}, list(dot))
+    assert at_x("read", "missing") == (1, b"", "kv: missing: not found\n")
+
+
+def test_a_write_on_a_condition_is_made_if_it_holds_and_else_exit_code_4(at_x, x):
+    assert at_x("put", "on condition", "1", "--if-version", "none").code == 0
+    code, _, errors = at_x("put", "on condition", "2", "--if-version", "none")
+    (version,) = x.read("on condition")
+    dots = f"{version.dot.origin}:{version.dot.seq}"
+    assert (code, errors) == (4, f"kv: conflict: b'on condition' holds {dots}\n")
+    code, output, _ = at_x("put", "on condition", "2", "--if-version", "none", "--json")
+    assert code == 4 and json.loads(output)["found"] == {"on condition": [list(version.dot)]}
+    assert at_x("put", "on condition", "2", "--if-version", dots).code == 0
+    assert at_x("del", "on condition", "--if-version", dots).code == 4
+    assert x.get("on condition") == "2"
+
+
+@pytest.mark.parametrize("dots", ["", "X:1", "nothing", "X~0000001000000001:x", "none,none"])
+def test_what_is_no_dot_is_exit_code_2(dots, at_x):
+    code, output, errors = at_x("put", "k", "v", "--if-version", dots)
+    assert (code, output) == (2, b"") and "is no dot" in errors and errors.count("\n") == 1

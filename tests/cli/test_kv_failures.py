@@ -211,4 +211,5 @@ def test_every_command_is_tested_here():
         "members",
         "forget",
         "ping",
+        "read",
     }
