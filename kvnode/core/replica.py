@@ -240,8 +240,13 @@ class Replica:
         return bool(others) and origin in self.cut.entries and self._is_caught_up()
 
     def _is_caught_up(self) -> bool:
-        claims = self.repair.claims.values()
-        return all(self.cut.covers(claim.delivered) for claim in claims)
+        """With all who live: what only a dead one had may never come."""
+        claims = self.repair.claims.items()
+        return all(
+            self.cut.covers(claim.delivered)
+            for name, claim in claims
+            if self.repair.is_alive(name, self._turned_us)
+        )
 
     def wake_us(self) -> int:
         """When the next turn must come, input or not, by the steady clock."""

@@ -61,15 +61,19 @@ class Cluster:
             at.ask_to_forget(gone.bears)
 
     def check_lost(self, machine: Machine, missing: Iterable[Missing]) -> None:
-        """What a session is told is lost must be at no member."""
+        """What a session is told is lost must be at no member.
+
+        A disk that has a copy may bring it back, whether they take turns or run side by side: the
+        claims that were heard are then not of all the disks that bear that name.
+        """
         assert machine.node is not None
         members = machine.node.replica.others()
         self.world.reach("dots called lost")
-        # A copy that runs beside its original may bring back what is called lost of their name.
-        machines = Counter(it.bears for it in self.machines.values())
-        lost = self.oracle.known(it for it in missing if machines[name_of(it.origin)] == 1)
+        disks = Counter(it.bears for it in self.machines.values())
+        disks.update(it.bears for it in self.machines.values() if it.other_disk is not None)
+        lost = self.oracle.known(it for it in missing if disks[name_of(it.origin)] == 1)
         for other in self.living:
-            if other.bears in members and other.seen & lost:
+            if other.bears in members and disks[other.bears] == 1 and other.seen & lost:
                 dots = self.oracle.dots(other.seen & lost)
                 raise Violation(
                     "lost dots", f"{machine.name} calls {dots} lost, {other.name} has them"
