@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kvnode.core.batch import Batch
 from kvnode.core.heap import RemovableHeap
-from kvnode.core.limits import Limits
+from kvnode.core.limits import BATCH_WRITES_MAX, Limits
 from kvnode.core.messages import Request
 from kvnode.core.vector import Dot, Vector
 
@@ -180,6 +180,16 @@ class Holdback:
             for origin in self._by_origin
             if origin in delivered
         }
+
+    def has(self, dot: Dot) -> bool:
+        """Whether this write is in a batch that waits here."""
+        if dot.origin not in self._by_origin:
+            return False
+        lowest = max(1, dot.seq - BATCH_WRITES_MAX + 1)
+        for first in range(dot.seq, lowest - 1, -1):
+            if batch := self.held(Dot(dot.origin, first)):
+                return batch.last >= dot.seq
+        return False
 
     def held(self, first: Dot) -> Batch | None:
         """The held batch that starts with this dot."""

@@ -5,12 +5,12 @@ on as an incarnation that ends the one before at a lower seq. From when on is it
 nobody has the rest? When every member has such a successor, and this node all that they
 claim: had one of them the dot, its claim would cover it. All, and not only what is of that name:
 a node that lacks anything may not know yet who else is a member. For the verdict to stay true, an
-ended incarnation's batches are taken from logs only.
+ended incarnation's batches are taken from logs only. Where no end is known see `doubts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kvnode.core.messages import Claim, Lost
 from kvnode.core.succession import Cut
@@ -29,13 +29,13 @@ def is_lost(dot: Dot, cut: Cut, claims: Sequence[Claim | None]) -> bool:
     return all(claim is not None and _rules_out(claim, enders, cut) for claim in claims)
 
 
-def lost_of(token: Vector, cut: Cut, claims: Sequence[Claim | None]) -> Lost | None:
+def lost_of(token: Vector, cut: Cut, is_lost: Callable[[Dot], bool]) -> Lost | None:
     """What of a session's past is lost, if something is."""
     entries = cut.entries
     lost = {
         origin: seq
         for origin, seq in token.items()
-        if seq > entries.get(origin, 0) and is_lost(Dot(origin, seq), cut, claims)
+        if seq > entries.get(origin, 0) and is_lost(Dot(origin, seq))
     }
     if not lost:
         return None

@@ -34,6 +34,11 @@ class Registration:
         return self._is_member and not self._is_done
 
     @property
+    def is_done(self) -> bool:
+        """Whether this process wrote a record, and may write another."""
+        return self._is_member and self._is_done
+
+    @property
     def wake_us(self) -> int | None:
         """When it is due without other input."""
         return self._due_us if self.is_open else None

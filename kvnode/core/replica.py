@@ -20,6 +20,7 @@ from kvnode.core.answer import Answer
 from kvnode.core.author import Author, Encode
 from kvnode.core.batch import Batch, Write, write_bytes_max
 from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, HybridLogicalClock, Now
+from kvnode.core.doubts import Doubts
 from kvnode.core.holdback import Holdback, first_missed
 from kvnode.core.limits import Limits
 from kvnode.core.lost import is_lost, lost_of
@@ -114,6 +115,7 @@ class Replica:
         self.alarms = Alarms(identity.name)
         self.holdback = Holdback(limits)
         self.repair = Repair(random, heartbeat_us=heartbeat_us)
+        self.doubts = Doubts(heartbeat_us=heartbeat_us)
         self.clocks = ClocksAhead()
         #: Requests whose past is here, and that wait for their turn.
         self.ready: deque[Request] = deque()
@@ -311,11 +313,20 @@ class Replica:
             self.alarms.damaged_snapshot(chunk.name)
 
     def _give_up_the_lost(self) -> None:
+        self.doubts.came(self.cut)
         claims = self._claims_of_others()
         for dot in self.holdback.waited_for():
-            if is_lost(dot, self.cut, claims):
+            if self._is_lost(dot, claims):
                 self.holdback.drop_batches_waiting_for(dot)
                 self._unparked += self.holdback.take_requests_waiting_for(dot)
+
+    def _is_lost(self, dot: Dot, claims: Sequence[Claim | None]) -> bool:
+        """Whether nobody has it; else it is in doubt from now on."""
+        if is_lost(dot, self.cut, claims):
+            return True
+        self.doubts.missed(dot, self._turned_us)
+        # What is held here itself only waits for something else.
+        return self.doubts.is_nowhere(dot, self.cut, claims) and not self.holdback.has(dot)
 
     def _claims_of_others(self) -> list[Claim | None]:
         claims = self.repair.claims
@@ -432,7 +443,8 @@ class Replica:
 
     def lost_of(self, token: Vector) -> Lost | None:
         """What a session has seen and nobody has any more, if there is such."""
-        return lost_of(token, self.cut, self._claims_of_others())
+        claims = self._claims_of_others()
+        return lost_of(token, self.cut, lambda dot: self._is_lost(dot, claims))
 
     def _serve(self, now: Now) -> list[Reply]:
         """Run what is ready, until the answers are as many as memory should hold."""
@@ -457,16 +469,24 @@ class Replica:
 
     def _register_if_due(self, now: Now) -> None:
         is_due = self._registration.is_due(now.steady_us, is_caught_up=self._is_caught_up())
-        if is_due and not self.is_joining and self.clock.last_us < STAMP_US_MAX:
+        can_write = not self.is_joining and self.clock.last_us < STAMP_US_MAX
+        if is_due and can_write:
             self._renew_record(now)
+        elif (
+            self._registration.is_done and can_write and self.doubts.calls_for_marker(now.steady_us)
+        ):
+            self.doubts.marked(self._write_record(now), now.steady_us)
 
     def _renew_record(self, now: Now) -> None:
         """The first write of an incarnation is its member record."""
+        if self._registration.is_open:
+            self._registration.done()
+            self._write_record(now)
+
+    def _write_record(self, now: Now) -> Dot:
         record = self.identity.record
-        if record is None or not self._registration.is_open:
-            return
-        self._registration.done()
-        self._add(self.members.renewal(self.identity.origin, record), now)
+        assert record is not None, "who is no member registers not"
+        return self._add(self.members.renewal(self.identity.origin, record), now).dot
 
     def write(self, write: Write, now: Now) -> Result:
         """See `Shown`."""

@@ -253,6 +253,18 @@ def test_what_waits_is_listed_in_order_of_arrival() -> None:
     assert [waiter.item.id for waiter in holdback.requests.values()] == [7, 5]
 
 
+def test_a_write_is_found_in_the_batch_that_holds_it() -> None:
+    holdback = holding(batch(A, 3, writes=2), batch(A, 9))
+    assert [holdback.has(Dot(A, seq)) for seq in (2, 3, 4, 5, 9)] == [
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]
+    assert not holdback.has(Dot(B, 3))
+
+
 def test_a_held_batch_is_found_by_its_first_dot() -> None:
     holdback = holding(batch(A, 3, writes=2))
     assert holdback.held(Dot(A, 3)) == batch(A, 3, writes=2)

@@ -69,23 +69,27 @@ def test_one_end_below_the_dot_is_enough() -> None:
 # --- of a session
 
 
+def judged(token: Vector, cut: Cut, claims: list[Claim | None]) -> Lost | None:
+    return lost_of(token, cut, lambda dot: is_lost(dot, cut, claims))
+
+
 def test_a_session_with_nothing_lost_is_told_so() -> None:
-    assert lost_of({X: 2, Y: 9}, HERE, [SURE]) is None
-    assert lost_of({}, HERE, [SURE]) is None
+    assert judged({X: 2, Y: 9}, HERE, [SURE]) is None
+    assert judged({}, HERE, [SURE]) is None
 
 
 def test_a_session_is_told_what_is_lost_and_what_is_left() -> None:
-    lost = lost_of({X: 5, Y: 9}, HERE, [SURE])
+    lost = judged({X: 5, Y: 9}, HERE, [SURE])
     assert lost == Lost((Missing(X, 3, 5),), {X: 2, Y: 9})
 
 
 def test_an_origin_of_which_nobody_has_anything_is_not_known_to_have_ended() -> None:
     """No later incarnation could name it; its session is delayed, not lost."""
-    assert lost_of({X: 1}, cut({X2: 1}, {X2: {}}), [claim({X2: 1})]) is None
+    assert judged({X: 1}, cut({X2: 1}, {X2: {}}), [claim({X2: 1})]) is None
 
 
 def test_several_are_told_in_order() -> None:
     y2 = new_origin("Y", 2, 2)
     here = cut({X: 2, X2: 1, Y: 1, y2: 1}, {X2: {X: 2}, y2: {Y: 1}})
-    lost = lost_of({Y: 3, X: 3}, here, [claim({X2: 1, y2: 1})])
+    lost = judged({Y: 3, X: 3}, here, [claim({X2: 1, y2: 1})])
     assert lost == Lost((Missing(X, 3, 3), Missing(Y, 2, 3)), {X: 2, Y: 1})

@@ -108,8 +108,10 @@ class Machine:
         self.drift_ppm = 0
         #: Whether it never starts again, its disk out of reach.
         self.gone = False
-        #: Whether it may not even read, since its disk failed in a fold.
+        #: Whether it may not even read, since its disk failed in a switch to a snapshot.
         self._is_blind = False
+        #: Whether this turn tries to switch.
+        self.is_switching = False
         #: Steps of a turn until the power fails; 0 for never.
         self.steps_left = 0
         self._cluster = cluster
@@ -289,21 +291,22 @@ class Machine:
         self.claims |= {claim.name: claim for claim in inputs.claims}
         staging = node.replica.repair.staging
         was_folding = node.is_folding
+        self.is_switching = False
         node.turn(inputs, Now(self._wall_us(), now_us), self)
         if node.is_folding and not was_folding:
             assert staging is not None and staging.number is not None
             self.staged = self._cluster.snapshots[staging.number]
             self._world.reach("a snapshot came whole")
-        self._check_reads_go_on(node, was_folding=was_folding)
+        self._check_reads_go_on(node)
         self._note_rare_states(node, before, self._counts(node), inputs)
         for peer, payload in questions:
             self._answer(node, peer, payload)
         self._check_bounds(node.replica)
         self._come_round(node.wake_us())
 
-    def _check_reads_go_on(self, node: Node, *, was_folding: bool) -> None:
+    def _check_reads_go_on(self, node: Node) -> None:
         """They do on every disk that can be read, but where a snapshot may be in place or not."""
-        self._is_blind = not node.health.serving and (was_folding or self._is_blind)
+        self._is_blind = not node.health.serving and (self.is_switching or self._is_blind)
         if not node.health.serving and not self._is_blind:
             raise Violation("reads go on", f"{self.name} does not serve, but its disk can be read")
 
@@ -459,7 +462,8 @@ class Machine:
         if isinstance(result, Failed) and not result.maybe:
             self._cluster.undone.update(_values(flight.operations))
             reads = all(isinstance(op, Get | Read) for op in flight.operations)
-            if reads and result.code == "unavailable" and not self._is_blind:
+            may_read = not self._is_blind and not self.is_switching
+            if reads and result.code == "unavailable" and may_read:
                 raise Violation("reads go on", f"{self.name} answers {flight}: {result.message}")
 
     def pull(self, pull: Pull | Fetch) -> None:
@@ -565,6 +569,7 @@ class SimulatedStore(MemoryStore):
     def switch(self, saved: Saved) -> None:
         """See `Store.switch`."""
         self._machine.step()
+        self._machine.is_switching = True
         self._seen = self._machine.seen | self._machine.staged
         super().switch(saved)
         self._machine.committed(self._seen, self._seen)

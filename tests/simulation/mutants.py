@@ -513,8 +513,8 @@ MUTANTS: Final = (
     _mutant(
         "open an incarnation without a member record",
         _REPLICA,
-        "        if record is None or not self._registration.is_open:\n",
-        "        if True:\n",
+        "        if self._registration.is_open:\n            self._registration.done()\n",
+        "        if False:\n            self._registration.done()\n",
     ),
     _mutant(
         "do not join anew after having been forgotten",

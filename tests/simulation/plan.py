@@ -99,13 +99,6 @@ class Plan:
         crashes = "crashes in a turn" in self.faults and self.durability is not Durability.ALWAYS
         return keeps and not crashes and not set(_FORGETFUL) & set(self.faults)
 
-    @property
-    def has_forgetful_disks(self) -> bool:
-        """Whether a disk may lose what it had synced."""
-        return any(
-            "disks" in fault or "copies" in fault for fault in _FORGETFUL if fault in self.faults
-        )
-
     @staticmethod
     def of(seed: int) -> Plan:
         """What this seed decides."""

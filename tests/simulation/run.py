@@ -82,7 +82,7 @@ def _is_at_rest(cluster: Cluster) -> bool:
         and all(machine.seen == machines[0].seen for machine in machines)
         and not any(client.busy for client in cluster.clients)
         and all(_knows_all(machine, cluster) for machine in machines)
-        and not any(_in_vain(cluster))
+        and not list(_in_vain(cluster))  # each that is asked begins to doubt
         and not any(_unended(machine, cluster) for machine in machines)
     )
 
@@ -141,27 +141,25 @@ def _reckon(cluster: Cluster) -> None:
 
 def _in_vain(cluster: Cluster) -> Iterator[tuple[Machine, SimulatedClient, int]]:
     """Who would have which session wait for what is nowhere any more, though no member is
-    gone that may have it, and its name goes on. Where disks are replaced or go back, something must
-    be left of its origin, too: of one that vanished whole nobody can say that it is not just on its
-    way. Without that, none vanishes whole: its first batch is synced before anyone hears of it."""
+    gone that may have it. To ask puts it in doubt, so the answer may come a while later; and later
+    than we wait where a copy runs beside its original, since the two end each other's incarnations,
+    and begin to doubt anew each time."""
     everything = 0
     for machine in cluster.living:
         everything |= machine.seen
     gone = {machine.bears for machine in cluster.machines.values() if machine.gone}
     names = {name for machine in cluster.living for name in (machine.name, machine.bears)} - gone
+    runs = Counter(machine.bears for machine in cluster.machines.values())
     for machine in cluster.living:
         assert machine.node is not None
         replica = machine.node.replica
+        if runs[machine.bears] > 1:
+            continue
         for client in cluster.clients:
             lost = client.seen & ~everything
             entries = replica.cut.entries
             missing = [o for o, seq in client.token.items() if entries.get(o, 0) < seq]
-            is_decidable = missing and all(
-                (origin in entries or not cluster.plan.has_forgetful_disks)
-                and name_of(origin) in replica.members.names()
-                for origin in missing
-            )
-            if replica.others() - names or not is_decidable:
+            if replica.others() - names or not missing:
                 continue
             if not replica.lost_of(client.token):
                 yield machine, client, lost
