@@ -32,10 +32,11 @@ from kvnode.codec.snapshots import position
 from kvnode.codec.token import CLUSTER_BYTES_MAX, decode_token
 from kvnode.core.batch import Change
 from kvnode.core.limits import (
+    CONDITION_DOTS_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
     WRITE_BYTES_MAX,
-    WRITE_CHANGES_MAX,
+    WRITE_KEYS_MAX,
 )
 from kvnode.core.messages import (
     Condition,
@@ -198,7 +199,20 @@ def _decode_parts(parts: list[Any]) -> Asked:
             name = type(operation).__name__.lower()
             raise MalformedError(f"{name!r} must stand alone in its request")
         operations.append(operation)
+    _expect_few_keys(operations)
     return Asked(id_, cluster, seen, deadline_ms, tuple(operations))
+
+
+def _expect_few_keys(operations: list[Operation]) -> None:
+    """All writes of a request are made in one turn, and nobody else is served meanwhile."""
+    writes = [operation for operation in operations if isinstance(operation, WriteAll)]
+    keys = sum(len(write.changes) + len(write.conditions) for write in writes)
+    if keys > WRITE_KEYS_MAX:
+        message = f"the writes of a request must change and ask for at most {WRITE_KEYS_MAX} keys"
+        raise TooLarge(f"{message} together; these do {keys}")
+    dots = sum(len(condition.dots) for write in writes for condition in write.conditions)
+    if dots > CONDITION_DOTS_MAX:
+        raise TooLarge(f"conditions must name at most {CONDITION_DOTS_MAX} versions together")
 
 
 def _decode_operation(body: Any) -> AnyOperation:
@@ -216,15 +230,15 @@ def _decode_operation(body: Any) -> AnyOperation:
 
 def _decode_write(body: list[Any]) -> WriteAll:
     _, conditions, changes = body
-    for items, what in ((conditions, "conditions"), (changes, "changes")):
-        if len(array(items, None, f"a write's {what}")) > WRITE_CHANGES_MAX:
-            raise TooLarge(f"a write must have at most {WRITE_CHANGES_MAX} {what}")
-    if not changes:
+    array(conditions, None, "a write's conditions")
+    if not array(changes, None, "a write's changes"):
         raise MalformedError("a write must change something")
     write = WriteAll(
         tuple(_decode_condition(condition) for condition in conditions),
         tuple(_decode_change(change) for change in changes),
     )
+    if len({condition.key for condition in write.conditions}) < len(write.conditions):
+        raise MalformedError("a write has two conditions about one key")
     size_bytes = sum(len(change.key) + len(change.value or b"") for change in write.changes)
     if size_bytes > WRITE_BYTES_MAX:
         raise TooLarge(f"a write must have at most {WRITE_BYTES_MAX} bytes; this has {size_bytes}")

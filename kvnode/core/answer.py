@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kvnode.core.limits import ANSWER_VALUE_BYTES_MAX
-from kvnode.core.messages import Entry, Failed, Result
+from kvnode.core.messages import Conflict, Entry, Failed, Result
+
+#: What the dot of a conflict takes at most: an origin's name and a number.
+_DOT_BYTES_MAX: Final = 100
 
 
 class Answer:
@@ -17,7 +22,17 @@ class Answer:
         """Add a result; of versions, those that fit."""
         if isinstance(result, Entry):
             result = self._fitting(result)
+        elif isinstance(result, Conflict):
+            result = self._fitting_conflict(result)
         self.results.append(result)
+
+    def _fitting_conflict(self, conflict: Conflict) -> Result:
+        size_bytes = sum(len(key) + _DOT_BYTES_MAX * len(dots) for key, dots in conflict.found)
+        if self.size_bytes + size_bytes > ANSWER_VALUE_BYTES_MAX:
+            message = "conditions do not hold, and what is there does not fit an answer"
+            return Failed("too_large", f"{message}; nothing was done")
+        self.size_bytes += size_bytes
+        return conflict
 
     def _fitting(self, entry: Entry) -> Result:
         versions, more = entry

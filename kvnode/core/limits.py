@@ -44,9 +44,12 @@ PULLED_BATCHES_MAX: Final = 4096
 #: How long a request may wait at the server before it is answered as delayed.
 REQUEST_DEADLINE_MS_MAX: Final = 600_000
 
-#: Keys that one write changes, or one condition is about: as many as an array on the wire may have
-#: items.
-WRITE_CHANGES_MAX: Final = 4096
+#: Keys that the writes of one request change, and that their conditions are about, together: each
+#: is looked up and merged in the turn that runs the request.
+WRITE_KEYS_MAX: Final = 4096
+
+#: Versions that the conditions of one request name.
+CONDITION_DOTS_MAX: Final = 16_384
 
 #: Keys and values of one write: it travels whole, in one batch, and one message holds it.
 WRITE_BYTES_MAX: Final = 12 * MIB
@@ -80,8 +83,8 @@ class Limits(NamedTuple):
     answered_bytes_per_turn: int = 64 * MIB
 
     #: What one part of a snapshot holds: little enough for the server's clients to be served
-    #: in between.
-    snapshot_part_bytes: int = MIB // 2
+    #: in between, and to come over a slow link in time.
+    snapshot_part_bytes: int = MIB // 4
 
     #: Keys that one turn folds when a snapshot is put in place: some milliseconds of work. Fewer,
     #: if they are large: see `storage.layout.PAGE_BYTES_MAX`.

@@ -30,6 +30,13 @@ BACKOFF_TIMEOUTS_MAX: Final = 8
 #: A peer has so many heartbeats' time to answer a pull.
 TIMEOUT_HEARTBEATS: Final = 4
 
+#: One that is heard may refuse a snapshot so often, as it does after a restart, before silent ones
+#: are asked too.
+_FAILURES_OF_THE_HEARD: Final = 1
+
+#: What a peer claimed that is no member, and is silent for so many heartbeats, is forgotten.
+STRANGER_HEARTBEATS: Final = 40
+
 #: A peer whose heartbeats stay away for longer counts as silent.
 ALIVE_HEARTBEATS: Final = 6
 
@@ -227,8 +234,9 @@ class Repair:
 
     def _with_state(self, able: list[_Peer], claimants: list[_Peer], steady_us: int) -> list[_Peer]:
         """Whom to ask for a snapshot. It takes long to find out that a silent one does not answer;
-        better to wait a moment for one that is heard."""
-        if all(self._is_silent(peer, steady_us) for peer in claimants):
+        better to wait a moment for one that is heard, unless that was asked in vain."""
+        heard = [peer for peer in claimants if not self._is_silent(peer, steady_us)]
+        if all(peer.failures > _FAILURES_OF_THE_HEARD for peer in heard):
             return able
         return [peer for peer in able if not self._is_silent(peer, steady_us)]
 

@@ -46,7 +46,7 @@ from kvnode.core.messages import (
 )
 from kvnode.core.operations import run
 from kvnode.core.registration import Registration
-from kvnode.core.repair import Repair
+from kvnode.core.repair import STRANGER_HEARTBEATS, Repair
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.truncation import Logged, Truncation
 from kvnode.core.vector import Dot, Missing, Vector, name_of
@@ -166,6 +166,11 @@ class Replica:
             pull=self._next_pull(now),
             stage=self._stage,
         )
+
+    def set_aside(self) -> None:
+        """Its requests are carried elsewhere; it makes no more turns, but may still claim."""
+        self.ran, self.refused, self._own = [], [], []
+        self.ready.clear()
 
     def only_read(self) -> None:
         """The disk takes no writes: make none."""
@@ -292,6 +297,7 @@ class Replica:
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
             self.alarms.compare(claim, self.cut.heads, self.digest)
         if inputs.claims:
+            self._forget_strangers()
             self._give_up_the_lost()
 
     def _was_forgotten(self, record: Dot) -> None:
@@ -311,6 +317,20 @@ class Replica:
                 self.alarms.sound_snapshot(chunk.name)
         elif snapshot is not None:
             self.alarms.damaged_snapshot(chunk.name)
+
+    def _forget_strangers(self) -> None:
+        """Who was never a member, or went by its address beside another of its name."""
+        long_us = STRANGER_HEARTBEATS * self._heartbeat_us
+        for name in sorted(self.repair.claims.keys() - self.members.names()):
+            silent_us = self.repair.silent_us(name, self._turned_us)
+            if silent_us is not None and silent_us >= long_us:
+                self._forget_claims_of(name)
+
+    def _forget_claims_of(self, name: str) -> None:
+        self.repair.forget(name)
+        self._spelled_out.pop(name, None)
+        self.alarms.settled(name)
+        self.clocks.ahead_us.pop(name, None)
 
     def _give_up_the_lost(self) -> None:
         self.doubts.came(self.cut)
@@ -393,9 +413,7 @@ class Replica:
         before = self.members.names()
         self.members.changed(key, versions)
         for name in before - self.members.names():
-            self.repair.forget(name)
-            self._spelled_out.pop(name, None)
-            self.alarms.settled(name)
+            self._forget_claims_of(name)
             if name == self.identity.name:
                 self._registration.again()
 

@@ -354,8 +354,7 @@ class Node:
     def _carry(self) -> None:
         """Remember who waits; who was answered is done with."""
         self._carried = self._waiting()
-        self.replica.ran, self.replica.refused = [], []
-        self.replica.ready.clear()
+        self.replica.set_aside()
 
     def _reload(self) -> None:
         """Start anew from the store that is open."""
@@ -490,6 +489,8 @@ class Node:
         """Requests that have no answer yet and were not run."""
         if self._store is None:
             return []
+        if self._fold is not None:
+            return list(self._carried)
         parked = (waiter.item for waiter in self.replica.holdback.requests.values())
         waiting = [*self._carried, *self.replica.ready, *parked]
         return list({id(item): item for item in waiting if isinstance(item, Request)}.values())

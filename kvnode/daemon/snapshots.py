@@ -13,8 +13,9 @@ from kvnode.storage.store import View
 #: Views held at once. Each keeps replaced data on the disk until it is let go.
 SNAPSHOTS_MAX: Final = 4
 
-#: A view that nobody reads for so long is let go; a peer that lives comes back sooner.
-SNAPSHOT_IDLE_US: Final = 10_000_000
+#: A view that nobody reads for so long is let go. A peer with a slow link may be quiet for two
+#: minutes: see `core.snapshot.PATIENT_ATTEMPTS_MAX`.
+SNAPSHOT_IDLE_US: Final = 180_000_000
 
 _ORIGINS: Final = b"o"
 _TABLE: Final = b"t"

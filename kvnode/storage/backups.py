@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -79,7 +80,11 @@ def save(data: Path, name: str, checkpoint: Callable[[Path], None], contents: Co
         _sync(partial)
         partial.rename(backups / name)
         sync_directory(backups)
-    except OSError as error:
+    except (OSError, StorageError) as error:
+        with suppress(OSError):  # its links keep table files, on a disk that may be full
+            _remove(partial)
+        if isinstance(error, StorageError):
+            raise
         raise StorageError(f"can't make the backup {name!r}: {error.strerror}") from error
     return backups / name
 

@@ -51,6 +51,7 @@ class DataDirectory:
         try:
             self._check_owner({"name": name, "cluster": cluster})
             make_directory(self.store)
+            self._grow_up()
         except OSError as error:
             os.close(self._lock)
             raise StorageError(f"can't use the data directory {path}: {error.strerror}") from error
@@ -66,6 +67,12 @@ class DataDirectory:
     def close(self) -> None:
         """Let another daemon use it."""
         os.close(self._lock)
+
+    def _grow_up(self) -> None:
+        """A backup that a node starts on is one no longer: it will have more than that."""
+        if (self.path / CONTENTS).exists():
+            (self.path / CONTENTS).unlink()
+            sync_directory(self.path)
 
     def _check_owner(self, owner: dict[str, str]) -> None:
         """Names are in every write's origin: another node must not go on under this one."""

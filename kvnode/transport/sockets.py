@@ -31,9 +31,10 @@ GOSSIP_HIGH_WATER: Final = 128
 #: beyond ends the connection before it fills our memory.
 FRAME_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 
-#: A connection that is silent for so long is dead, though no packet said so.
+#: A connection on which no whole message comes for so long is dead, though no packet said so. The
+#: greatest write must have come by then: 12 MiB, over a link of 100 kB a second.
 PROBE_INTERVAL_MS: Final = 5_000
-PROBE_TIMEOUT_MS: Final = 15_000
+PROBE_TIMEOUT_MS: Final = 120_000
 
 RECONNECT_MS: Final = 50
 RECONNECT_MAX_MS: Final = 2_000

@@ -63,7 +63,10 @@ data_operations = st.one_of(
     st.tuples(keys, ids).map(lambda it: (client.read(*it), Read(*it))),
     keys.map(lambda key: (client.delete(key), Delete(key))),
     names.map(lambda name: (client.forget(name), Forget(name))),
-    st.tuples(st.lists(conditions, max_size=3), st.lists(changes, min_size=1, max_size=3)).map(
+    st.tuples(
+        st.lists(conditions, max_size=3, unique_by=lambda it: it.key),
+        st.lists(changes, min_size=1, max_size=3),
+    ).map(
         lambda it: (
             client.write([(key, sorted(dots)) for key, dots in it[0]], [sent(c) for c in it[1]]),
             WriteAll(tuple(it[0]), tuple(it[1])),

@@ -14,6 +14,7 @@ from kvnode.core.limits import (
     REQUEST_OPERATIONS_MAX,
     VALUE_BYTES_MAX,
     WRITE_BYTES_MAX,
+    WRITE_KEYS_MAX,
 )
 from kvnode.core.vector import new_origin
 
@@ -63,6 +64,7 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
         ["write", [], [[b"key", None]]],
         ["write", [], [[b""]]],
         ["write", [[b"key"]], [[b"key"]]],
+        ["write", [[b"key", []], [b"key", []]], [[b"key"]]],
         ["write", [[b"key", [X]]], [[b"key"]]],
         ["write", [[b"key", [[X, 0]]]], [[b"key"]]],
         ["write", [[b"key", [["X", 1]]]], [[b"key"]]],
@@ -185,6 +187,20 @@ def test_another_shape_is_malformed(parts: Any, told: tuple[int | None, str]) ->
 )
 def test_a_key_or_value_over_its_limit_is_too_large(operation: list[Any]) -> None:
     assert refusal(encoded(operation)) == (5, "too_large")
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        [["write", [], [[b"%d" % at] for at in range(WRITE_KEYS_MAX)]], ["write", [], [[b"k"]]]],
+        [["write", [[b"c%d" % at, []] for at in range(WRITE_KEYS_MAX)], [[b"k"]]]],
+        5 * [["write", [[b"k", [[X, at] for at in range(1, 4000)]]], [[b"k"]]]],
+    ],
+    ids=["changes", "conditions", "dots"],
+)
+def test_the_writes_of_a_request_have_limits_together(operations: list[Any]) -> None:
+    """They are made in one turn, and nobody else is served meanwhile."""
+    assert refusal(encoded(*operations)) == (5, "too_large")
 
 
 def test_a_message_over_its_limit_is_too_large_before_it_is_unpacked() -> None:

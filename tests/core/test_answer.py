@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvnode.core.answer import Answer
 from kvnode.core.limits import ANSWER_VALUE_BYTES_MAX
-from kvnode.core.messages import Entry, Failed, Written
+from kvnode.core.messages import Condition, Conflict, Entry, Failed, Written
 from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import Version
 
@@ -47,3 +47,13 @@ def test_an_entry_of_which_nothing_fits_is_an_error_and_smaller_ones_still_fit()
     assert isinstance(failed, Failed)
     assert (failed.code, failed.maybe) == ("too_large", False)
     assert small == entry(1)
+
+
+def test_a_conflict_weighs_by_its_keys_and_dots_and_may_not_fit() -> None:
+    found = (Condition(b"key", frozenset(Dot(X, at) for at in range(1, 11))),)
+    answer = Answer()
+    answer.add(Conflict(found))
+    assert answer.results == [Conflict(found)] and answer.size_bytes > 1_000
+    answer.size_bytes = ANSWER_VALUE_BYTES_MAX
+    answer.add(Conflict(found))
+    assert isinstance(answer.results[1], Failed) and answer.results[1].code == "too_large"

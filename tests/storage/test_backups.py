@@ -105,7 +105,7 @@ def test_there_may_be_so_many_and_no_more(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("fails", ["checkpoint", "_sync"])
-def test_a_backup_that_fails_is_not_there_and_its_remains_go_with_the_next(
+def test_a_backup_that_fails_is_not_there_nor_is_what_was_made_of_it(
     directory: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     def failing(path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_backup_that_fails_is_not_there_and_its_remains_go_with_the_next(
             saved(directory)
         else:
             save(directory, "monday", failing, Contents({}, 0))
-    assert names(directory / "backups") == {".partial"}
+    assert names(directory / "backups") == set()
     path = saved(directory)
     assert names(directory / "backups") == {"monday"} and names(path) == {
         "node.json",
@@ -260,6 +260,17 @@ def test_a_restore_that_is_killed_half_way_leaves_nothing_that_starts(
         DataDirectory(tmp_path / "data", name="X", cluster="c")
     with pytest.raises(WrongDirectory, match="is not empty"):
         restore(backup, tmp_path / "data")
+
+
+def test_a_backup_that_a_node_starts_on_is_one_no_longer(directory: Path, tmp_path: Path) -> None:
+    backup = saved(directory).rename(tmp_path / "monday")
+    used = DataDirectory(backup, name="X", cluster="c")
+    store = RocksStore(used.store)
+    store.commit(commit(batch(X, 1), table={b"a": (version(X, 1),)}), sync=True)
+    store.close()
+    used.close()
+    assert "backup.json" not in names(backup)
+    assert not any("was made of" in problem for problem in findings(backup).problems)
 
 
 # --- what a copy lost
