@@ -24,6 +24,7 @@ The operation of a `get` has no effect, so for reads the difference does not mat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class KvnodeError(Exception):
@@ -60,6 +61,9 @@ class Conflict(DefiniteError):
         super().__init__(f"conflict: {'; '.join(held)}")
         self.found = {key: frozenset(dots) for key, dots in found.items()}
 
+    def __reduce__(self) -> tuple[type[Conflict], tuple[Any, ...]]:
+        return Conflict, ({key: sorted(dots) for key, dots in self.found.items()},)
+
 
 class Delayed(DefiniteError):
     """The session has seen writes that this node has not delivered yet.
@@ -81,6 +85,9 @@ class Delayed(DefiniteError):
         self.local = dict(local)
         self.missing = [(origin, first, last) for origin, first, last in missing]
 
+    def __reduce__(self) -> tuple[type[Delayed], tuple[Any, ...]]:
+        return Delayed, (self.reason, self.incoming, self.local, self.missing)
+
 
 class SessionLost(DefiniteError):
     """The session has seen writes that no member has any more: a disk lost them that did
@@ -94,6 +101,9 @@ class SessionLost(DefiniteError):
         super().__init__(f"lost for good: {_shown(missing)}")
         self.missing = list(missing)
         self.token = token
+
+    def __reduce__(self) -> tuple[type[SessionLost], tuple[Any, ...]]:
+        return SessionLost, (self.missing, self.token)
 
 
 class Overloaded(DefiniteError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -17,9 +17,9 @@ from kvnode.client.session import Request, Session, decoded_answer
 from kvnode.client.sync import DEFAULT_ADDRESS
 from kvnode.codec.client import Operation
 from kvnode.errors import (
+    IndefiniteError,
     InvalidRequest,
     KvnodeError,
-    Overloaded,
     TimedOut,
     Unreachable,
     UnreadableAnswer,
@@ -35,7 +35,7 @@ Results = list[list[Any]]
 
 def _asked(
     call: Callable[Concatenate[Calls, P], Call[T]],
-) -> Callable[Concatenate[AsyncClient, P], Awaitable[T]]:
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
     async def method(client: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await client.make(call(CALLS, *args, **kwargs))
 
@@ -45,8 +45,9 @@ def _asked(
 class AsyncClient:
     """A session with one node, for asyncio: see `Client` for its arguments.
 
-    Any number of coroutines may share it; they are one session, and the node runs their requests in
-    the order of their making. Made and used in one event loop; `async with` closes it.
+    Any number of coroutines may share it: they are one session. Up to 1000 requests are on their
+    way at once, the others wait their turn. The node runs those on data in the order of their
+    making. It belongs to the event loop that uses it first; `async with` closes it.
     """
 
     def __init__(
@@ -61,14 +62,17 @@ class AsyncClient:
         self.timeout_s = timeout_s
         self.wait_s = wait_s
         self._session = Session(token)
-        self._context = zmq.asyncio.Context()
         try:
-            self._socket = dealer(self._context, self.address)
+            # The context is everybody's, and never ended: who forgets to close a client leaves a
+            # socket to the garbage collector, and to end a context of its own would wait for that.
+            self._socket = dealer(zmq.asyncio.Context.instance(), self.address)
         except zmq.ZMQError as error:
-            self._context.term()
             raise InvalidRequest(f"{address!r} is no address of a node: {error}") from None
         self._waiting: dict[int, tuple[Request, asyncio.Future[Results]]] = {}
         self._reader: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._room = asyncio.Semaphore(ANSWERS_HIGH_WATER)
+        self._sending = asyncio.Lock()
 
     put = _asked(Calls.put)
     put_many = _asked(Calls.put_many)
@@ -105,15 +109,13 @@ class AsyncClient:
             call = result
 
     async def close(self) -> None:
-        """Close the connection; what still waits for an answer is cancelled. The token stays
-        readable."""
-        for _, future in self._waiting.values():
-            future.cancel()
-        if self._reader is not None:
+        """Close the connection; what still waits for an answer may have happened, and is told so.
+        The token stays readable."""
+        self._fail_all(IndefiniteError(f"closed before {self.address} answered"))
+        if self._reader is not None and self._loop is asyncio.get_running_loop():
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
         self._socket.close()
-        self._context.term()
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,23 +129,35 @@ class AsyncClient:
         await self.close()
 
     async def _run(self, operations: Sequence[Operation], wait_s: float) -> Results:
-        if len(self._waiting) >= ANSWERS_HIGH_WATER:
-            raise Overloaded(f"{ANSWERS_HIGH_WATER} requests wait for their answers already")
-        request = self._session.request(operations, wait_s)
-        future: asyncio.Future[Results] = asyncio.get_running_loop().create_future()
-        self._waiting[request.id] = request, future
-        try:
-            await self._send(request)
-            if self._reader is None:
-                self._reader = asyncio.create_task(self._read())
-            patience_s = wait_s + self.timeout_s
+        loop = self._expect_own_loop()
+        async with self._room:
+            if self._socket.closed:
+                raise InvalidRequest("this client is closed")
+            request = self._session.request(operations, wait_s)
+            future: asyncio.Future[Results] = loop.create_future()
+            self._waiting[request.id] = request, future
             try:
-                return await asyncio.wait_for(future, patience_s)
-            except TimeoutError:
-                message = f"no answer from {self.address} within {patience_s:g} s"
-                raise TimedOut(message) from None
-        finally:
-            del self._waiting[request.id]
+                async with self._sending:  # who came first is sent first
+                    await self._send(request)
+                return await self._answer(future, wait_s + self.timeout_s)
+            finally:
+                del self._waiting[request.id]
+
+    def _expect_own_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            raise InvalidRequest("this client belongs to another event loop: make one in this")
+        self._loop = loop
+        return loop
+
+    async def _answer(self, future: asyncio.Future[Results], patience_s: float) -> Results:
+        if self._reader is None or self._reader.done():  # it is cancelled with all other tasks
+            self._reader = asyncio.create_task(self._read())
+        try:
+            return await asyncio.wait_for(future, patience_s)
+        except TimeoutError:
+            message = f"no answer from {self.address} within {patience_s:g} s"
+            raise TimedOut(message) from None
 
     async def _send(self, request: Request) -> None:
         wait_ms = int(self.timeout_s * 1000)
@@ -161,9 +175,12 @@ class AsyncClient:
             try:
                 self._take(frames)
             except KvnodeError as error:
-                for _, future in self._waiting.values():
-                    if not future.done():
-                        future.set_exception(error)
+                self._fail_all(error)
+
+    def _fail_all(self, error: KvnodeError) -> None:
+        for _, future in self._waiting.values():
+            if not future.done():
+                future.set_exception(error)
 
     def _take(self, frames: list[bytes]) -> None:
         if len(frames) != 1:

@@ -23,8 +23,10 @@ from kvnode.client.session import (
     unpacked_versions,
 )
 from kvnode.codec import client as ask
+from kvnode.codec.packing import told
+from kvnode.core.limits import WRITE_BYTES_MAX, WRITE_KEYS_MAX
 from kvnode.core.vector import Dot
-from kvnode.errors import KvnodeError
+from kvnode.errors import InvalidRequest, KvnodeError
 
 T = TypeVar("T")
 
@@ -62,7 +64,8 @@ class Calls:
     def put(
         self, key: Key, value: Any, *, if_version: Seen | None = None, wait_s: float | None = None
     ) -> Call[Dot]:
-        """Write any msgpack value; the dot of the write. It is on the node's disk then.
+        """Write any msgpack value of up to 8 MiB, under a key of up to 4 KiB; the dot of the write.
+        It is on the node's disk then.
 
         With `if_version`, only if the key holds just what was seen: what `read` gave, or its dots;
         nothing, `()`, for a key that must not be there. Else `Conflict` is raised. The node that
@@ -71,7 +74,10 @@ class Calls:
         """
         if if_version is None:
             return _one(ask.put(packed_key(key), packed_value(value)), unpacked_dot, wait_s)
-        return self.put_many({key: value}, if_version={key: if_version}, wait_s=wait_s)
+        conditions = [(packed_key(key), _dots(if_version))]
+        return _one(
+            ask.write(conditions, [(packed_key(key), packed_value(value))]), unpacked_dot, wait_s
+        )
 
     def put_many(
         self,
@@ -82,9 +88,8 @@ class Calls:
     ) -> Call[Dot]:
         """Write all of these, up to 4096 keys and 12 MiB, as one write: no node ever shows some
         of them without the others. `if_version` has what must be held by which keys, as for
-        `put`."""
-        changes = [(packed_key(key), packed_value(value)) for key, value in items.items()]
-        return _one(ask.write(_conditions(if_version), changes), unpacked_dot, wait_s)
+        `put`; keys and conditions are 4096 together."""
+        return _one(_write(_conditions(if_version), _puts(items)), unpacked_dot, wait_s)
 
     def delete(
         self, key: Key, *, if_version: Seen | None = None, wait_s: float | None = None
@@ -93,7 +98,8 @@ class Calls:
         `if_version` see `put`."""
         if if_version is None:
             return _one(ask.delete(packed_key(key)), unpacked_dot, wait_s)
-        return self.delete_many([key], if_version={key: if_version}, wait_s=wait_s)
+        conditions = [(packed_key(key), _dots(if_version))]
+        return _one(ask.write(conditions, [(packed_key(key),)]), unpacked_dot, wait_s)
 
     def delete_many(
         self,
@@ -103,8 +109,7 @@ class Calls:
         wait_s: float | None = None,
     ) -> Call[Dot]:
         """Delete up to 4096 keys as one write. For `if_version` see `put_many`."""
-        changes = [(packed_key(key),) for key in keys]
-        return _one(ask.write(_conditions(if_version), changes), unpacked_dot, wait_s)
+        return _one(_write(_conditions(if_version), _deletes(keys)), unpacked_dot, wait_s)
 
     def transact(
         self,
@@ -117,15 +122,15 @@ class Calls:
     ) -> Call[Transacted]:
         """Judge conditions, write and read in one turn of the node, with nothing in between.
 
-        All puts and deletes are one write, made if all of `if_version` holds (see `put`); else
-        `Conflict` is raised and nothing was done. The reads see the write. Conditions are judged by
-        what the answering node has: this is no consensus with the others.
+        All puts and deletes are one write, made if all of `if_version` holds (see `put_many`); else
+        `Conflict` is raised and nothing was done. Up to 1023 reads see the write. Without anything
+        to write there may be no conditions. These are judged by what the answering node has: this
+        is no consensus with the others.
         """
-        changes: list[tuple[bytes] | tuple[bytes, bytes]] = []
-        changes += [(packed_key(key), packed_value(value)) for key, value in (puts or {}).items()]
-        changes += [(packed_key(key),) for key in deletes]
-        writes = [ask.write(_conditions(if_version), changes)] if changes or if_version else []
-        operations = [*writes, *(ask.get(packed_key(key)) for key in reads)]
+        conditions = _conditions(if_version)
+        changes: _Changes = [*_puts(puts or {}), *_deletes(deletes)]
+        writes = [_write(conditions, changes)] if changes or conditions else []
+        operations = [*writes, *(ask.get(packed_key(key)) for key in _several(reads, "reads"))]
 
         def read(results: Results) -> Transacted:
             dot = unpacked_dot(results[0]) if writes else None
@@ -141,7 +146,7 @@ class Calls:
         self, keys: Iterable[Key], default: Any = None, *, wait_s: float | None = None
     ) -> Call[list[Any]]:
         """The values of up to 1024 keys, of 12 MiB together, as the node had them at one moment."""
-        operations = [ask.get(packed_key(key)) for key in keys]
+        operations = [ask.get(packed_key(key)) for key in _several(keys, "keys")]
         return Call(operations, lambda results: [_winner(it, default) for it in results], wait_s)
 
     def read(self, key: Key, *, wait_s: float | None = None) -> Call[tuple[Version, ...]]:
@@ -224,14 +229,61 @@ def _outcome(call: Call[Any], results: Results) -> Any:
         return error
 
 
-_NO_CONDITIONS: Final[Mapping[Any, Seen]] = {}
+_Changes = Sequence[tuple[bytes] | tuple[bytes, bytes]]
+_Conditions = list[tuple[bytes, list[Dot]]]
 
 
-def _conditions(if_version: Mapping[Any, Seen] | None) -> list[tuple[bytes, list[Dot]]]:
-    return [
-        (packed_key(key), [it.dot if isinstance(it, Version) else it for it in seen])
-        for key, seen in (if_version or _NO_CONDITIONS).items()
-    ]
+def _write(conditions: _Conditions, changes: _Changes) -> ask.Operation:
+    """What no node would take is told at once, and to whom it concerns."""
+    if not changes:
+        raise InvalidRequest("there is nothing to write")
+    if len(conditions) + len(changes) > WRITE_KEYS_MAX:
+        message = f"a write changes and asks for at most {WRITE_KEYS_MAX} keys together"
+        raise InvalidRequest(f"{message}; this does {len(conditions) + len(changes)}")
+    size_bytes = sum(len(part) for change in changes for part in change)
+    if size_bytes > WRITE_BYTES_MAX:
+        raise InvalidRequest(f"a write has at most {WRITE_BYTES_MAX} bytes; this has {size_bytes}")
+    return ask.write(conditions, changes)
+
+
+def _puts(items: Any) -> list[tuple[bytes, bytes]]:
+    if not isinstance(items, Mapping):
+        raise InvalidRequest("what to put must be a mapping of keys to values")
+    return [(packed_key(key), packed_value(value)) for key, value in items.items()]
+
+
+def _deletes(keys: Any) -> list[tuple[bytes]]:
+    return [(packed_key(key),) for key in _several(keys, "keys to delete")]
+
+
+def _several(keys: Any, what: str) -> Iterable[Any]:
+    """A string is one key, and a sequence of others by accident."""
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise InvalidRequest(f"{what} must be a sequence of keys")
+    return keys
+
+
+def _conditions(if_version: Any) -> _Conditions:
+    if if_version is None:
+        return []
+    if not isinstance(if_version, Mapping):
+        raise InvalidRequest("if_version of several keys maps each to what was seen there")
+    conditions = {packed_key(key): _dots(seen) for key, seen in if_version.items()}
+    return list(conditions.items())
+
+
+def _dots(seen: Any) -> list[Dot]:
+    """Of what `read` gave, or of some of it."""
+    if isinstance(seen, Version | Dot):
+        seen = [seen]
+    if isinstance(seen, Mapping) or not isinstance(seen, Iterable):
+        raise InvalidRequest("if_version takes what read() gave, or dots; () for an absent key")
+    dots = []
+    for it in seen:
+        if not isinstance(it, Version | Dot):
+            raise InvalidRequest(f"if_version takes what read() gave, or dots; not {told(it)}")
+        dots.append(it.dot if isinstance(it, Version) else it)
+    return dots
 
 
 def _one(

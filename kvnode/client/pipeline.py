@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from kvnode.client.calls import CALLS, Call, Calls, together
 from kvnode.client.methods import as_method
-from kvnode.errors import InvalidRequest, KvnodeError
+from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError
 
 if TYPE_CHECKING:
     from kvnode.client.asynchronous import AsyncClient
@@ -24,6 +24,11 @@ class Pending(Generic[T]):
     def __init__(self) -> None:
         self._outcome: list[Any] = []
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is a result or an error."""
+        return bool(self._outcome)
+
     def settle(self, outcome: Any) -> None:
         """It has brought this: a result, or an error."""
         self._outcome = [outcome]
@@ -31,7 +36,7 @@ class Pending(Generic[T]):
     def result(self) -> T:
         """The result; raises the error of this operation, or InvalidRequest before it was sent."""
         if not self._outcome:
-            raise InvalidRequest("the pipeline was not sent yet")
+            raise InvalidRequest("the pipeline was not sent")
         (outcome,) = self._outcome
         if isinstance(outcome, KvnodeError):
             raise outcome
@@ -54,6 +59,8 @@ class Queue:
     def __init__(self) -> None:
         self._calls: list[Call[Any]] = []
         self._pending: list[Pending[Any]] = []
+        self._is_begun = False
+        self._is_over = False
 
     put = _queued(Calls.put)
     put_many = _queued(Calls.put_many)
@@ -71,11 +78,31 @@ class Queue:
 
     def add(self, call: Call[T]) -> Pending[T]:
         """One operation more."""
+        if self._is_over:
+            raise InvalidRequest("this pipeline is over: begin another one")
         if call.wait_s is not None:
             raise InvalidRequest("a pipeline's operations wait together: give it wait_s itself")
         self._calls.append(call)
         self._pending.append(Pending())
         return self._pending[-1]
+
+    def _begin(self) -> None:
+        """Only once: what it has would be sent again."""
+        if self._is_begun:
+            raise InvalidRequest("this pipeline was begun already: make another one")
+        self._is_begun = True
+
+    def _settle(self, outcomes: Sequence[Any]) -> None:
+        for pending, outcome in zip(self._pending, outcomes, strict=True):
+            pending.settle(outcome)
+
+    def _fail(self, error: BaseException) -> None:
+        """All that have no outcome yet; sent or not is for the error to tell."""
+        if not isinstance(error, KvnodeError):
+            error = IndefiniteError("the pipeline was interrupted; this may have happened")
+        for pending in self._pending:
+            if not pending.is_settled:
+                pending.settle(error)
 
 
 class Pipeline(Queue):
@@ -92,6 +119,7 @@ class Pipeline(Queue):
         self._wait_s = wait_s
 
     def __enter__(self) -> Self:
+        self._begin()
         return self
 
     def __exit__(
@@ -100,11 +128,15 @@ class Pipeline(Queue):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._is_over = True
         if error is not None or not self._calls:
             return
-        outcomes = self._client.make(together(self._calls, self._wait_s))
-        for pending, outcome in zip(self._pending, outcomes, strict=True):
-            pending.settle(outcome if not isinstance(outcome, Call) else self._rest(outcome))
+        try:
+            outcomes = self._client.make(together(self._calls, self._wait_s))
+            self._settle([self._rest(it) if isinstance(it, Call) else it for it in outcomes])
+        except BaseException as failure:
+            self._fail(failure)
+            raise
 
     def _rest(self, call: Call[Any]) -> Any:
         try:
@@ -122,6 +154,7 @@ class AsyncPipeline(Queue):
         self._wait_s = wait_s
 
     async def __aenter__(self) -> Self:
+        self._begin()
         return self
 
     async def __aexit__(
@@ -130,11 +163,15 @@ class AsyncPipeline(Queue):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._is_over = True
         if error is not None or not self._calls:
             return
-        outcomes = await self._client.make(together(self._calls, self._wait_s))
-        for pending, outcome in zip(self._pending, outcomes, strict=True):
-            pending.settle(outcome if not isinstance(outcome, Call) else await self._rest(outcome))
+        try:
+            outcomes = await self._client.make(together(self._calls, self._wait_s))
+            self._settle([await self._rest(it) if isinstance(it, Call) else it for it in outcomes])
+        except BaseException as failure:
+            self._fail(failure)
+            raise
 
     async def _rest(self, call: Call[Any]) -> Any:
         try:

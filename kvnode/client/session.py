@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 import msgpack  # type: ignore[import-untyped]
 
 from kvnode.codec.client import Answer, Operation, decode_answer, encode_request
-from kvnode.codec.packing import client_key, node_name, told, value_bytes
+from kvnode.codec.packing import MESSAGE_BYTES_MAX, client_key, node_name, told, value_bytes
 from kvnode.codec.token import decode_token, encode_token, merge_tokens
-from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
+from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX
 from kvnode.core.vector import Dot
 from kvnode.errors import (
     CommitFailed,
@@ -84,8 +84,14 @@ class Session:
         self._last_id += 1
         if not 0 <= wait_s <= REQUEST_DEADLINE_MS_MAX / 1000:  # nor is that so for NaN
             raise InvalidRequest(f"wait_s must be from 0 to {REQUEST_DEADLINE_MS_MAX // 1000}")
+        if len(operations) > REQUEST_OPERATIONS_MAX:
+            message = f"a request has at most {REQUEST_OPERATIONS_MAX} operations"
+            raise InvalidRequest(f"{message}; this has {len(operations)}")
         deadline_ms = int(wait_s * 1000)
         payload = encode_request(self._last_id, self.token, deadline_ms, operations)
+        if len(payload) > MESSAGE_BYTES_MAX:
+            message = f"a request has at most {MESSAGE_BYTES_MAX} bytes"
+            raise InvalidRequest(f"{message}; this has {len(payload)}")
         return Request(self._last_id, payload, self.token, len(operations))
 
     def results(self, request: Request, payload: bytes) -> list[list[Any]] | None:
@@ -95,7 +101,7 @@ class Session:
         Raises the error that stands for the whole request.
         """
         answer = decoded_answer(payload)
-        if answer.id != request.id:
+        if answer.id not in (request.id, None):  # none is of what the node could not read
             self.add(answer)
             return None
         return self.results_of(request, answer)
@@ -158,10 +164,18 @@ def raise_error(result: list[Any]) -> None:
 
 def _found(found: list[Any]) -> dict[bytes, list[Dot]]:
     """What keys hold whose conditions did not hold."""
-    try:
-        return {bytes(key): [Dot(origin, seq) for origin, seq in dots] for key, dots in found}
-    except (TypeError, ValueError):
-        raise UnreadableAnswer("the node's answer tells of a conflict unreadably") from None
+    held = {}
+    for item in found:
+        match item:
+            case [bytes(key), list(dots)] if all(_is_dot(dot) for dot in dots):
+                held[key] = [Dot(*dot) for dot in dots]
+            case _:
+                raise UnreadableAnswer("the node's answer tells of a conflict unreadably")
+    return held
+
+
+def _is_dot(dot: Any) -> bool:
+    return type(dot) is list and [type(part) for part in dot] == [str, int]
 
 
 def _dots(missing: list[Any]) -> list[Any]:

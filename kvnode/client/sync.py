@@ -112,6 +112,8 @@ class Client:
         self.close()
 
     def _run(self, operations: Sequence[Operation], wait_s: float) -> list[list[Any]]:
+        if self._socket.closed:
+            raise InvalidRequest("this client is closed")
         request = self._session.request(operations, wait_s)
         if not self._socket.poll(int(self.timeout_s * 1000), zmq.POLLOUT):
             raise Unreachable(f"no connection to {self.address} within {self.timeout_s} s")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -11,7 +13,9 @@ from kvnode import (
     Client,
     Conflict,
     Delayed,
+    IndefiniteError,
     InvalidRequest,
+    SessionLost,
     TimedOut,
     Unreachable,
     UnreadableAnswer,
@@ -77,7 +81,7 @@ def test_a_request_that_waits_does_not_hold_up_the_next(trio):
             parked = asyncio.create_task(client.get("async/a", wait_s=1))
             await asyncio.sleep(0)
             assert await client.ping() == "X" and not parked.done()
-            with pytest.raises(Delayed):
+            with pytest.raises((Delayed, SessionLost)):  # as it turns out: nobody has it
                 await parked
 
     asyncio.run(play())
@@ -165,14 +169,65 @@ def test_an_impossible_address_is_refused(address):
     asyncio.run(play())
 
 
+def test_who_forgets_to_close_it_waits_for_nothing(trio):
+    """To end a context with an open socket waits for ever."""
+
+    script = f"""
+import asyncio, gc
+from kvnode import AsyncClient
+
+async def play():
+    print(await AsyncClient({trio["X"].listen!r}).ping())
+
+asyncio.run(play())
+gc.collect()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=PATIENCE_S)
+    assert (ended.returncode, ended.stdout) == (0, b"X\n")
+
+
+def test_it_goes_on_after_its_reader_was_cancelled_with_all_tasks(trio):
+    async def play():
+        async with at(trio["X"]) as client:
+            await client.ping()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            return await client.ping()
+
+    assert asyncio.run(play()) == "X"
+
+
+def test_it_belongs_to_one_event_loop(trio):
+    client = at(trio["X"])
+
+    async def play():
+        return await client.ping()
+
+    assert asyncio.run(play()) == "X"
+    with pytest.raises(InvalidRequest, match="another event loop"):
+        asyncio.run(play())
+    asyncio.run(client.close())
+
+
+def test_more_than_may_be_on_their_way_wait_their_turn(trio):
+    async def play():
+        async with at(trio["X"]) as client:
+            return await asyncio.gather(*(client.put("async/many", n) for n in range(2500)))
+
+    dots = asyncio.run(play())
+    assert [dot.seq for dot in dots] == sorted(dot.seq for dot in dots)
+
+
 def test_closing_it_ends_what_waits():
     async def play(node):
         client = at(node)
         waiting = asyncio.create_task(client.get("a"))
         await asyncio.to_thread(until, "it is asked", lambda: node.asked)
         await client.close()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(IndefiniteError, match="closed before"):
             await waiting
+        with pytest.raises(InvalidRequest, match="closed"):
+            await client.get("a")
 
     with FakeNode(silent) as node:
         asyncio.run(play(node))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -11,7 +12,14 @@ from kvnode.client.calls import CALLS, Call, Calls, Transacted, together
 from kvnode.client.pipeline import Queue
 from kvnode.client.session import Version, packed_value
 from kvnode.core.vector import Dot, new_origin
-from kvnode.errors import Conflict, InvalidRequest, KvnodeError, Unavailable
+from kvnode.errors import (
+    Conflict,
+    Delayed,
+    InvalidRequest,
+    KvnodeError,
+    SessionLost,
+    Unavailable,
+)
 
 X = new_origin("X", 1, 1)
 DOT = Dot(X, 3)
@@ -30,6 +38,7 @@ OK = ["ok", X, 3, 7]
             CALLS.put("a", 1, if_version=[Version(1, DOT, 7)]),
             [["write", [[b"a", [DOT]]], [(b"a", ONE)]]],
         ),
+        (CALLS.put("a", 1, if_version=DOT), [["write", [[b"a", [DOT]]], [(b"a", ONE)]]]),
         (CALLS.delete("a"), [["delete", b"a"]]),
         (CALLS.delete("a", if_version=[DOT]), [["write", [[b"a", [DOT]]], [(b"a",)]]]),
         (CALLS.put_many({"a": 1, "b": 1}), [["write", [], [(b"a", ONE), (b"b", ONE)]]]),
@@ -95,6 +104,22 @@ def test_an_unreadable_conflict_is_an_error_of_ours(found: list) -> None:
     "call",
     [
         lambda: CALLS.put_many({"": 1}),
+        lambda: CALLS.put_many({}),
+        lambda: CALLS.put_many([("a", 1)]),
+        lambda: CALLS.put_many({str(at): at for at in range(4097)}),
+        lambda: CALLS.put_many({str(at): bytes(7 << 20) for at in range(2)}),
+        lambda: CALLS.put_many({"a": 1}, if_version=()),
+        lambda: CALLS.put_many({"a": 1}, if_version={"a": None}),
+        lambda: CALLS.put("a", 1, if_version={}),
+        lambda: CALLS.put("a", 1, if_version=3),
+        lambda: CALLS.put("a", 1, if_version=["X:1"]),
+        lambda: CALLS.put(["a"], 1, if_version=()),
+        lambda: CALLS.delete_many("user"),
+        lambda: CALLS.delete_many([]),
+        lambda: CALLS.get_many("user"),
+        lambda: CALLS.transact(reads="user"),
+        lambda: CALLS.transact(deletes=b"user"),
+        lambda: CALLS.transact(if_version={"a": ()}),
         lambda: CALLS.put_many({"a": object()}),
         lambda: CALLS.delete_many([5]),
         lambda: CALLS.transact(reads=["a" * 5000]),
@@ -141,3 +166,17 @@ def test_all_clients_have_the_same_methods() -> None:
 def test_a_pipeline_has_all_that_concerns_data() -> None:
     alone = {"forget", "ping", "status", "members", "fault", "backup"}
     assert methods(Queue).keys() == methods(kvnode.Client).keys() - alone
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Conflict({b"a": [DOT]}),
+        Delayed("why", {X: 2}, {X: 1}, [(X, 2, 2)]),
+        SessionLost([(X, 2, 2)], b"token"),
+    ],
+    ids=["conflict", "delayed", "lost"],
+)
+def test_an_error_travels_between_processes(error: KvnodeError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))

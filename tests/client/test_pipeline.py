@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kvnode import Client, Conflict, InvalidRequest, Unreachable
+from kvnode import Client, Conflict, InvalidRequest, TimedOut, Unreachable
 from kvnode.client.pipeline import Pending
 from kvnode.codec.packing import pack
 from kvnode.codec.server import encode_answer
 from kvnode.core.vector import name_of, new_origin
-from tests.client.fake_node import FakeNode, answering
+from tests.client.fake_node import FakeNode, answering, silent
 
 X = new_origin("X", 1, 1)
 OK = ("ok", X, 3, 7)
@@ -68,9 +68,42 @@ def test_a_request_that_fails_as_a_whole_is_raised_by_the_block():
     with Client("127.0.0.1:1", timeout_s=0.05) as client:
         with pytest.raises(Unreachable), client.pipeline() as pipeline:
             pending = pipeline.put("a", 1)
-        assert pipeline.results == []
-    with pytest.raises(InvalidRequest):
+        (error,) = pipeline.results
+    assert isinstance(error, Unreachable)
+    with pytest.raises(Unreachable):
         pending.result()
+
+
+def test_an_operation_that_was_sent_may_have_happened_if_no_answer_came():
+    with FakeNode(silent) as node, Client(node.listen, timeout_s=0.1, wait_s=0) as client:
+        with pytest.raises(TimedOut), client.pipeline() as pipeline:
+            pending = pipeline.put("a", 1)
+        assert len(node.asked) == 1
+    with pytest.raises(TimedOut):
+        pending.result()
+
+
+def test_a_pipeline_is_used_once():
+    """What it has would be sent again."""
+    with FakeNode(answering(OK)) as node, Client(node.listen) as client:
+        with client.pipeline() as pipeline:
+            pipeline.put("a", 1)
+            with pytest.raises(InvalidRequest, match="begun already"), pipeline:
+                pass
+        with pytest.raises(InvalidRequest, match="is over"):
+            pipeline.put("b", 1)
+        with pytest.raises(InvalidRequest, match="begun already"), pipeline:
+            pass
+        assert len(node.asked) == 1
+
+
+def test_what_no_node_takes_spoils_nothing_else():
+    with FakeNode(answering(OK)) as node, Client(node.listen) as client:
+        with client.pipeline() as pipeline:
+            pipeline.put("a", 1)
+            with pytest.raises(InvalidRequest, match="nothing to write"):
+                pipeline.put_many({})
+        assert len(node.asked) == 1
 
 
 def test_operations_of_a_pipeline_wait_together():
