@@ -24,7 +24,7 @@ from kvnode.errors import (
     Unreachable,
     UnreadableAnswer,
 )
-from kvnode.transport.sockets import ANSWERS_HIGH_WATER, dealer, tcp_address
+from kvnode.transport.sockets import REQUESTS_IN_FLIGHT_MAX, dealer, tcp_address
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,7 +45,7 @@ def _asked(
 class AsyncClient:
     """A session with one node, for asyncio: see `Client` for its arguments.
 
-    Any number of coroutines may share it: they are one session. Up to 1000 requests are on their
+    Any number of coroutines may share it: they are one session. Up to 500 requests are on their
     way at once, the others wait their turn. The node runs those on data in the order of their
     making. It belongs to the event loop that uses it first; `async with` closes it.
     """
@@ -71,7 +71,7 @@ class AsyncClient:
         self._waiting: dict[int, tuple[Request, asyncio.Future[Results]]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._room = asyncio.Semaphore(ANSWERS_HIGH_WATER)
+        self._room = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
         self._sending = asyncio.Lock()
 
     put = _asked(Calls.put)

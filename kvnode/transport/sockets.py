@@ -19,9 +19,13 @@ from kvnode.codec.packing import MESSAGE_BYTES_MAX
 #: Requests of one client that wait in our memory; what is beyond waits in its own.
 REQUESTS_HIGH_WATER: Final = 256
 
-#: Answers that wait for one client. A client may have so many requests in flight; beyond,
-#: answers are dropped, since a client that does not read must not fill our memory.
+#: Answers that wait for one client; what is beyond is dropped, since a client that does not read
+#: must not fill our memory.
 ANSWERS_HIGH_WATER: Final = 1_000
+
+#: Requests that a client may have in flight. ZeroMQ counts what was read from a queue only in
+#: steps of half its high-water mark, so that the other half may be taken for unread.
+REQUESTS_IN_FLIGHT_MAX: Final = ANSWERS_HIGH_WATER // 2
 
 #: Gossip that waits for one subscriber, at most GOSSIP_BYTES_MAX each. Beyond it frames
 #: are dropped, and the subscriber pulls.
