@@ -17,6 +17,9 @@ SNAPSHOTS_MAX: Final = 4
 #: minutes: see `core.snapshot.PATIENT_ATTEMPTS_MAX`.
 SNAPSHOT_IDLE_US: Final = 180_000_000
 
+#: One that nobody reads for so long makes room for another, if there are too many.
+SNAPSHOT_QUIET_US: Final = 10_000_000
+
 _ORIGINS: Final = b"o"
 _TABLE: Final = b"t"
 
@@ -72,13 +75,20 @@ class Snapshots:
 
     def _begin(self, new_view: Callable[[], View], steady_us: int) -> int:
         if len(self._open) >= SNAPSHOTS_MAX:
-            for number in [n for n, snapshot in self._open.items() if snapshot.is_read][:1]:
-                self._close(number)
+            self._make_room(steady_us)
         if len(self._open) >= SNAPSHOTS_MAX:
             raise Refused(f"{SNAPSHOTS_MAX} snapshots are being read already; try later")
         number = self._random_number()
         self._open[number] = _Open(new_view(), steady_us)
         return number
+
+    def _make_room(self, steady_us: int) -> None:
+        """Let go of one that was read to its end, or of the one that was quiet for longest."""
+        number, quietest = min(
+            self._open.items(), key=lambda item: (not item[1].is_read, item[1].read_us)
+        )
+        if quietest.is_read or steady_us - quietest.read_us >= SNAPSHOT_QUIET_US:
+            self._close(number)
 
     def _close(self, number: int) -> None:
         self._open.pop(number).view.close()

@@ -11,7 +11,12 @@ from kvnode.codec.snapshots import Part, decode_chunk, encode_part
 from kvnode.core.messages import Commit
 from kvnode.core.snapshot import Staging
 from kvnode.core.versions import Versions
-from kvnode.daemon.snapshots import SNAPSHOT_IDLE_US, SNAPSHOTS_MAX, Snapshots
+from kvnode.daemon.snapshots import (
+    SNAPSHOT_IDLE_US,
+    SNAPSHOT_QUIET_US,
+    SNAPSHOTS_MAX,
+    Snapshots,
+)
 from kvnode.errors import Refused, StorageError
 from kvnode.storage.store import View
 from tests.histories import random_history
@@ -163,6 +168,23 @@ def test_idle_ones_make_room() -> None:
     server.now_us += SNAPSHOT_IDLE_US
     server.part(None)
     assert len(server.snapshots) == 1
+
+
+def test_the_quietest_makes_room_before_it_is_let_go() -> None:
+    """Who fetched it may have died; a slow one is quiet too, and goes on if there is room."""
+    server = Server()
+    first, *others = [server.part(None).number for _ in range(SNAPSHOTS_MAX)]
+    server.now_us += SNAPSHOT_QUIET_US - 1
+    with pytest.raises(Refused, match="try later"):
+        server.part(None)
+    for number in others:
+        server.part(number)
+    server.now_us += 1
+    server.part(None)
+    for number in others:
+        server.part(number)
+    with pytest.raises(Refused, match="begin another"):
+        server.part(first)
 
 
 def test_closing_lets_go_of_all() -> None:
