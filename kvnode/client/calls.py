@@ -1,8 +1,8 @@
-"""What a client can ask: each function here is a method of every kind of client.
+"""What a client can ask: each method of `Calls` is one of every kind of client.
 
 A `Call` is the operations to send and the function that reads their results; it knows
 nothing of sockets. `Client` asks at once, `AsyncClient` in a coroutine, and a pipeline with
-others in one message: the methods of all three are made from these functions.
+others in one message: the methods of all three are made from these.
 """
 
 from __future__ import annotations

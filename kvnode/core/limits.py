@@ -99,7 +99,7 @@ class Limits(NamedTuple):
     scrub_interval_us: int = 86_400 * 1_000_000
     scrubbed_bytes_per_heartbeat: int = MIB // 4
 
-    #: Batches that all members have on disk stay in the log for so long, for watchers that
+    #: Batches that all members have delivered stay in the log for so long, for watchers that
     #: come back ...
     log_kept_us: int = 600 * 1_000_000
     #: ... unless the log is greater than this.

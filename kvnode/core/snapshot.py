@@ -21,7 +21,7 @@ FETCH_ATTEMPTS_MAX: Final = 3
 #: ... and one whose heartbeats come, after so many: its link may be slow. Each time it is given
 #: twice as long, since another request does not make the answer to the first come sooner; and what
 #: it took for one chunk it is given for the next ones too. At 500 ms heartbeats that are two
-#: minutes, enough for half a megabyte over the slowest modem.
+#: minutes, enough for a part of a quarter of a megabyte at 2 kB a second.
 PATIENT_ATTEMPTS_MAX: Final = 6
 
 

@@ -1,10 +1,11 @@
-"""One node for all tests of a module that do it no lasting harm."""
+"""One node for all tests of a module that do it no lasting harm; and peers that are no nodes."""
 
 from __future__ import annotations
 
 import pytest
 
 from kvnode.cli.cluster import LocalNode
+from tests.daemon.fake_peer import FakePeer
 
 
 @pytest.fixture(scope="module")
@@ -14,3 +15,22 @@ def node(tmp_path_factory):
     node.start()
     yield node
     assert node.stop() == 0
+
+
+@pytest.fixture
+def fake():
+    with FakePeer() as fake:
+        yield fake
+
+
+@pytest.fixture
+def start(make_node):
+    """Starts a node with these peers."""
+
+    def start(*peers):
+        node = make_node("X")
+        node.peers = list(peers)
+        node.start()
+        return node
+
+    return start

@@ -41,25 +41,6 @@ BAD_PULLED = {
 }
 
 
-@pytest.fixture
-def fake():
-    with FakePeer() as fake:
-        yield fake
-
-
-@pytest.fixture
-def start(make_node):
-    """Starts a node with these peers."""
-
-    def start(*peers):
-        node = make_node("X")
-        node.peers = list(peers)
-        node.start()
-        return node
-
-    return start
-
-
 def complaints(node, kind):
     return node.status()["complaints"].get(kind, 0)
 

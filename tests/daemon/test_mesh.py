@@ -19,25 +19,6 @@ from tests.daemon.fake_peer import FakePeer
 ORIGIN = new_origin("F", 1, 1)
 
 
-@pytest.fixture
-def fake():
-    with FakePeer() as fake:
-        yield fake
-
-
-@pytest.fixture
-def start(make_node):
-    """Starts a node with these peers."""
-
-    def start(*peers):
-        node = make_node("X")
-        node.peers = list(peers)
-        node.start()
-        return node
-
-    return start
-
-
 def lines(node, text):
     """The lines of its log that have this text."""
     return [line for line in node.log.read_text().splitlines() if text in line]
