@@ -12,14 +12,17 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from kvnode.client.session import (
     Version,
+    Written,
     packed_key,
     packed_name,
+    packed_ttl,
     packed_value,
     raise_error,
     unpacked_dot,
     unpacked_members,
     unpacked_name,
     unpacked_status,
+    unpacked_touched,
     unpacked_versions,
 )
 from kvnode.codec import client as ask
@@ -62,38 +65,48 @@ class Calls:
     """Each of these is a method of every kind of client."""
 
     def put(
-        self, key: Key, value: Any, *, if_version: Seen | None = None, wait_s: float | None = None
-    ) -> Call[Dot]:
+        self,
+        key: Key,
+        value: Any,
+        *,
+        ttl_s: float | None = None,
+        if_version: Seen | None = None,
+        wait_s: float | None = None,
+    ) -> Call[Written]:
         """Write any msgpack value of up to 8 MiB, under a key of up to 4 KiB; the dot of the write.
         It is on the node's disk then.
+
+        With `ttl_s` the value expires after so many seconds, from a thousandth to a hundred years:
+        each node hides it by its own clock, and removes it soon after.
 
         With `if_version`, only if the key holds just what was seen: what `read` gave, or its dots;
         nothing, `()`, for a key that must not be there. Else `Conflict` is raised. The node that
         answers judges that by what it has; a concurrent write at another node makes a sibling. It
         is no consensus.
         """
+        change, ttl_ms = (packed_key(key), packed_value(value)), packed_ttl(ttl_s)
         if if_version is None:
-            return _one(ask.put(packed_key(key), packed_value(value)), unpacked_dot, wait_s)
+            return _one(ask.put(*change, ttl_ms), unpacked_dot, wait_s)
         conditions = [(packed_key(key), _dots(if_version))]
-        return _one(
-            ask.write(conditions, [(packed_key(key), packed_value(value))]), unpacked_dot, wait_s
-        )
+        return _one(ask.write(conditions, [change], ttl_ms), unpacked_dot, wait_s)
 
     def put_many(
         self,
         items: Mapping[Key, Any] | Mapping[str, Any] | Mapping[bytes, Any],
         *,
+        ttl_s: float | None = None,
         if_version: Mapping[Any, Seen] | None = None,
         wait_s: float | None = None,
-    ) -> Call[Dot]:
+    ) -> Call[Written]:
         """Write all of these, up to 4096 keys and 12 MiB, as one write: no node ever shows some
         of them without the others. `if_version` has what must be held by which keys, as for
-        `put`; keys and conditions are 4096 together."""
-        return _one(_write(_conditions(if_version), _puts(items)), unpacked_dot, wait_s)
+        `put`; keys and conditions are 4096 together. All expire together, if they do."""
+        operation = _write(_conditions(if_version), _puts(items), ttl_s)
+        return _one(operation, unpacked_dot, wait_s)
 
     def delete(
         self, key: Key, *, if_version: Seen | None = None, wait_s: float | None = None
-    ) -> Call[Dot]:
+    ) -> Call[Written]:
         """Delete what is visible at the node; concurrent writes stay. The write's dot. For
         `if_version` see `put`."""
         if if_version is None:
@@ -107,7 +120,7 @@ class Calls:
         *,
         if_version: Mapping[Any, Seen] | None = None,
         wait_s: float | None = None,
-    ) -> Call[Dot]:
+    ) -> Call[Written]:
         """Delete up to 4096 keys as one write. For `if_version` see `put_many`."""
         return _one(_write(_conditions(if_version), _deletes(keys)), unpacked_dot, wait_s)
 
@@ -117,19 +130,20 @@ class Calls:
         puts: Mapping[Any, Any] | None = None,
         deletes: Iterable[Key] = (),
         reads: Sequence[Key] = (),
+        ttl_s: float | None = None,
         if_version: Mapping[Any, Seen] | None = None,
         wait_s: float | None = None,
     ) -> Call[Transacted]:
         """Judge conditions, write and read in one turn of the node, with nothing in between.
 
         All puts and deletes are one write, made if all of `if_version` holds (see `put_many`); else
-        `Conflict` is raised and nothing was done. Up to 1023 reads see the write. Without anything
-        to write there may be no conditions. These are judged by what the answering node has: this
-        is no consensus with the others.
+        `Conflict` is raised and nothing was done. Up to 1023 reads see the write. With `ttl_s` the
+        puts expire, as for `put`. Without anything to write there may be no conditions. These are
+        judged by what the answering node has: this is no consensus with the others.
         """
         conditions = _conditions(if_version)
         changes: _Changes = [*_puts(puts or {}), *_deletes(deletes)]
-        writes = [_write(conditions, changes)] if changes or conditions else []
+        writes = [_write(conditions, changes, ttl_s)] if changes or conditions else []
         operations = [*writes, *(ask.get(packed_key(key)) for key in _several(reads, "reads"))]
 
         def read(results: Results) -> Transacted:
@@ -137,6 +151,19 @@ class Calls:
             return Transacted(dot, [_winner(it, None) for it in results[len(writes) :]])
 
         return Call(operations, read, wait_s)
+
+    def touch(self, key: Key, ttl_s: float, *, wait_s: float | None = None) -> Call[Written | None]:
+        """Have a key expire so many seconds from now on, whatever was said before: the dot of the
+        write, or None if the key is not there.
+
+        It is a put of the value that the node has, of the winner if there are siblings, which it
+        settles.
+        """
+        return _one(ask.touch(packed_key(key), packed_ttl(ttl_s)), unpacked_touched, wait_s)
+
+    def persist(self, key: Key, *, wait_s: float | None = None) -> Call[Written | None]:
+        """Have a key never expire; for the rest see `touch`."""
+        return _one(ask.touch(packed_key(key), None), unpacked_touched, wait_s)
 
     def get(self, key: Key, default: Any = None, *, wait_s: float | None = None) -> Call[Any]:
         """The value of a key, of its winner if there are siblings; else the default."""
@@ -233,7 +260,7 @@ _Changes = Sequence[tuple[bytes] | tuple[bytes, bytes]]
 _Conditions = list[tuple[bytes, list[Dot]]]
 
 
-def _write(conditions: _Conditions, changes: _Changes) -> ask.Operation:
+def _write(conditions: _Conditions, changes: _Changes, ttl_s: float | None = None) -> ask.Operation:
     """What no node would take is told at once, and to whom it concerns."""
     if not changes:
         raise InvalidRequest("there is nothing to write")
@@ -243,7 +270,7 @@ def _write(conditions: _Conditions, changes: _Changes) -> ask.Operation:
     size_bytes = sum(len(part) for change in changes for part in change)
     if size_bytes > WRITE_BYTES_MAX:
         raise InvalidRequest(f"a write has at most {WRITE_BYTES_MAX} bytes; this has {size_bytes}")
-    return ask.write(conditions, changes)
+    return ask.write(conditions, changes, packed_ttl(ttl_s))
 
 
 def _puts(items: Any) -> list[tuple[bytes, bytes]]:

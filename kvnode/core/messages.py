@@ -27,6 +27,13 @@ class OriginState(NamedTuple):
     ends: Mapping[str, int]
 
 
+class Due(NamedTuple):
+    """When a version of a key expires."""
+
+    expires_us: int
+    key: bytes
+
+
 class Saved(NamedTuple):
     """What a replica needs from disk to go on, beside the table."""
 
@@ -74,6 +81,8 @@ class Put:
 
     key: bytes
     value: bytes
+    #: How long the value lives; None is for ever.
+    ttl_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,18 @@ class WriteAll:
 
     conditions: tuple[Condition, ...]
     changes: tuple[Change, ...]
+    #: How long the values live; None is for ever.
+    ttl_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Put the winner's value again, to live so long from now on: answered with a `Written`, or
+    with `Absent`."""
+
+    key: bytes
+    #: None is for ever.
+    ttl_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +127,7 @@ class Forget:
     name: str
 
 
-Operation = Get | Read | Put | Delete | WriteAll | Forget
+Operation = Get | Read | Put | Delete | WriteAll | Touch | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +222,12 @@ class Written(NamedTuple):
 
     dot: Dot
     stamp_us: int
+    #: When the values that were put expire; None is never.
+    expires_us: int | None = None
+
+
+class Absent(NamedTuple):
+    """The key is not there; nothing was done."""
 
 
 class Conflict(NamedTuple):
@@ -234,7 +261,7 @@ class Failed(NamedTuple):
     maybe: bool = False
 
 
-Result = Entry | Written | Conflict | Delayed | Lost | Failed
+Result = Entry | Written | Absent | Conflict | Delayed | Lost | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +289,8 @@ class Commit:
     origins: Mapping[str, OriginState]
     clock_us: int
     digest: int
+    #: What expires from now on; and False where it does not any more, since it was replaced.
+    due: Mapping[Due, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from kvnode.core.vector import name_of, new_origin
 from tests.client.fake_node import FakeNode, answering, silent
 
 X = new_origin("X", 1, 1)
-OK = ("ok", X, 3, 7)
+OK = ("ok", X, 3, 7, None)
 
 
 def test_many_operations_are_one_message_and_run_in_order(trio):
@@ -116,7 +116,7 @@ def test_what_does_not_fit_the_answer_is_asked_for_afterwards():
 
     def answers(asked):
         skip = getattr(asked.operations[0], "skip", 0)
-        versions = [[9 - skip, X, 3 - skip, pack(skip)]]
+        versions = [[9 - skip, X, 3 - skip, pack(skip), None]]
         results = [("ok", versions, 1 - skip)] * len(asked.operations)
         return [encode_answer(asked.id, b"\x92\xa1c\x80", results)]
 

@@ -25,8 +25,8 @@ def test_a_late_answer_is_not_taken_for_the_next_ones():
         """The first is answered only after the second has come."""
         if asked.id > 1:
             late = encode_token("kvnode", {ORIGIN: 100})
-            yield encode_answer(1, late, [("ok", [(1, ORIGIN, 1, msgpack.packb("late"))], 0)])
-            found = [("ok", [(1, ORIGIN, 1, msgpack.packb(f"for {asked.id}"))], 0)]
+            yield encode_answer(1, late, [("ok", [(1, ORIGIN, 1, msgpack.packb("late"), None)], 0)])
+            found = [("ok", [(1, ORIGIN, 1, msgpack.packb(f"for {asked.id}"), None)], 0)]
             yield encode_answer(asked.id, encode_token("kvnode", {ORIGIN: 1}), found)
 
     with FakeNode(first_late) as node, Client(node.listen, timeout_s=0.2, wait_s=0) as client:

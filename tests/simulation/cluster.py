@@ -44,6 +44,8 @@ class Cluster:
         self.is_healed = False
         #: What each snapshot that was begun holds, by its number.
         self.snapshots: dict[int, Seen] = {}
+        #: The latest that any expiry clock has said.
+        self.expiry_high_us = 0
         #: Values of writes that a client was told surely did not happen.
         self.undone: set[bytes] = {REPLACED}
         #: What clients observed on put-only keys, for the judge.
