@@ -7,6 +7,7 @@ from kvnode.client.sync import Client
 from kvnode.core.vector import Dot
 from kvnode.errors import (
     CommitFailed,
+    Compacted,
     Conflict,
     DefiniteError,
     Delayed,
@@ -34,6 +35,7 @@ __all__ = [
     "AsyncPipeline",
     "Client",
     "CommitFailed",
+    "Compacted",
     "Conflict",
     "DefiniteError",
     "Delayed",

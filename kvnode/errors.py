@@ -5,6 +5,7 @@
     │   ├── InvalidRequest       it can never succeed as it stands
     │   ├── Conflict             a condition of the write does not hold
     │   ├── Delayed              the node has not yet what the session has seen
+    │   ├── Compacted            the node's log starts later than the watch
     │   ├── SessionLost          nobody has any more what the session has seen
     │   ├── Overloaded           a limit of the node is reached; try later or elsewhere
     │   ├── Refused              the node does not do this: other cluster, faults not allowed
@@ -87,6 +88,24 @@ class Delayed(DefiniteError):
 
     def __reduce__(self) -> tuple[type[Delayed], tuple[Any, ...]]:
         return Delayed, (self.reason, self.incoming, self.local, self.missing)
+
+
+class Compacted(DefiniteError):
+    """The node's log starts later than the watch: what is between is not there any more.
+
+    `floor` is the vector at which the log starts. Another node's log may start earlier. Else read
+    the state anew, and watch from the token that the client has then.
+    """
+
+    def __init__(self, floor: Mapping[str, int]) -> None:
+        super().__init__(
+            "the node's log starts later than the watch; "
+            "read the state anew, and watch from the token that you have then"
+        )
+        self.floor = dict(floor)
+
+    def __reduce__(self) -> tuple[type[Compacted], tuple[Any, ...]]:
+        return Compacted, (self.floor,)
 
 
 class SessionLost(DefiniteError):

@@ -19,6 +19,7 @@ from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX, 
 from kvnode.core.vector import Dot
 from kvnode.errors import (
     CommitFailed,
+    Compacted,
     Conflict,
     DefiniteError,
     Delayed,
@@ -169,6 +170,8 @@ def raise_error(result: list[Any]) -> None:
             raise Conflict(_found(found))
         case ["delayed", str(reason), dict(incoming), dict(local), list(missing)]:
             raise Delayed(reason, incoming, local, _dots(missing))
+        case ["compacted", dict(floor)]:
+            raise Compacted(floor)
         case ["error", str(code), str(message), bool(maybe)]:
             unknown = IndefiniteError if maybe else DefiniteError
             raise _ERRORS.get(code, unknown)(message)

@@ -87,6 +87,13 @@ def read(key: bytes, skip: int) -> Operation:
     return ["read", key, skip]
 
 
+def watch(prefix: bytes, *, is_now: bool) -> Operation:
+    """Alone in its request: answered with ["ok", events] beyond the request's token, each of them
+    [origin, seq, stamp_us, key] for a delete, with a value for a put, and with when that expires
+    if it does; or with ["compacted", floor]. With `is_now` at once, with none."""
+    return ["watch", prefix, is_now]
+
+
 def since(vector: Vector, bytes_max: int) -> Operation:
     """A pull: answered with ["ok", batches], beyond the vector, at least one if any."""
     return ["since", dict(vector), bytes_max]

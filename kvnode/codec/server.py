@@ -33,6 +33,7 @@ from kvnode.codec.token import CLUSTER_BYTES_MAX, decode_token
 from kvnode.core.batch import Change
 from kvnode.core.limits import (
     CONDITION_DOTS_MAX,
+    KEY_BYTES_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
     TTL_MS_MAX,
@@ -41,11 +42,14 @@ from kvnode.core.limits import (
 )
 from kvnode.core.messages import (
     Absent,
+    Compacted,
     Condition,
     Conflict,
     Delayed,
     Delete,
     Entry,
+    Event,
+    Events,
     Failed,
     Forget,
     Get,
@@ -55,6 +59,7 @@ from kvnode.core.messages import (
     Read,
     Result,
     Touch,
+    Watch,
     WriteAll,
     Written,
 )
@@ -198,7 +203,7 @@ def _decode_parts(parts: list[Any]) -> Asked:
         return Asked(id_, cluster, seen, deadline_ms, first)
     operations: list[Operation] = []
     for operation in (first, *others):
-        if isinstance(operation, NodeOperation):
+        if isinstance(operation, NodeOperation) or (isinstance(operation, Watch) and others):
             name = type(operation).__name__.lower()
             raise MalformedError(f"{name!r} must stand alone in its request")
         operations.append(operation)
@@ -320,6 +325,17 @@ def _decode_backup(body: list[Any]) -> Backup:
     return Backup(name)
 
 
+def _decode_watch(body: list[Any]) -> Watch:
+    _, prefix, is_now = body
+    if type(prefix) is str:
+        prefix = prefix.encode(errors="surrogatepass")
+    if type(prefix) is not bytes or len(prefix) > KEY_BYTES_MAX:
+        raise MalformedError(f"a prefix must be at most {KEY_BYTES_MAX} bytes, or a string")
+    if type(is_now) is not bool:
+        raise MalformedError("a watch must say whether it starts now")
+    return Watch(prefix, is_now)
+
+
 def _decode_read(body: list[Any]) -> Read:
     return Read(client_key(body[1]), integer(body[2], 0, INTEGER_MAX, "skip"))
 
@@ -332,6 +348,7 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "delete": ((1,), lambda body: Delete(client_key(body[1]))),
     "write": ((2, 3), _decode_write),
     "touch": ((2,), _decode_touch),
+    "watch": ((2,), _decode_watch),
     "ping": ((0,), lambda body: Ping()),
     "status": ((0,), lambda body: Status()),
     "members": ((0,), lambda body: Members()),
@@ -360,6 +377,10 @@ def encode_result(result: Result) -> Sequence[Any]:
             return ("ok", dot.origin, dot.seq, stamp_us, expires_us)
         case Absent():
             return ("absent",)
+        case Events(events):
+            return ("ok", [_encoded_event(event) for event in events])
+        case Compacted(floor):
+            return ("compacted", dict(floor))
         case Conflict(found):
             return ("conflict", [(key, sorted(dots)) for key, dots in found])
         case Delayed(reason, incoming, local, missing):
@@ -368,3 +389,13 @@ def encode_result(result: Result) -> Sequence[Any]:
             return ("lost", missing, dict(left))
         case Failed(code, message, maybe):
             return ("error", code, message, maybe)
+
+
+def _encoded_event(event: Event) -> tuple[Any, ...]:
+    """As in a batch: a delete has no value, and what never expires no expiry."""
+    (origin, seq), stamp_us, key, value, expires_us = event
+    if value is None:
+        return (origin, seq, stamp_us, key)
+    if expires_us is None:
+        return (origin, seq, stamp_us, key, value)
+    return (origin, seq, stamp_us, key, value, expires_us)

@@ -89,6 +89,20 @@ class Limits(NamedTuple):
     #: in between, and to come over a slow link in time.
     snapshot_part_bytes: int = MIB // 4
 
+    #: Watches that have no answer yet. One more is refused as overloaded.
+    watches_max: int = 10_000
+    watches_bytes_max: int = 64 * MIB
+
+    #: What an answer to a watch holds, or one write, if that is more: little enough for others to
+    #: be served in between, and to come over a slow link in time.
+    watch_answer_events: int = 1_000
+    watch_answer_bytes: int = MIB
+
+    #: What is read of the log for one watch, and for all watches of one turn: some milliseconds of
+    #: work. The others wait for the next turn.
+    watch_read_bytes: int = MIB // 4
+    watched_bytes_per_turn: int = MIB // 2
+
     #: Keys that one turn folds when a snapshot is put in place: some milliseconds of work. Fewer,
     #: if they are large: see `storage.layout.PAGE_BYTES_MAX`.
     folded_keys_per_turn: int = 500

@@ -121,13 +121,23 @@ class Touch:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Answered with `Events` of keys with the prefix, beyond the token of the request, as soon as
+    there are any or at the deadline; or with `Compacted`. It stands alone in its request."""
+
+    prefix: bytes
+    #: Answer at once, with no events and a token that has all that is here.
+    is_now: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """Make a name no member; answered with a `Written`."""
 
     name: str
 
 
-Operation = Get | Read | Put | Delete | WriteAll | Touch | Forget
+Operation = Get | Read | Put | Delete | WriteAll | Touch | Watch | Forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +240,31 @@ class Absent(NamedTuple):
     """The key is not there; nothing was done."""
 
 
+class Event(NamedTuple):
+    """What a write did to one key."""
+
+    dot: Dot
+    stamp_us: int
+    key: bytes
+    #: None if it was deleted.
+    value: bytes | None
+    #: When the value expires; None is never.
+    expires_us: int | None
+
+
+class Events(NamedTuple):
+    """Writes, in the order of their delivery; those that are changes of one write together."""
+
+    events: tuple[Event, ...]
+
+
+class Compacted(NamedTuple):
+    """The log starts later than the watcher is."""
+
+    #: Who has this can be told what came behind it; in normal form.
+    floor: Vector
+
+
 class Conflict(NamedTuple):
     """Conditions did not hold: what these keys do hold. Nothing was done."""
 
@@ -261,7 +296,7 @@ class Failed(NamedTuple):
     maybe: bool = False
 
 
-Result = Entry | Written | Absent | Conflict | Delayed | Lost | Failed
+Result = Entry | Written | Absent | Events | Compacted | Conflict | Delayed | Lost | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,8 +306,10 @@ class Reply:
     reply_to: object
     id: int
     results: tuple[Result, ...]
-    #: Whether the request was run, so that the turn's token goes with it.
+    #: Whether the request was run, so that the turn's token goes with it ...
     ran: bool
+    #: ... or this one, to a watcher that has not seen all yet.
+    token: Vector | None = None
 
 
 # --- out: what to save and send

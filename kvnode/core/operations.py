@@ -21,6 +21,7 @@ from kvnode.core.messages import (
     Read,
     Result,
     Touch,
+    Watch,
     WriteAll,
     Written,
 )
@@ -65,6 +66,8 @@ def run(operation: Operation, shown: Shown, now: Now) -> Result:
             if not versions:
                 return Absent()
             return _put((Change(key, versions[0].value),), ttl_ms, shown, now)
+        case Watch():
+            raise AssertionError("a watch waits for the end of the turn")
         case Forget(name):
             return shown.forget(name, now)
 

@@ -30,6 +30,7 @@ from kvnode.core.messages import (
     Chunk,
     Claim,
     Commit,
+    Compacted,
     Delayed,
     Due,
     Effects,
@@ -44,6 +45,7 @@ from kvnode.core.messages import (
     Result,
     Saved,
     Stage,
+    Watch,
     Written,
 )
 from kvnode.core.operations import run
@@ -53,10 +55,11 @@ from kvnode.core.succession import Cut, ends_of
 from kvnode.core.truncation import Logged, Truncation
 from kvnode.core.vector import Dot, Missing, Vector, name_of
 from kvnode.core.versions import DIGEST_MODULUS, Version, Versions, digest_change, merged
+from kvnode.core.watches import Log, Watches
 
 
-class Table(Protocol):
-    """Where the replica reads committed versions; the storage is one."""
+class Table(Log, Protocol):
+    """Where the replica reads what is committed; the storage is one."""
 
     def versions(self, key: bytes) -> Versions:
         """The versions of a key, the winner first; empty if it is not there."""
@@ -116,6 +119,7 @@ class Replica:
         self.truncation = Truncation(limits)
         self.alarms = Alarms(identity.name)
         self.holdback = Holdback(limits)
+        self.watches = Watches(limits)
         self.repair = Repair(random, heartbeat_us=heartbeat_us)
         self.doubts = Doubts(heartbeat_us=heartbeat_us)
         self.clocks = ClocksAhead()
@@ -156,6 +160,7 @@ class Replica:
         self._changed, self._touched, self._log, self._own = {}, {}, [], []
         self._due = {}
         self.expiry.advance(now.wall_us)
+        self.watches.begin(self.cut)
         self.ran, self.refused, self._stage = [], [], None
         self._turned_us = now.steady_us
         if not self._registration.is_open:
@@ -164,6 +169,7 @@ class Replica:
         self._register_if_due(now)
         replies = [*self._admit(inputs.requests, now), *self._serve(now)]
         self._close_batch()
+        replies += self._tell_watchers(now)
         return Effects(
             commit=self._commit(),
             publish=tuple(self._own),
@@ -190,12 +196,7 @@ class Replica:
 
     def lacking(self, vector: Vector) -> dict[str, int]:
         """Where this replica goes beyond a vector: origin -> first seq that it lacks."""
-        theirs = self.cut.succession.expanded(vector)
-        return {
-            origin: theirs.get(origin, 0) + 1
-            for origin, seq in self.cut.entries.items()
-            if seq > theirs.get(origin, 0)
-        }
+        return self.cut.lacking(self.cut.succession.expanded(vector))
 
     def reaches_log(self, vector: Vector) -> bool:
         """Whether the log has all batches beyond a vector."""
@@ -270,6 +271,7 @@ class Replica:
         for time_us in (
             self.holdback.earliest_deadline_us,
             self.repair.wake_us(),
+            self.watches.wake_us(),
             self._registration.wake_us,
         ):
             if time_us is not None:
@@ -484,12 +486,37 @@ class Replica:
         bytes_left = self.limits.answered_bytes_per_turn
         while self.ready and bytes_left > 0:
             request = self.ready.popleft()
+            if isinstance(request.operations[0], Watch):
+                replies += self._watch(request)
+                continue
             self.ran.append(request)
             answer = Answer()
             for operation in request.operations:
                 answer.add(run(operation, self, now))
             bytes_left -= answer.size_bytes
             replies.append(Reply(request.reply_to, request.id, tuple(answer.results), ran=True))
+        return replies
+
+    def _watch(self, request: Request) -> list[Reply]:
+        """Take in a watch; it is answered when all of the turn's writes are made."""
+        if not self.watches.add(request):
+            message = "too many watches wait at this node; try another, or later"
+            return [self._for_all(request, Failed("overloaded", message))]
+        return []
+
+    def _tell_watchers(self, now: Now) -> list[Reply]:
+        answered = [
+            *self.watches.tell(self._log, self._changed),
+            *self.watches.look_up(self._table, self.cut, self.floor, self._log, now.steady_us),
+            *self.watches.expired(now.steady_us),
+        ]
+        replies = []
+        for request, result, position in answered:
+            if isinstance(result, Compacted):
+                replies.append(self._for_all(request, result))
+                continue
+            self.ran.append(request)
+            replies.append(Reply(request.reply_to, request.id, (result,), ran=True, token=position))
         return replies
 
     def forget(self, name: str, now: Now) -> Result:

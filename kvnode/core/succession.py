@@ -127,6 +127,14 @@ class Cut:
             if self.entries[ended] == last:
                 self.heads.pop(ended, None)
 
+    def lacking(self, entries: Vector) -> dict[str, int]:
+        """Where this cut goes beyond another, spelled out: origin -> first seq that that lacks."""
+        return {
+            origin: entries.get(origin, 0) + 1
+            for origin, seq in self.entries.items()
+            if seq > entries.get(origin, 0)
+        }
+
     def covers(self, vector: Vector) -> bool:
         """Whether this cut covers another; its explicit entries imply the others."""
         entries = self.entries

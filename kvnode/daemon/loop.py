@@ -309,9 +309,12 @@ class Daemon:
         """See `Outbox`. A turn's token is encoded once."""
         if token is not self._token[0]:
             self._token = (token, encode_token(self._config.cluster, token))
+        encoded = self._token[1] if reply.ran else None
+        if reply.token is not None:
+            encoded = encode_token(self._config.cluster, reply.token)
         results = [encode_result(result) for result in reply.results]
         assert isinstance(reply.reply_to, Return)
-        self._answer(reply.reply_to, reply.id, self._token[1] if reply.ran else None, results)
+        self._answer(reply.reply_to, reply.id, encoded, results)
 
     def _answer(self, to: Return, id_: int | None, token: bytes | None, results: list[Any]) -> None:
         if not send_answer(self._router, to, encode_answer(id_, token, results)):

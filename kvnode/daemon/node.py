@@ -496,7 +496,8 @@ class Node:
         if self._fold is not None:
             return list(self._carried)
         parked = (waiter.item for waiter in self.replica.holdback.requests.values())
-        waiting = [*self._carried, *self.replica.ready, *parked]
+        watches = self.replica.watches.waiting()
+        waiting = [*self._carried, *self.replica.ready, *parked, *watches]
         return list({id(item): item for item in waiting if isinstance(item, Request)}.values())
 
 

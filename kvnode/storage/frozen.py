@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from kvnode.core.batch import Batch
 from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
+from kvnode.storage import layout
 from kvnode.storage.store import Store, View
 
 
@@ -87,6 +89,10 @@ class FrozenStore:
     def log_end(self) -> int:
         """See `Store.log_end`."""
         return self._store.log_end
+
+    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+        """See `Store.batches`."""
+        return layout.decoded(self.since(lacking, bytes_max))
 
     def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
         """See `Store.log_head`."""

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
+from kvnode.codec.batches import decode_batch
 from kvnode.codec.packing import pack, unpack_record
 from kvnode.codec.records import (
     decode_origin_state,
@@ -29,13 +30,14 @@ from kvnode.codec.records import (
     encode_origin_state,
     encode_versions,
 )
+from kvnode.core.batch import Batch
 from kvnode.core.expiry import due_of
 from kvnode.core.limits import MIB, PULLED_BATCHES_MAX
 from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
-from kvnode.errors import StorageError
+from kvnode.errors import MalformedError, StorageError
 
 TABLES: Final = ("table0", "table1")
 #: What expires in each of the tables, the next first.
@@ -288,6 +290,14 @@ def page_of(records: Iterator[tuple[bytes, bytes]], records_max: int) -> dict[by
     """The first so many of these keys, or fewer if they are large."""
     found = first_records(islice(records, records_max), PAGE_BYTES_MAX)
     return {key: decode_versions(record) for key, record in found}
+
+
+def decoded(batches: Iterable[bytes]) -> list[Batch]:
+    """Batches of the log; raises StorageError."""
+    try:
+        return [decode_batch(encoded) for encoded in batches]
+    except MalformedError as error:
+        raise StorageError(f"the log has an unreadable batch: {error}") from error
 
 
 def collect(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from weakref import WeakSet
 
+from kvnode.core.batch import Batch
 from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
@@ -176,6 +177,10 @@ class MemoryStore:
         """See `Store.since`."""
         log = self._disk.families["log"]
         return layout.collect(lacking, bytes_max, self._positions, log.__getitem__)
+
+    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+        """See `Store.batches`."""
+        return layout.decoded(self.since(lacking, bytes_max))
 
     def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
         """See `Store.log_head`."""

@@ -26,6 +26,7 @@ from rocksdict import (
     WriteOptions,
 )
 
+from kvnode.core.batch import Batch
 from kvnode.core.limits import KEY_BYTES_MAX, MIB
 from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.truncation import Logged
@@ -152,6 +153,10 @@ class RocksStore:
             return layout.collect(lacking, bytes_max, self._positions, self._batch_at)
         except Exception as error:
             raise StorageError(f"can't read the log: {error}") from error
+
+    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+        """See `Store.batches`."""
+        return layout.decoded(self.since(lacking, bytes_max))
 
     def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
         """See `Store.log_head`."""

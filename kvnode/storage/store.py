@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from kvnode.core.batch import Batch
 from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
@@ -72,6 +73,9 @@ class Store(Protocol):
         `lacking` gives for each origin that is asked for the first seq wanted. Ends before
         the batch that would exceed `bytes_max`, but has at least one if there is any.
         """
+
+    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+        """What `since` gives, decoded."""
 
     def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
         """The oldest batches of the log, at least one if there is any."""

@@ -18,6 +18,7 @@ from tests.simulation.world import Violation, World
 if TYPE_CHECKING:
     from tests.simulation.machine import Flight, Machine
     from tests.simulation.sessions import SimulatedClient
+    from tests.simulation.watchers import SimulatedWatcher
 
 CLUSTER: Final = "simulated"
 
@@ -37,6 +38,7 @@ class Cluster:
         self.oracle = Oracle()
         self.machines: dict[str, Machine] = {}
         self.clients: list[SimulatedClient] = []
+        self.watchers: list[SimulatedWatcher] = []
         self.names = [f"N{number}" for number in range(1, plan.nodes + 1)]
         self.network = Network(world, plan, self.names)
         self.trouble_ends_us = int(plan.trouble_s * SECOND_US)
@@ -119,7 +121,11 @@ class Cluster:
         self._send(sender, machine, len(payload), lambda m: m.receive_pulled(sender, payload))
 
     def send_request(
-        self, client: SimulatedClient, receiver: str, flight: Flight, payload: bytes
+        self,
+        client: SimulatedClient | SimulatedWatcher,
+        receiver: str,
+        flight: Flight,
+        payload: bytes,
     ) -> None:
         """From a client to a node."""
         machine = self.machines[receiver]
@@ -130,7 +136,8 @@ class Cluster:
         if flight.session == OPERATOR:
             return
         name = flight.session.partition(".")[0]
-        (client,) = (client for client in self.clients if client.name == name)
+        asking = [*self.clients, *self.watchers]
+        (client,) = (client for client in asking if client.name == name)
 
         def arrive() -> None:
             client.receive(flight, payload, seen)

@@ -44,6 +44,7 @@ from kvnode.core.messages import (
     Request,
     Result,
     Saved,
+    Watch,
     WriteAll,
     Written,
 )
@@ -458,10 +459,13 @@ class Machine:
             if isinstance(result, Conflict):
                 self._cluster.undone.update(_values([operation]))
         results = [encode_result(result) for result in reply.results]
+        if reply.token is not None:
+            token = reply.token
         encoded_token = encode_token(CLUSTER, token) if reply.ran else None
         payload = encode_answer(reply.id, encoded_token, results)
         self._world.note(f"{self.name} answers {flight.session}: {payload.hex()}")
-        self._cluster.send_answer(self.name, flight, payload, self.seen if reply.ran else 0)
+        has_seen_all = reply.ran and reply.token is None
+        self._cluster.send_answer(self.name, flight, payload, self.seen if has_seen_all else 0)
 
     def _check_refusal(self, flight: Flight, result: Result) -> None:
         """What is called undone must be undone, and what is missing must be missing."""
@@ -473,7 +477,7 @@ class Machine:
             self._cluster.check_lost(self, result.missing)
         if isinstance(result, Failed) and not result.maybe:
             self._cluster.undone.update(_values(flight.operations))
-            reads = all(isinstance(op, Get | Read) for op in flight.operations)
+            reads = all(isinstance(op, Get | Read | Watch) for op in flight.operations)
             may_read = not self._is_blind and not self.is_switching
             if reads and result.code == "unavailable" and may_read:
                 raise Violation("reads go on", f"{self.name} answers {flight}: {result.message}")

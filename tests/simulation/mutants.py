@@ -17,6 +17,7 @@ _NODE: Final = "kvnode/daemon/node.py"
 _EXPIRY: Final = "kvnode/core/expiry.py"
 _OPERATIONS: Final = "kvnode/core/operations.py"
 _UPKEEP: Final = "kvnode/daemon/upkeep.py"
+_WATCHES: Final = "kvnode/core/watches.py"
 _FOLD: Final = "kvnode/daemon/fold.py"
 _LOST: Final = "kvnode/core/lost.py"
 _MEMBERS: Final = "kvnode/core/members.py"
@@ -645,5 +646,107 @@ MUTANTS: Final = (
         _MEMORY,
         "        families = (layout.TABLES[table], layout.DUES[table])\n",
         "        families = (layout.TABLES[table],)\n",
+    ),
+    # --- watches
+    _mutant(
+        "do not tell a watcher what the turn itself has brought",
+        _WATCHES,
+        "        batches = [*batches, *delivered]\n",
+        "        pass\n",
+    ),
+    _mutant(
+        "tell a parked watcher nothing",
+        _WATCHES,
+        "        if not self._parked or not delivered:\n",
+        "        if True:\n",
+    ),
+    _mutant(
+        "tell what the turn has brought before what the log has",
+        _WATCHES,
+        "        batches = [*batches, *delivered]\n",
+        "        batches = [*delivered, *batches]\n",
+    ),
+    _mutant(
+        "skip what the log still has",
+        _WATCHES,
+        "    if _reaches(advanced(position, batches, None), cut, delivered):\n",
+        "    if True:\n",
+    ),
+    _mutant(
+        "begin a batch anew in whose middle the watcher was",
+        _WATCHES,
+        "            if seq <= seen:\n",
+        "            if seq <= seen - 1:\n",
+    ),
+    _mutant(
+        "cut a write apart",
+        _WATCHES,
+        "            if events and is_full:\n",
+        "            found = found[:1]\n            if False:\n",
+    ),
+    _mutant(
+        "give a watcher the token of the turn though it has not seen all",
+        _REPLICA,
+        "(result,), ran=True, token=position))\n",
+        "(result,), ran=True))\n",
+    ),
+    _mutant(
+        "go on behind a write that did not fit",
+        _WATCHES,
+        "                entries[batch.origin] = rest.seq - 1\n",
+        "                entries[batch.origin] = rest.seq\n",
+    ),
+    _mutant(
+        "watch below the floor",
+        _WATCHES,
+        "    if any(position.get(origin, 0) < seq for origin, seq in floor.items()):\n",
+        "    if False:\n",
+    ),
+    _mutant(
+        "read a watcher's position without succession",
+        _WATCHES,
+        "    position = cut.succession.expanded(request.token)\n",
+        "    position = dict(request.token)\n",
+    ),
+    _mutant(
+        "tell watchers by origin, not by delivery",
+        _WATCHES,
+        "    page = page_of(batches, position, watch.prefix, limits)\n",
+        "    batches = sorted(batches, key=lambda it: (it.origin, it.first))\n"
+        "    page = page_of(batches, position, watch.prefix, limits)\n",
+    ),
+    _mutant(
+        "forget watches at a renewal",
+        _NODE,
+        "        watches = self.replica.watches.waiting()\n",
+        "        watches = []\n",
+    ),
+    Mutant(
+        "carry a watch on from what a failed commit would have brought",
+        (
+            Edit(
+                _WATCHES,
+                "            request if arrival >= self._first_new else"
+                " replace(request, token=self._seen)\n",
+                "            replace(request, token=dict(self._cut.heads))\n",
+            ),
+            Edit(
+                _WATCHES,
+                "        self._first_new = self._arrivals + 1\n",
+                "        self._first_new, self._cut = self._arrivals + 1, cut\n",
+            ),
+        ),
+    ),
+    _mutant(
+        "let a watch wait beyond its deadline",
+        _WATCHES,
+        "        while (least := self._deadlines.least()) and least[0] <= steady_us:\n",
+        "        while (least := self._deadlines.least()) and False:\n",
+    ),
+    _mutant(
+        "tell of a key that is kvnode's own",
+        _WATCHES,
+        " and not change.key.startswith(RESERVED_PREFIX)\n",
+        "\n",
     ),
 )

@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kvnode.core.batch import Batch, Write
+from kvnode.core.batch import Batch, Change, Write
+from kvnode.core.limits import RESERVED_PREFIX
 from kvnode.core.messages import (
     Absent,
     Commit,
     Condition,
     Conflict,
     Entry,
+    Events,
     Get,
     Operation,
     Put,
@@ -48,6 +50,11 @@ class ExpiryBounds(NamedTuple):
         return [it for it in versions if it.expires_us is None or it.expires_us > self.low_us]
 
 
+def is_watched(key: bytes, prefix: bytes) -> bool:
+    """Whether a watcher is told of this key."""
+    return key.startswith(prefix) and not key.startswith(RESERVED_PREFIX)
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """One write as it was made."""
@@ -66,6 +73,8 @@ class Oracle:
         self.made: list[Made] = []
         self._by_dot: dict[Dot, Made] = {}
         self._by_key: dict[bytes, list[Made]] = {}
+        #: For each prefix that somebody watches the writes that change such a key.
+        self.watched: dict[bytes, Seen] = {}
         #: Writes that clients were told of.
         self.acknowledged: Seen = 0
         #: Writes that a disk lost as it may: it was wiped, or not synced.
@@ -123,6 +132,8 @@ class Oracle:
                 bit = self._by_dot[result.dot].bit
                 self.acknowledged |= bit
                 seen |= bit
+            elif isinstance(result, Events):
+                self._check_events(seen, result)
             elif isinstance(result, Entry):
                 self._check_read(seen, operation, result, clock)
         return seen
@@ -138,6 +149,19 @@ class Oracle:
             truth = truth[:1]
         if list(entry.versions) != truth:
             raise Violation("reads", f"{operation} shows {entry.versions}, the truth is {truth}")
+
+    def _check_events(self, seen: Seen, events: Events) -> None:
+        """What is told is there, and is what was written."""
+        for dot, stamp_us, *change in events.events:
+            made = self._by_dot.get(dot)
+            if made is None or not made.bit & seen:
+                raise Violation("save, then send", f"{dot} is told uncommitted")
+            if (made.stamp_us, Change(*change) in made.changes) != (stamp_us, True):
+                raise Violation("watches", f"{change} is told of {dot}, which is {made.changes}")
+
+    def of(self, dot: Dot) -> Made:
+        """The write that was made so."""
+        return self._by_dot[dot]
 
     def _check_touch(
         self, seen: Seen, touch: Touch, result: Written | Absent, clock: ExpiryBounds
@@ -221,6 +245,9 @@ class Oracle:
             self._by_dot[dot] = made
             for key, *_ in changes:
                 self._by_key.setdefault(key, []).append(made)
+                for prefix in self.watched:
+                    if is_watched(key, prefix):
+                        self.watched[prefix] |= made.bit
             seen |= made.bit
         return seen
 

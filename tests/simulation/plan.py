@@ -61,6 +61,11 @@ TINY_LIMITS: Final = Limits(
     snapshot_part_bytes=100,
     folded_keys_per_turn=1,
     dropped_batches_per_turn=2,
+    watches_max=1,
+    watch_answer_events=2,
+    watch_answer_bytes=20,
+    watch_read_bytes=200,
+    watched_bytes_per_turn=200,
 )
 
 
@@ -80,6 +85,8 @@ class Plan:
     think_us: int
     #: Mean time that a node takes to come round to its next turn.
     turn_us: int
+    #: For each watcher what the keys start with that it follows.
+    watched: tuple[bytes, ...]
 
     @property
     def limits(self) -> Limits:
@@ -115,6 +122,7 @@ class Plan:
             keys=dice.between(1, 6),
             think_us=dice.pick((20_000, 60_000, 200_000)),
             turn_us=dice.pick((200, 2_000, 20_000)),
+            watched=dice.pick(((), (b"",), (b"k",), (b"p", b"k1"), (b"", b"k2", b"p1"))),
         )
 
     def smaller(self) -> dict[str, Plan]:
@@ -124,6 +132,8 @@ class Plan:
             less["trouble"] = replace(self, trouble_s=round(self.trouble_s / 2, 3))
         if self.nodes > 2:
             less["nodes"] = replace(self, nodes=self.nodes - 1)
+        if self.watched:
+            less["watched"] = replace(self, watched=self.watched[1:])
         if self.sessions > 1:
             less["sessions"] = replace(self, sessions=self.sessions - 1)
         for fault in self.faults:

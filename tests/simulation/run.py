@@ -17,6 +17,7 @@ from tests.simulation.machine import Machine
 from tests.simulation.oracle import ExpiryBounds
 from tests.simulation.plan import SECOND_US, Plan
 from tests.simulation.sessions import SimulatedClient
+from tests.simulation.watchers import SimulatedWatcher
 from tests.simulation.world import Violation, World
 
 #: With all faults ended, a cluster that has not converged by then never will.
@@ -63,8 +64,14 @@ def _play(world: World, cluster: Cluster) -> None:
     cluster.clients = [
         SimulatedClient(cluster, f"c{number}") for number in range(1, cluster.plan.sessions + 1)
     ]
+    cluster.watchers = [
+        SimulatedWatcher(cluster, f"w{number}", prefix)
+        for number, prefix in enumerate(cluster.plan.watched, 1)
+    ]
     for machine in cluster.machines.values():
         machine.start()
+    for watcher in cluster.watchers:
+        watcher.ask()
     for client in cluster.clients:
         client.work()
     faults = Faults(cluster)
@@ -85,6 +92,7 @@ def _is_at_rest(cluster: Cluster) -> bool:
         and all(_knows_all(machine, cluster) for machine in machines)
         and not list(_in_vain(cluster))  # each that is asked begins to doubt
         and not any(_unended(machine, cluster) for machine in machines)
+        and not any(watcher.missed(machines[0].seen) for watcher in cluster.watchers)
         and not any(_unswept(machine) for machine in machines)
     )
 
@@ -144,6 +152,9 @@ def _reckon(cluster: Cluster) -> None:
     for machine in cluster.living:
         if unended := _unended(machine, cluster):
             raise Violation("small vectors", f"{machine.name} counts {unended} apart")
+    for watcher in cluster.watchers:
+        if missed := watcher.missed(everything):
+            raise Violation("watches", f"{watcher.name} is never told of {oracle.dots(missed)}")
     for machine, client, lost in _in_vain(cluster):
         dots = oracle.dots(lost)
         raise Violation("lost dots", f"{machine.name} lets {client.name} wait for {dots}")

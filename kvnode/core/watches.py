@@ -1,0 +1,266 @@
+"""Watches: requests for the writes beyond a vector, in the order of their delivery here.
+
+A watch is answered at once if the log has something for it; else as soon as something comes, or
+with nothing at its deadline. Nobody's place is kept here: the token of the request says where the
+watcher is, and that of the answer where it goes on, at this node or at any other. So a watcher that
+does not ask costs nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from kvnode.core.batch import Batch, Write
+from kvnode.core.heap import RemovableHeap
+from kvnode.core.limits import RESERVED_PREFIX, Limits
+from kvnode.core.messages import Compacted, Event, Events, Request, Watch
+from kvnode.core.succession import Cut
+from kvnode.core.vector import Dot, Vector
+
+
+class Log(Protocol):
+    """What is committed, batch after batch; the storage is one."""
+
+    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+        """Those from these seqs on, in the order of their delivery: as many as fit, at least one
+        if there is any."""
+
+
+class Answered(NamedTuple):
+    """A watch and its answer."""
+
+    request: Request
+    result: Events | Compacted
+    #: Where the watcher is then; None if it has seen all that is here.
+    position: Vector | None = None
+
+
+class Page(NamedTuple):
+    """What one answer holds of some batches."""
+
+    events: tuple[Event, ...]
+    size_bytes: int
+    #: The first write that did not fit; None if all did.
+    rest: Dot | None
+
+
+def page_of(batches: Iterable[Batch], position: Vector, prefix: bytes, limits: Limits) -> Page:
+    """Of these batches what lies beyond a position (spelled out) and has the prefix.
+
+    The changes of one write stand in one answer: they become visible together.
+    """
+    events: list[Event] = []
+    size_bytes = 0
+    for batch in batches:
+        seen = position.get(batch.origin, 0)
+        for seq, write in enumerate(batch.writes, batch.first):
+            if seq <= seen:
+                continue
+            found = _events(write, Dot(batch.origin, seq), batch.stamp_us, prefix)
+            found_bytes = sum(len(it.key) + len(it.value or b"") for it in found)
+            is_full = (
+                len(events) + len(found) > limits.watch_answer_events
+                or size_bytes + found_bytes > limits.watch_answer_bytes
+            )
+            if events and is_full:
+                return Page(tuple(events), size_bytes, Dot(batch.origin, seq))
+            events += found
+            size_bytes += found_bytes
+    return Page(tuple(events), size_bytes, None)
+
+
+def _events(write: Write, dot: Dot, stamp_us: int, prefix: bytes) -> list[Event]:
+    return [
+        Event(dot, stamp_us, *change)
+        for change in write
+        if change.key.startswith(prefix) and not change.key.startswith(RESERVED_PREFIX)
+    ]
+
+
+def advanced(position: Vector, batches: Iterable[Batch], rest: Dot | None) -> dict[str, int]:
+    """A position (spelled out) behind these batches, or before the first write that is left."""
+    entries = dict(position)
+    for batch in batches:
+        if rest is not None and rest.origin == batch.origin and rest.seq <= batch.last:
+            if rest.seq > 1:
+                entries[batch.origin] = rest.seq - 1
+            break
+        entries[batch.origin] = batch.last
+    return entries
+
+
+class Watches:
+    """The watches that have no answer yet."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.size_bytes = 0
+        #: Those that may lack something of the log, in the order of their arrival.
+        self._behind: deque[Request] = deque()
+        #: Those that have seen all that was here before this turn, by their arrival.
+        self._parked: dict[int, Request] = {}
+        self._by_prefix: dict[bytes, dict[int, None]] = {}
+        self._deadlines: RemovableHeap[int] = RemovableHeap()
+        self._arrivals = 0
+        #: What was here before this turn, and the first arrival that was not.
+        self._seen: Vector = {}
+        self._first_new = 0
+
+    def __len__(self) -> int:
+        return len(self._behind) + len(self._parked)
+
+    def begin(self, cut: Cut) -> None:
+        """A turn begins: all that is delivered is committed."""
+        self._first_new = self._arrivals + 1
+        if self._parked:
+            self._seen = dict(cut.heads)
+
+    def add(self, request: Request) -> bool:
+        """Take in a watch whose past is here; False if there is no room for it."""
+        is_full = len(self) >= self._limits.watches_max
+        if is_full or self.size_bytes + request.size_bytes > self._limits.watches_bytes_max:
+            return False
+        self.size_bytes += request.size_bytes
+        self._behind.append(request)
+        return True
+
+    def tell(self, delivered: Sequence[Batch], changed: Iterable[bytes]) -> list[Answered]:
+        """Answer those for whom this turn has brought something."""
+        if not self._parked or not delivered:
+            return []
+        answered: list[Answered] = []
+        bytes_left = self._limits.answered_bytes_per_turn
+        for prefix in self._matched(sorted(changed)):
+            page = page_of(delivered, {}, prefix, self._limits)
+            if not page.events:
+                continue
+            for arrival in list(self._by_prefix[prefix]):
+                request = self._unparked(arrival)
+                if page.rest is None and bytes_left > 0:
+                    answered.append(Answered(request, Events(page.events)))
+                    bytes_left -= page.size_bytes
+                    self.size_bytes -= request.size_bytes
+                else:  # it is looked up, by parts
+                    self._behind.append(replace(request, token=self._seen))
+        return answered
+
+    def look_up(
+        self, log: Log, cut: Cut, floor: Vector, delivered: Sequence[Batch], steady_us: int
+    ) -> list[Answered]:
+        """Answer those that lack something, from the log and from what the turn has delivered, as
+        far as one turn goes; park those that have seen all."""
+        answered = []
+        bytes_left = self._limits.watched_bytes_per_turn
+        for _ in range(len(self._behind)):
+            if bytes_left <= 0:
+                break
+            request = self._behind.popleft()
+            found, read_bytes = _found(request, log, cut, floor, delivered, self._limits)
+            bytes_left -= read_bytes
+            waits = request.deadline_us is not None and request.deadline_us > steady_us
+            if waits and found == _nothing(request) and not _of(request).is_now:
+                self._park(request)
+            else:
+                answered.append(found)
+                self.size_bytes -= request.size_bytes
+        return answered
+
+    def expired(self, steady_us: int) -> list[Answered]:
+        """Those whose deadline has come without anything for them."""
+        expired = []
+        while (least := self._deadlines.least()) and least[0] <= steady_us:
+            request = self._unparked(least[1])
+            self.size_bytes -= request.size_bytes
+            expired.append(Answered(request, Events(())))
+        return expired
+
+    def waiting(self) -> list[Request]:
+        """All of them, to go on at another replica: those that were parked before this turn from
+        what they have seen."""
+        parked = [
+            request if arrival >= self._first_new else replace(request, token=self._seen)
+            for arrival, request in self._parked.items()
+        ]
+        return [*parked, *self._behind]
+
+    def wake_us(self) -> int | None:
+        """When the next one is to be answered, by the steady clock."""
+        if self._behind:
+            return 0
+        least = self._deadlines.least()
+        return None if least is None else least[0]
+
+    def _matched(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Of the prefixes those that some of these keys have, in order."""
+        matched = []
+        for prefix in self._by_prefix:
+            at = bisect_left(keys, prefix)
+            if at < len(keys) and keys[at].startswith(prefix):
+                matched.append(prefix)
+        return matched
+
+    def _park(self, request: Request) -> None:
+        self._arrivals += 1
+        self._parked[self._arrivals] = request
+        self._by_prefix.setdefault(_of(request).prefix, {})[self._arrivals] = None
+        assert request.deadline_us is not None, "with no deadline there is no waiting"
+        self._deadlines.push(self._arrivals, request.deadline_us)
+
+    def _unparked(self, arrival: int) -> Request:
+        request = self._parked.pop(arrival)
+        self._deadlines.discard(arrival)
+        same = self._by_prefix[_of(request).prefix]
+        del same[arrival]
+        if not same:
+            del self._by_prefix[_of(request).prefix]
+        return request
+
+
+def _of(request: Request) -> Watch:
+    (watch,) = request.operations
+    assert isinstance(watch, Watch)
+    return watch
+
+
+def _nothing(request: Request) -> Answered:
+    """It has seen all that is here."""
+    return Answered(request, Events(()))
+
+
+def _found(
+    request: Request,
+    log: Log,
+    cut: Cut,
+    floor: Vector,
+    delivered: Sequence[Batch],
+    limits: Limits,
+) -> tuple[Answered, int]:
+    """What there is for a watch, and how many bytes of the log were read for it."""
+    watch = _of(request)
+    if watch.is_now or request.token == cut.heads:
+        return _nothing(request), 0
+    position = cut.succession.expanded(request.token)
+    if any(position.get(origin, 0) < seq for origin, seq in floor.items()):
+        return Answered(request, Compacted(cut.succession.normal(floor))), 0
+    lacking = cut.lacking(position)
+    batches = log.batches(lacking, limits.watch_read_bytes) if lacking else []
+    read_bytes = sum(len(batch.encoded) for batch in batches)
+    if _reaches(advanced(position, batches, None), cut, delivered):
+        batches = [*batches, *delivered]
+    page = page_of(batches, position, watch.prefix, limits)
+    behind = advanced(position, batches, page.rest)
+    if page.rest is None and not cut.lacking(behind):
+        return Answered(request, Events(page.events)), read_bytes
+    return Answered(request, Events(page.events), cut.succession.normal(behind)), read_bytes
+
+
+def _reaches(position: Vector, cut: Cut, delivered: Sequence[Batch]) -> bool:
+    """Whether a position has all that was here before this turn."""
+    before = dict(cut.entries)
+    for batch in reversed(delivered):
+        before[batch.origin] = batch.first - 1
+    return all(position.get(origin, 0) >= seq for origin, seq in before.items())
