@@ -21,6 +21,7 @@ from kvnode.errors import (
     Unavailable,
     Unreachable,
     UnreadableAnswer,
+    Unreplicated,
 )
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "UnreadableAnswer",
+    "Unreplicated",
     "Version",
 ]
 

@@ -30,6 +30,7 @@ from kvnode.errors import (
     SessionLost,
     Unavailable,
     UnreadableAnswer,
+    Unreplicated,
 )
 
 
@@ -155,6 +156,8 @@ def raise_error(result: list[Any]) -> None:
             raise Conflict(_found(found))
         case ["delayed", str(reason), dict(incoming), dict(local), list(missing)]:
             raise Delayed(reason, incoming, local, _dots(missing))
+        case ["unreplicated", str(reason), list(dot), int(wanted), list(names)] if _is_dot(dot):
+            raise Unreplicated(reason, Dot(*dot), wanted, [str(name) for name in names])
         case ["error", str(code), str(message), bool(maybe)]:
             unknown = IndefiniteError if maybe else DefiniteError
             raise _ERRORS.get(code, unknown)(message)

@@ -32,13 +32,16 @@ from kvnode.codec.snapshots import position
 from kvnode.codec.token import CLUSTER_BYTES_MAX, decode_token
 from kvnode.core.batch import Change
 from kvnode.core.limits import (
+    CONCERN_TIMEOUT_MS_MAX,
     CONDITION_DOTS_MAX,
+    REPLICAS_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
     WRITE_BYTES_MAX,
     WRITE_KEYS_MAX,
 )
 from kvnode.core.messages import (
+    AwaitReplicas,
     Condition,
     Conflict,
     Delayed,
@@ -51,7 +54,10 @@ from kvnode.core.messages import (
     Operation,
     Put,
     Read,
+    Replicated,
+    Report,
     Result,
+    Unreplicated,
     WriteAll,
     Written,
 )
@@ -101,6 +107,13 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Synced:
+    """A peer's report; answered with nothing."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Hold, drop or pass what comes from a peer; for demonstrations and tests."""
 
@@ -116,7 +129,7 @@ class Backup:
     name: str
 
 
-NodeOperation = Ping | Status | Members | Hello | Since | Snapshot | Fault | Backup
+NodeOperation = Ping | Status | Members | Hello | Since | Snapshot | Synced | Fault | Backup
 AnyOperation = Operation | NodeOperation
 
 GOSSIP: Final = "gossip"
@@ -199,6 +212,8 @@ def _decode_parts(parts: list[Any]) -> Asked:
             name = type(operation).__name__.lower()
             raise MalformedError(f"{name!r} must stand alone in its request")
         operations.append(operation)
+    if any(isinstance(operation, AwaitReplicas) for operation in operations[:-1]):
+        raise MalformedError("'replicated' must stand last in its request, behind the writes")
     _expect_few_keys(operations)
     return Asked(id_, cluster, seen, deadline_ms, tuple(operations))
 
@@ -287,6 +302,20 @@ def _decode_snapshot(body: list[Any]) -> Snapshot:
     return Snapshot(number, position(after))
 
 
+def _decode_replicated(body: list[Any]) -> AwaitReplicas:
+    return AwaitReplicas(
+        integer(body[1], 1, REPLICAS_MAX, "replicas"),
+        integer(body[2], 0, CONCERN_TIMEOUT_MS_MAX, "timeout_ms"),
+    )
+
+
+def _decode_synced(body: list[Any]) -> Synced:
+    _, name, instance, *synced = body
+    origin, seq = dot(synced, "a report")
+    instance = integer(instance, 0, INTEGER_MAX, "an instance")
+    return Synced(Report(node_name(name), instance, origin, seq))
+
+
 def _decode_fault(body: list[Any]) -> Fault:
     _, peer, channel, action = body
     if channel not in (GOSSIP, REPAIR) or action not in (HOLD, DROP, PASS):
@@ -308,6 +337,7 @@ _DECODERS: Final[Mapping[str, tuple[int, Callable[[list[Any]], AnyOperation]]]] 
     "read": (3, lambda body: Read(client_key(body[1]), integer(body[2], 0, INTEGER_MAX, "skip"))),
     "delete": (2, lambda body: Delete(client_key(body[1]))),
     "write": (3, _decode_write),
+    "replicated": (3, _decode_replicated),
     "ping": (1, lambda body: Ping()),
     "status": (1, lambda body: Status()),
     "members": (1, lambda body: Members()),
@@ -315,6 +345,7 @@ _DECODERS: Final[Mapping[str, tuple[int, Callable[[list[Any]], AnyOperation]]]] 
     "hello": (7, _decode_hello),
     "since": (3, _decode_since),
     "snapshot": (3, _decode_snapshot),
+    "synced": (5, _decode_synced),
     "fault": (4, _decode_fault),
     "backup": (2, _decode_backup),
 }
@@ -340,5 +371,9 @@ def encode_result(result: Result) -> Sequence[Any]:
             return ("delayed", reason, dict(incoming), dict(local), missing)
         case Lost(missing, left):
             return ("lost", missing, dict(left))
+        case Replicated(replicas):
+            return ("ok", replicas)
+        case Unreplicated(reason, dot, replicas_wanted, names):
+            return ("unreplicated", reason, dot, replicas_wanted, names)
         case Failed(code, message, maybe):
             return ("error", code, message, maybe)

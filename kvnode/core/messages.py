@@ -106,7 +106,16 @@ class Forget:
     name: str
 
 
-Operation = Get | Read | Put | Delete | WriteAll | Forget
+@dataclass(frozen=True, slots=True)
+class AwaitReplicas:
+    """Hold the answer back until so many names, this node's own included, have the request's writes
+    synced: answered with a `Replicated`, or with an `Unreplicated`. It stands last."""
+
+    replicas: int
+    timeout_ms: int
+
+
+Operation = Get | Read | Put | Delete | WriteAll | Forget | AwaitReplicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,17 @@ class Claim:
     wall_us: int
 
 
+class Report(NamedTuple):
+    """A node tells an origin how much of its writes it has synced, ahead of the next claim."""
+
+    #: Who reports, and which process of that name.
+    name: str
+    instance: int
+    origin: str
+    #: All writes of the origin up to here.
+    seq: int
+
+
 class Pulled(NamedTuple):
     """A peer's answer to a pull: batches in its own delivery order."""
 
@@ -176,6 +196,9 @@ class Inputs:
 
     batches: list[Batch] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    #: Writes of others that somebody waits for: who has them synced is to report that.
+    awaited: list[Dot] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     #: Records of ours that a peer says were deleted.
     forgotten: list[Dot] = field(default_factory=list)
     pulled: list[Pulled] = field(default_factory=list)
@@ -226,6 +249,22 @@ class Lost(NamedTuple):
     left: Vector
 
 
+class Replicated(NamedTuple):
+    """So many members have synced what the request wrote; 0 if it wrote nothing."""
+
+    replicas: int
+
+
+class Unreplicated(NamedTuple):
+    """The write is here, but not surely on as many members as were asked for."""
+
+    reason: str
+    dot: Dot
+    replicas_wanted: int
+    #: Who surely has it synced.
+    names: tuple[str, ...]
+
+
 class Failed(NamedTuple):
     """An error; `maybe` says that the operation may have happened all the same."""
 
@@ -234,7 +273,18 @@ class Failed(NamedTuple):
     maybe: bool = False
 
 
-Result = Entry | Written | Conflict | Delayed | Lost | Failed
+Result = Entry | Written | Conflict | Delayed | Lost | Replicated | Unreplicated | Failed
+
+
+class Concern(NamedTuple):
+    """What a reply is held back for: a write, and how many names are to have it synced."""
+
+    dot: Dot
+    replicas: int
+    #: When to give up, by the steady clock.
+    deadline_us: int
+    #: What the reply weighs while it is held back.
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +296,8 @@ class Reply:
     results: tuple[Result, ...]
     #: Whether the request was run, so that the turn's token goes with it.
     ran: bool
+    #: If set, the reply is held back once it is committed, and lacks its last result.
+    concern: Concern | None = None
 
 
 # --- out: what to save and send
@@ -303,3 +355,13 @@ class Effects:
     token: Vector
     pull: Pull | Fetch | None
     stage: Stage | None = None
+
+
+class Settled(NamedTuple):
+    """What may leave once a turn is committed, and as far as it is synced."""
+
+    #: Of those that were held back.
+    replies: tuple[Reply, ...]
+    #: The latest write of this turn that a reply is held back for.
+    awaited: Dot | None
+    reports: tuple[Report, ...]

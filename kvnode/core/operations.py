@@ -8,6 +8,7 @@ from typing import Protocol
 from kvnode.core.batch import Change, Write, reduced
 from kvnode.core.clock import Now
 from kvnode.core.messages import (
+    AwaitReplicas,
     Condition,
     Conflict,
     Delete,
@@ -17,6 +18,7 @@ from kvnode.core.messages import (
     Operation,
     Put,
     Read,
+    Replicated,
     Result,
     WriteAll,
 )
@@ -54,6 +56,8 @@ def run(operation: Operation, shown: Shown, now: Now) -> Result:
             return Conflict(conflicts) if conflicts else shown.write(reduced(changes), now)
         case Forget(name):
             return shown.forget(name, now)
+        case AwaitReplicas():
+            return Replicated(0)  # if nothing was written; else `concerns` has the last word
 
 
 def _conflicts(conditions: Iterable[Condition], shown: Shown) -> tuple[Condition, ...]:

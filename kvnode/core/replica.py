@@ -20,6 +20,7 @@ from kvnode.core.answer import Answer
 from kvnode.core.author import Author, Encode
 from kvnode.core.batch import Batch, Write, write_bytes_max
 from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, HybridLogicalClock, Now
+from kvnode.core.concerns import Concerns, awaits_replicas, with_concern
 from kvnode.core.doubts import Doubts
 from kvnode.core.holdback import Holdback, first_missed
 from kvnode.core.limits import Limits
@@ -38,15 +39,18 @@ from kvnode.core.messages import (
     OriginState,
     Pull,
     Reply,
+    Report,
     Request,
     Result,
     Saved,
+    Settled,
     Stage,
     Written,
 )
 from kvnode.core.operations import run
 from kvnode.core.registration import Registration
 from kvnode.core.repair import STRANGER_HEARTBEATS, Repair
+from kvnode.core.reports import Reports
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.truncation import Logged, Truncation
 from kvnode.core.vector import Dot, Missing, Vector, name_of
@@ -78,6 +82,11 @@ class Identity(NamedTuple):
 
 _JOINING: Final = Failed(
     "joining", "this node has no data yet, its peers do; nothing was done: try later, or another"
+)
+
+_TOO_MANY_CONCERNS: Final = Failed(
+    "overloaded",
+    "too many writes wait for replicas at this node; nothing was done: try later, or another",
 )
 
 
@@ -116,6 +125,8 @@ class Replica:
         self.holdback = Holdback(limits)
         self.repair = Repair(random, heartbeat_us=heartbeat_us)
         self.doubts = Doubts(heartbeat_us=heartbeat_us)
+        self.concerns = Concerns(identity.origin, limits)
+        self.reports = Reports(limits)
         self.clocks = ClocksAhead()
         #: Requests whose past is here, and that wait for their turn.
         self.ready: deque[Request] = deque()
@@ -180,6 +191,33 @@ class Replica:
         """All that was committed is on disk now, should the power fail."""
         if self._synced is not None:
             self._synced = dict(self.cut.heads)
+
+    def settle(self, now: Now) -> Settled:
+        """To be called when the turn is committed, and what is due is synced: both others and who
+        waits for them are told of what is on disk."""
+        replies: list[Reply] = []
+        if not self.concerns.is_idle:
+            replies = self.concerns.settle(self._synced_by_members(), now.steady_us)
+        name, _, instance, _ = self.identity
+        due = self.reports.due(self._synced_of)
+        reports = tuple(Report(name, instance, *dot) for dot in due)
+        return Settled(tuple(replies), self.concerns.unasked(), reports)
+
+    def abandon_concerns(self, reason: str) -> list[Reply]:
+        """The replies that are held back: this replica will not hear any more of their writes."""
+        return self.concerns.abandon(self._synced_by_members(), reason)
+
+    def _synced_by_members(self) -> dict[str, int]:
+        """How far each member has synced this incarnation's writes, this node's included."""
+        members = self.members.names()
+        synced = self.concerns.synced(self.repair.claims, members, self.cut.succession)
+        synced[self.identity.name] = self._synced_of(self.identity.origin)
+        return synced
+
+    def _synced_of(self, origin: str) -> int:
+        if self._synced is None:
+            return self.cut.entries.get(origin, 0)
+        return self.cut.succession.value(self._synced, origin)
 
     def lacking(self, vector: Vector) -> dict[str, int]:
         """Where this replica goes beyond a vector: origin -> first seq that it lacks."""
@@ -264,6 +302,7 @@ class Replica:
             self.holdback.earliest_deadline_us,
             self.repair.wake_us(),
             self._registration.wake_us,
+            self.concerns.wake_us(),
         ):
             if time_us is not None:
                 times.append(time_us)
@@ -294,8 +333,14 @@ class Replica:
             self._was_forgotten(record)
         for claim in inputs.claims:
             self.repair.claimed(claim, now.steady_us)
+            self.concerns.claimed(claim.name)
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
             self.alarms.compare(claim, self.cut.heads, self.digest)
+        for report in inputs.reports:
+            last = self.cut.entries.get(self.identity.origin, 0)
+            self.concerns.reported(report, self.repair.claims.get(report.name), last)
+        for dot in inputs.awaited:
+            self.reports.asked(dot)
         if inputs.claims:
             self._forget_strangers()
             self._give_up_the_lost()
@@ -470,12 +515,19 @@ class Replica:
         bytes_left = self.limits.answered_bytes_per_turn
         while self.ready and bytes_left > 0:
             request = self.ready.popleft()
+            if awaits_replicas(request) and not self.concerns.has_room:
+                replies.append(self._for_all(request, _TOO_MANY_CONCERNS))
+                continue
             self.ran.append(request)
             answer = Answer()
             for operation in request.operations:
                 answer.add(run(operation, self, now))
             bytes_left -= answer.size_bytes
-            replies.append(Reply(request.reply_to, request.id, tuple(answer.results), ran=True))
+            reply = Reply(request.reply_to, request.id, tuple(answer.results), ran=True)
+            reply = with_concern(reply, request, answer.size_bytes, now.steady_us)
+            if reply.concern is not None:
+                self.concerns.promise(reply.concern)
+            replies.append(reply)
         return replies
 
     def forget(self, name: str, now: Now) -> Result:

@@ -22,11 +22,12 @@ from kvnode.core.messages import (
     Pulled,
     Put,
     Reply,
+    Report,
     Request,
     Saved,
 )
 from kvnode.core.replica import Identity, Replica
-from kvnode.core.vector import new_origin
+from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import Versions
 from kvnode.daemon.node import Durability, Node
 from kvnode.errors import StorageError
@@ -152,6 +153,14 @@ class Recorded:
         (result,) = reply.results[:1]
         code = result.code if isinstance(result, Failed) else type(result).__name__.lower()
         self.events.append(("reply", reply.id, code))
+
+    def awaited(self, dot: Dot) -> None:
+        """See `Outbox`."""
+        self.events.append(("awaited", *dot))
+
+    def report(self, report: Report) -> None:
+        """See `Outbox`."""
+        self.events.append(("report", report.origin, report.seq))
 
     def pull(self, pull: Pull) -> None:
         """See `Outbox`."""
