@@ -131,20 +131,14 @@ class Concerns:
 
     def settle(self, synced: Synced, steady_us: int) -> list[Reply]:
         """The replies whose members have what they wait for, and those that give up."""
-        settled = []
-        reached = sorted(synced.values(), reverse=True)
-        for replicas in [wanted for wanted in self._waiting if wanted <= len(reached)]:
-            last = reached[replicas - 1]
-            for arrival, dot in self._reached(replicas, last):
-                result = Replicated(len(_names(dot, synced)))
-                settled.append(self._take(replicas, arrival, result))
+        settled = self._take_reached(synced)
         while (least := self._deadlines.least()) and least[0] <= steady_us:
             settled.append(self._give_up(*least[1], synced, _TIME_IS_UP))
         return settled
 
     def abandon(self, synced: Synced, reason: str) -> list[Reply]:
         """All of them: nobody will hear any more who gets their writes."""
-        abandoned = []
+        abandoned = self._take_reached(synced)
         while (least := self._deadlines.least()) is not None:
             abandoned.append(self._give_up(*least[1], synced, reason))
         return abandoned
@@ -155,6 +149,16 @@ class Concerns:
         return None if self.is_idle else unasked
 
     # --- inside
+
+    def _take_reached(self, synced: Synced) -> list[Reply]:
+        taken = []
+        reached = sorted(synced.values(), reverse=True)
+        for replicas in [wanted for wanted in self._waiting if wanted <= len(reached)]:
+            last = reached[replicas - 1]
+            for arrival, dot in self._reached(replicas, last):
+                result = Replicated(len(_names(dot, synced)))
+                taken.append(self._take(replicas, arrival, result))
+        return taken
 
     def _reached(self, replicas: int, last: int) -> list[tuple[int, Dot]]:
         """Those that wait for so many members, and for a write that is not beyond `last`."""

@@ -37,6 +37,7 @@ def replica_status(replica: Replica) -> dict[str, Any]:
         "parked": [_request_shown(w) for w in islice(holdback.requests.values(), WAITING_SHOWN)],
         "parked_requests": len(holdback.requests),
         "parked_bytes": holdback.request_bytes,
+        "awaiting_replicas": replica.concerns.count,
         "joining": replica.is_joining,
         "alarms": sorted(replica.alarms.raised.values()),
         "fetching_from": replica.repair.staging.name if replica.repair.staging else None,

@@ -90,7 +90,7 @@ class Recorded:
             list(batches), list(claims), pulled=list(pulled), chunks=list(chunks),
             requests=list(requests),
         )  # fmt: skip
-        self.node.turn(inputs, Now(self.now_us, self.now_us), self)
+        self.node.turn(inputs, self.now, self)
         return self.events[before:]
 
     def request(
@@ -135,6 +135,11 @@ class Recorded:
             (result,) = reply.results
             found.append(result)
         return found
+
+    @property
+    def now(self) -> Now:
+        """The time, for a turn that a test makes itself."""
+        return Now(self.now_us, self.now_us)
 
     # --- the outbox
 
