@@ -60,7 +60,7 @@ class Machine:
         #: Published batches that wait until they are taken.
         self.inbox: list[bytes] = []
         #: Writes that it is asked to report, and reports to it, until they are taken.
-        self.awaited: list[Dot] = []
+        self.asked_to_report: list[Dot] = []
         self.reports: list[Report] = []
         #: Its latest heartbeat.
         self.heartbeat: tuple[Header, bytes] | None = None
@@ -93,7 +93,7 @@ class Machine:
     def stop(self) -> None:
         """The process is gone, and all that was on its way to it."""
         self.running, self.inbox, self.heartbeat, self.asked = None, [], None, None
-        self.awaited, self.reports = [], []
+        self.asked_to_report, self.reports = [], []
 
     def crash(self) -> None:
         """The power fails."""
@@ -101,7 +101,9 @@ class Machine:
         self.stop()
 
     def turn(self, inputs: Inputs) -> None:
-        """One turn of the node with what it received."""
+        """One turn of the node with what it received, asked and reported."""
+        inputs.awaited, self.asked_to_report = self.asked_to_report, []
+        inputs.reports, self.reports = self.reports, []
         now_us = self.cluster.now_us
         self.node.turn(inputs, Now(now_us + self.skew_us, now_us), self)
 
@@ -145,7 +147,7 @@ class Machine:
         """See `Outbox`: it comes behind the batches."""
         for other in self.cluster.running():
             if other is not self:
-                other.awaited.append(dot)
+                other.asked_to_report.append(dot)
 
     def report(self, report: Report) -> None:
         """See `Outbox`."""

@@ -95,8 +95,9 @@ class Concerns:
 
     # --- what members have
 
-    def claimed(self, name: str) -> None:
-        """A member's claim came, and replaces what it reported: its disk may have been wiped."""
+    def retract(self, name: str) -> None:
+        """What a member reported holds no more: its next claim came, from a disk that may have been
+        wiped, or it is no member any more."""
         self._reported.pop(name, None)
 
     def reported(self, report: Report, claim: Claim | None, last: int) -> None:

@@ -333,17 +333,22 @@ class Replica:
             self._was_forgotten(record)
         for claim in inputs.claims:
             self.repair.claimed(claim, now.steady_us)
-            self.concerns.claimed(claim.name)
+            self.concerns.retract(claim.name)
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
             self.alarms.compare(claim, self.cut.heads, self.digest)
-        for report in inputs.reports:
-            last = self.cut.entries.get(self.identity.origin, 0)
-            self.concerns.reported(report, self.repair.claims.get(report.name), last)
-        for dot in inputs.awaited:
-            self.reports.asked(dot)
+        self._hear_of_replicas(inputs)
         if inputs.claims:
             self._forget_strangers()
             self._give_up_the_lost()
+
+    def _hear_of_replicas(self, inputs: Inputs) -> None:
+        """Who has this node's writes, and whose writes this node is to report."""
+        if inputs.reports:
+            claims, last = self.repair.claims, self.cut.entries.get(self.identity.origin, 0)
+            for report in inputs.reports:
+                self.concerns.reported(report, claims.get(report.name), last)
+        for dot in inputs.awaited:
+            self.reports.asked(dot)
 
     def _was_forgotten(self, record: Dot) -> None:
         """A peer says that this record of ours was deleted: make another one."""
@@ -374,6 +379,7 @@ class Replica:
     def _forget_claims_of(self, name: str) -> None:
         self.repair.forget(name)
         self._spelled_out.pop(name, None)
+        self.concerns.retract(name)
         self.alarms.settled(name)
         self.clocks.ahead_us.pop(name, None)
 

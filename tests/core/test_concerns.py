@@ -221,7 +221,7 @@ def test_a_report_raises_what_was_claimed_until_the_next_claim_replaces_it() -> 
     concerns.reported(report(5), latest, last=9)
     concerns.reported(report(4), latest, last=9)
     assert synced_by_y(concerns, latest) == 5
-    concerns.claimed("Y")
+    concerns.retract("Y")
     assert synced_by_y(concerns, claim({}, instance=2)) == 0, "its disk was wiped"
 
 
