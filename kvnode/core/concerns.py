@@ -46,8 +46,10 @@ def with_concern(reply: Reply, request: Request, size_bytes: int, steady_us: int
     """The reply to a request that was run, with what it is to be held back for. Its last write
     stands for all: who has that has those before it."""
     asked = request.operations[-1]
+    if not isinstance(asked, AwaitReplicas):
+        return reply
     written = [result for result in reply.results if isinstance(result, Written)]
-    if not isinstance(asked, AwaitReplicas) or not written:
+    if not written:
         return reply
     weight = size_bytes + _RESULT_BYTES * len(reply.results)
     deadline_us = steady_us + 1000 * asked.timeout_ms
