@@ -2,7 +2,7 @@
 
 from kvnode.client.calls import Transacted
 from kvnode.client.pipeline import AsyncPipeline, Pending, Pipeline
-from kvnode.client.session import Version
+from kvnode.client.session import Version, Written
 from kvnode.client.sync import Client
 from kvnode.core.vector import Dot
 from kvnode.errors import (
@@ -55,6 +55,7 @@ __all__ = [
     "UnreadableAnswer",
     "Unreplicated",
     "Version",
+    "Written",
 ]
 
 

@@ -55,7 +55,7 @@ def waiting(holdback: Holdback) -> list[Waiter]:
 
 def _is_record(batch: Batch) -> bool:
     """Whether it starts with its author's member record."""
-    key, value = batch.writes[0][0]
+    key, value, _ = batch.writes[0][0]
     return key.startswith(MEMBER_PREFIX) and value is not None
 
 

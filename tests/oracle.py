@@ -111,7 +111,7 @@ class Judged(Scenario):
             shown = {dot for dot in self.past if self.bit[dot] & self.shown[name]}
             expected: dict[bytes, set[Dot]] = {}
             for dot in shown:
-                for key, value in self.writes[dot]:
+                for key, value, _ in self.writes[dot]:
                     later = (it for it in shown if self.past[it] & self.bit[dot])
                     replaced = any(change.key == key for it in later for change in self.writes[it])
                     if value is not None and not replaced:
@@ -122,7 +122,7 @@ class Judged(Scenario):
                 assert list(versions) == sorted(versions, reverse=True)
                 table[key] = {Dot(version.origin, version.seq) for version in versions}
                 for it in versions:
-                    written = dict(self.writes[Dot(it.origin, it.seq)])
+                    written = {key: value for key, value, _ in self.writes[Dot(it.origin, it.seq)]}
                     assert written[key] == it.value
             assert table == expected, f"{name}'s table"
 

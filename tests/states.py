@@ -36,7 +36,7 @@ class State:
         """One more batch."""
         batch, row, _ = made
         for seq, write in enumerate(batch.writes, batch.first):
-            for key, value in write:
+            for key, value, _ in write:
                 own = Version(batch.stamp_us, batch.origin, seq, value or b"")
                 present = self.table.get(key, ())
                 after = merged(present, self.cut.succession, row, own, deleted=value is None)

@@ -14,6 +14,7 @@ from kvnode.core.batch import Batch, Change, Write, reduced
 from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.limits import BATCH_WRITES_MAX
 from kvnode.core.vector import RANDOM_BITS, new_origin
+from kvnode.core.versions import Version
 from tests.histories import History, random_history
 
 # --- vectors and batches
@@ -28,11 +29,15 @@ vectors = st.dictionaries(origins, seqs, max_size=5)
 clusters = st.text(max_size=16)
 keys = st.binary(min_size=1, max_size=20)
 values = st.binary(max_size=20)
+#: When a version expires.
+expiries = st.none() | st.integers(1, INTEGER_MAX)
+versions = st.builds(Version, stamps, origins, seqs, values, expiries)
 
 
 def writes(keys: st.SearchStrategy[bytes] = keys) -> st.SearchStrategy[Write]:
     """Changes of up to three of these keys."""
-    changes = st.builds(Change, keys, st.none() | values)
+    puts = st.builds(Change, keys, values, expiries)
+    changes = puts | keys.map(lambda key: Change(key, None))
     return st.lists(changes, min_size=1, max_size=3).map(reduced)
 
 

@@ -12,14 +12,17 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from kvnode.client.session import (
     Version,
+    Written,
     packed_key,
     packed_name,
+    packed_ttl,
     packed_value,
     raise_error,
     unpacked_dot,
     unpacked_members,
     unpacked_name,
     unpacked_status,
+    unpacked_touched,
     unpacked_versions,
 )
 from kvnode.codec import client as ask
@@ -77,13 +80,17 @@ class Calls:
         key: Key,
         value: Any,
         *,
+        ttl_s: float | None = None,
         if_version: Seen | None = None,
         replicas: int | None = None,
         timeout_s: float | None = None,
         wait_s: float | None = None,
-    ) -> Call[Dot]:
+    ) -> Call[Written]:
         """Write any msgpack value of up to 8 MiB, under a key of up to 4 KiB; the dot of the write.
         It is on the node's disk then.
+
+        With `ttl_s` the value expires after so many seconds, from a thousandth to a hundred years:
+        each node hides it by its own clock, and removes it soon after.
 
         With `if_version`, only if the key holds just what was seen: what `read` gave, or its dots;
         nothing, `()`, for a key that must not be there. Else `Conflict` is raised. The node that
@@ -94,26 +101,29 @@ class Calls:
         one of them) have the write synced to disk. After `timeout_s` (5 if not given, at most 600)
         `Unreplicated` is raised, and tells who surely has it: the write itself stays.
         """
+        change, ttl_ms = (packed_key(key), packed_value(value)), packed_ttl(ttl_s)
         if if_version is None:
-            operation = ask.put(packed_key(key), packed_value(value))
+            operation = ask.put(*change, ttl_ms)
         else:
             conditions = [(packed_key(key), _dots(if_version))]
-            operation = ask.write(conditions, [(packed_key(key), packed_value(value))])
+            operation = ask.write(conditions, [change], ttl_ms)
         return _with_concern(_one(operation, unpacked_dot, wait_s), replicas, timeout_s)
 
     def put_many(
         self,
         items: Mapping[Key, Any] | Mapping[str, Any] | Mapping[bytes, Any],
         *,
+        ttl_s: float | None = None,
         if_version: Mapping[Any, Seen] | None = None,
         replicas: int | None = None,
         timeout_s: float | None = None,
         wait_s: float | None = None,
-    ) -> Call[Dot]:
+    ) -> Call[Written]:
         """Write all of these, up to 4096 keys and 12 MiB, as one write: no node ever shows some
         of them without the others. `if_version` has what must be held by which keys, as for
-        `put`; keys and conditions are 4096 together. For `replicas` see `put`."""
-        call = _one(_write(_conditions(if_version), _puts(items)), unpacked_dot, wait_s)
+        `put`; keys and conditions are 4096 together. All expire together, if they do. For
+        `replicas` see `put`."""
+        call = _one(_write(_conditions(if_version), _puts(items), ttl_s), unpacked_dot, wait_s)
         return _with_concern(call, replicas, timeout_s)
 
     def delete(
@@ -124,7 +134,7 @@ class Calls:
         replicas: int | None = None,
         timeout_s: float | None = None,
         wait_s: float | None = None,
-    ) -> Call[Dot]:
+    ) -> Call[Written]:
         """Delete what is visible at the node; concurrent writes stay. The write's dot. For
         `if_version` and `replicas` see `put`."""
         if if_version is None:
@@ -142,7 +152,7 @@ class Calls:
         replicas: int | None = None,
         timeout_s: float | None = None,
         wait_s: float | None = None,
-    ) -> Call[Dot]:
+    ) -> Call[Written]:
         """Delete up to 4096 keys as one write. For `if_version` see `put_many`, for `replicas`
         `put`."""
         call = _one(_write(_conditions(if_version), _deletes(keys)), unpacked_dot, wait_s)
@@ -154,6 +164,7 @@ class Calls:
         puts: Mapping[Any, Any] | None = None,
         deletes: Iterable[Key] = (),
         reads: Sequence[Key] = (),
+        ttl_s: float | None = None,
         if_version: Mapping[Any, Seen] | None = None,
         replicas: int | None = None,
         timeout_s: float | None = None,
@@ -162,14 +173,14 @@ class Calls:
         """Judge conditions, write and read in one turn of the node, with nothing in between.
 
         All puts and deletes are one write, made if all of `if_version` holds (see `put_many`); else
-        `Conflict` is raised and nothing was done. Up to 1023 reads see the write. Without anything
-        to write there may be no conditions. These are judged by what the answering node has: this
-        is no consensus with the others. For `replicas` see `put`; with it there are 1022 reads, and
-        they show what was there when the write was made.
+        `Conflict` is raised and nothing was done. Up to 1023 reads see the write. With `ttl_s` the
+        puts expire, as for `put`. Without anything to write there may be no conditions. These are
+        judged by what the answering node has: this is no consensus with the others. For `replicas`
+        see `put`; with it there are 1022 reads, which show what was there when the write was made.
         """
         conditions = _conditions(if_version)
         changes: _Changes = [*_puts(puts or {}), *_deletes(deletes)]
-        writes = [_write(conditions, changes)] if changes or conditions else []
+        writes = [_write(conditions, changes, ttl_s)] if changes or conditions else []
         operations = [*writes, *(ask.get(packed_key(key)) for key in _several(reads, "reads"))]
 
         def read(results: Results) -> Transacted:
@@ -179,6 +190,19 @@ class Calls:
         if replicas is not None and not writes:
             raise InvalidRequest("there is nothing to write that could wait for replicas")
         return _with_concern(Call(operations, read, wait_s), replicas, timeout_s)
+
+    def touch(self, key: Key, ttl_s: float, *, wait_s: float | None = None) -> Call[Written | None]:
+        """Have a key expire so many seconds from now on, whatever was said before: the dot of the
+        write, or None if the key is not there.
+
+        It is a put of the value that the node has, of the winner if there are siblings, which it
+        settles.
+        """
+        return _one(ask.touch(packed_key(key), packed_ttl(ttl_s)), unpacked_touched, wait_s)
+
+    def persist(self, key: Key, *, wait_s: float | None = None) -> Call[Written | None]:
+        """Have a key never expire; for the rest see `touch`."""
+        return _one(ask.touch(packed_key(key), None), unpacked_touched, wait_s)
 
     def get(self, key: Key, default: Any = None, *, wait_s: float | None = None) -> Call[Any]:
         """The value of a key, of its winner if there are siblings; else the default."""
@@ -310,7 +334,7 @@ _Changes = Sequence[tuple[bytes] | tuple[bytes, bytes]]
 _Conditions = list[tuple[bytes, list[Dot]]]
 
 
-def _write(conditions: _Conditions, changes: _Changes) -> ask.Operation:
+def _write(conditions: _Conditions, changes: _Changes, ttl_s: float | None = None) -> ask.Operation:
     """What no node would take is told at once, and to whom it concerns."""
     if not changes:
         raise InvalidRequest("there is nothing to write")
@@ -320,7 +344,7 @@ def _write(conditions: _Conditions, changes: _Changes) -> ask.Operation:
     size_bytes = sum(len(part) for change in changes for part in change)
     if size_bytes > WRITE_BYTES_MAX:
         raise InvalidRequest(f"a write has at most {WRITE_BYTES_MAX} bytes; this has {size_bytes}")
-    return ask.write(conditions, changes)
+    return ask.write(conditions, changes, packed_ttl(ttl_s))
 
 
 def _puts(items: Any) -> list[tuple[bytes, bytes]]:

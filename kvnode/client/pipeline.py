@@ -70,6 +70,8 @@ class Queue:
     delete = _queued(Calls.delete)
     delete_many = _queued(Calls.delete_many)
     transact = _queued(Calls.transact)
+    touch = _queued(Calls.touch)
+    persist = _queued(Calls.persist)
     get = _queued(Calls.get)
     get_many = _queued(Calls.get_many)
     read = _queued(Calls.read)

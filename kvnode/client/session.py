@@ -7,6 +7,7 @@ until it has what the session has seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
@@ -14,7 +15,7 @@ import msgpack  # type: ignore[import-untyped]
 from kvnode.codec.client import Answer, Operation, decode_answer, encode_request
 from kvnode.codec.packing import MESSAGE_BYTES_MAX, client_key, node_name, told, value_bytes
 from kvnode.codec.token import decode_token, encode_token, merge_tokens
-from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX
+from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX, TTL_MS_MAX
 from kvnode.core.vector import Dot
 from kvnode.errors import (
     CommitFailed,
@@ -33,6 +34,8 @@ from kvnode.errors import (
     Unreplicated,
 )
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class Version(NamedTuple):
     """One value of a key, and the write that put it."""
@@ -41,6 +44,17 @@ class Version(NamedTuple):
     dot: Dot
     #: The hybrid-logical-clock stamp, microseconds since 1970.
     stamp_us: int
+    #: When it expires by the clock of the node that it was put at; None is never.
+    expires_at: datetime | None = None
+
+
+class Written(Dot):
+    """The dot of a write, with what else its node says of it."""
+
+    #: The hybrid-logical-clock stamp, microseconds since 1970.
+    stamp_us: int
+    #: When what was put expires; None is never.
+    expires_at: datetime | None
 
 
 class Request(NamedTuple):
@@ -205,6 +219,16 @@ def packed_name(name: str) -> str:
         raise InvalidRequest(str(error)) from None
 
 
+def packed_ttl(ttl_s: float | None) -> int | None:
+    """How long a value lives, in milliseconds, as the node takes it. Raises InvalidRequest."""
+    if ttl_s is None:
+        return None
+    if not isinstance(ttl_s, int | float) or not 0.001 <= ttl_s <= TTL_MS_MAX / 1000:
+        message = f"a ttl must be from 0.001 to {TTL_MS_MAX // 1000} seconds"
+        raise InvalidRequest(f"{message}; this is {ttl_s!r:.80}")
+    return int(ttl_s * 1000)
+
+
 def packed_value(value: Any) -> bytes:
     """A value as the node takes it. Raises InvalidRequest."""
     try:
@@ -225,25 +249,48 @@ def unpacked_versions(result: list[Any]) -> tuple[tuple[Version, ...], int]:
 
 def _unpacked_version(version: Any) -> Version:
     match version:
-        case [int(stamp_us), str(origin), int(seq), bytes(value)]:
+        case [int(stamp_us), str(origin), int(seq), bytes(value), expires_us] if _is_time(
+            expires_us
+        ):
             try:
                 unpacked = msgpack.unpackb(value, strict_map_key=False)
             except (TypeError, ValueError) as error:
                 message = f"the value of {origin}:{seq} is not sound msgpack: {error}"
                 raise UnreadableAnswer(message) from None
-            return Version(unpacked, Dot(origin, seq), stamp_us)
+            return Version(unpacked, Dot(origin, seq), stamp_us, _time(expires_us))
         case _:
             raise UnreadableAnswer("the node's answer has an unreadable version")
 
 
-def unpacked_dot(result: list[Any]) -> Dot:
+def unpacked_dot(result: list[Any]) -> Written:
     """The dot in the result of a write."""
     raise_error(result)
     match result:
-        case ["ok", str(origin), int(seq), int()]:
-            return Dot(origin, seq)
+        case ["ok", str(origin), int(seq), int(stamp_us), expires_us] if _is_time(expires_us):
+            written = Written(origin, seq)
+            written.stamp_us, written.expires_at = stamp_us, _time(expires_us)
+            return written
         case _:
             raise _unreadable(result)
+
+
+def unpacked_touched(result: list[Any]) -> Written | None:
+    """The dot in the result of `touch`; None if the key is not there."""
+    return None if result == ["absent"] else unpacked_dot(result)
+
+
+def _is_time(expires_us: Any) -> bool:
+    return expires_us is None or type(expires_us) is int
+
+
+def _time(expires_us: int | None) -> datetime | None:
+    """What no calendar holds has its last day."""
+    if expires_us is None:
+        return None
+    try:
+        return _EPOCH + timedelta(microseconds=expires_us)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def unpacked_name(result: list[Any]) -> str:

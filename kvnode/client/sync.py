@@ -67,6 +67,8 @@ class Client:
     delete = _asked(Calls.delete)
     delete_many = _asked(Calls.delete_many)
     transact = _asked(Calls.transact)
+    touch = _asked(Calls.touch)
+    persist = _asked(Calls.persist)
     get = _asked(Calls.get)
     get_many = _asked(Calls.get_many)
     read = _asked(Calls.read)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from kvnode.codec.packing import (
     INTEGER_MAX,
     array,
+    expiry_us,
     integer,
     key_bytes,
     pack,
@@ -30,13 +31,18 @@ def encode_batch(
 ) -> bytes:
     """The bytes that everyone will gossip, log and serve.
 
-    A change is [key, value] for a put and [key] for a delete.
+    A change is [key, value] or [key, value, expires_us] for a put, and [key] for a delete.
     """
     assert 1 <= stamp_us <= STAMP_US_MAX and 1 <= len(writes) <= BATCH_WRITES_MAX
-    body = [
-        [[key] if value is None else [key, value] for key, value in changes] for changes in writes
-    ]
+    body = [[_encoded(change) for change in changes] for changes in writes]
     return pack([BATCH_FORMAT, origin, first, dict(deps), stamp_us, body])
+
+
+def _encoded(change: Change) -> list[object]:
+    key, value, expires_us = change
+    if value is None:
+        return [key]
+    return [key, value] if expires_us is None else [key, value, expires_us]
 
 
 def decode_batch(encoded: bytes) -> Batch:
@@ -87,8 +93,11 @@ def _decode_write(changes: Any) -> Write:
 
 
 def _decode_change(change: Any) -> Change:
-    if type(change) is not list or not 1 <= len(change) <= 2:
-        raise MalformedError("a change must be [key] or [key, value]")
-    if len(change) == 1:
-        return Change(key_bytes(change[0]), None)
-    return Change(key_bytes(change[0]), value_bytes(change[1]))
+    if type(change) is not list or not 1 <= len(change) <= 3:
+        raise MalformedError("a change must be [key], [key, value] or [key, value, expires_us]")
+    key, *rest = change
+    if not rest:
+        return Change(key_bytes(key), None)
+    if len(rest) == 1:
+        return Change(key_bytes(key), value_bytes(rest[0]))
+    return Change(key_bytes(key), value_bytes(rest[0]), expiry_us(rest[1]))

@@ -49,9 +49,9 @@ STATUS: Final[Operation] = ["status"]
 MEMBERS: Final[Operation] = ["members"]
 
 
-def put(key: bytes, value: bytes) -> Operation:
-    """Answered with ["ok", origin, seq, stamp_us]."""
-    return ["put", key, value]
+def put(key: bytes, value: bytes, ttl_ms: int | None = None) -> Operation:
+    """Answered with ["ok", origin, seq, stamp_us, expires_us]; the last is nil for never."""
+    return ["put", key, value] if ttl_ms is None else ["put", key, value, ttl_ms]
 
 
 def delete(key: bytes) -> Operation:
@@ -62,10 +62,18 @@ def delete(key: bytes) -> Operation:
 def write(
     conditions: Iterable[tuple[bytes, Iterable[Dot]]],
     changes: Iterable[tuple[bytes] | tuple[bytes, bytes]],
+    ttl_ms: int | None = None,
 ) -> Operation:
     """All of these changes, (key) to delete or (key, value) to put, if each condition's key holds
     just these dots: answered as `put`, or with ["conflict", [[key, dots], ...]]."""
-    return ["write", [[key, list(dots)] for key, dots in conditions], list(changes)]
+    operation = ["write", [[key, list(dots)] for key, dots in conditions], list(changes)]
+    return operation if ttl_ms is None else [*operation, ttl_ms]
+
+
+def touch(key: bytes, ttl_ms: int | None) -> Operation:
+    """Put the winner's value again, to live so long; nil is for ever: answered as `put`, or with
+    ["absent"]."""
+    return ["touch", key, ttl_ms]
 
 
 def get(key: bytes) -> Operation:

@@ -168,6 +168,11 @@ def value_bytes(value: Any) -> bytes:
     return value
 
 
+def expiry_us(value: Any) -> int:
+    """Check for the time when a version expires."""
+    return integer(value, 1, INTEGER_MAX, "an expiry")
+
+
 def dot(value: Any, what: str) -> Dot:
     """Check for [origin, seq]."""
     origin, seq = array(value, 2, what)

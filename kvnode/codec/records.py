@@ -6,11 +6,12 @@ decoded without the checks that a peer's bytes get. Whoever examines a disk chec
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kvnode.codec.packing import (
     ADDRESS_BYTES_MAX,
     INTEGER_MAX,
+    expiry_us,
     integer,
     pack,
     text,
@@ -26,6 +27,9 @@ from kvnode.core.messages import OriginState
 from kvnode.core.vector import is_origin
 from kvnode.core.versions import Version, Versions
 from kvnode.errors import MalformedError
+
+#: Of each version in a record.
+_PARTS: Final = 5
 
 
 class MemberRecord(NamedTuple):
@@ -49,7 +53,8 @@ def decode_member(value: bytes) -> MemberRecord:
 
 
 def encode_versions(versions: Versions) -> bytes:
-    """The winner first: [stamp_us, origin, seq, value, ...] with no inner arrays."""
+    """The winner first: [stamp_us, origin, seq, value, expires_us, ...] with no inner arrays; nil
+    is for what never expires."""
     if len(versions) == 1:
         return pack(versions[0])
     return pack([part for version in versions for part in version])
@@ -58,9 +63,9 @@ def encode_versions(versions: Versions) -> bytes:
 def decode_versions(record: bytes) -> Versions:
     """The inverse."""
     parts = unpack_record(record)
-    if len(parts) == 4:
+    if len(parts) == _PARTS:
         return (Version(*parts),)
-    return tuple(Version(*parts[at : at + 4]) for at in range(0, len(parts), 4))
+    return tuple(Version(*parts[at : at + _PARTS]) for at in range(0, len(parts), _PARTS))
 
 
 def encode_origin_state(state: OriginState) -> bytes:
@@ -79,17 +84,20 @@ def decode_origin_state(record: bytes) -> OriginState:
 def checked_versions(record: bytes) -> Versions:
     """As `decode_versions`, of bytes that may be damaged. Raises MalformedError."""
     parts = unpack_flat(record, "versions")
-    if not parts or len(parts) % 4:
-        raise MalformedError(f"versions must be of 4 parts each; here are {len(parts)} parts")
-    return tuple(_checked_version(*parts[at : at + 4]) for at in range(0, len(parts), 4))
+    if not parts or len(parts) % _PARTS:
+        message = f"versions must be of {_PARTS} parts each; here are {len(parts)} parts"
+        raise MalformedError(message)
+    starts = range(0, len(parts), _PARTS)
+    return tuple(_checked_version(*parts[at : at + _PARTS]) for at in starts)
 
 
-def _checked_version(stamp_us: Any, origin: Any, seq: Any, value: Any) -> Version:
+def _checked_version(stamp_us: Any, origin: Any, seq: Any, value: Any, expires_us: Any) -> Version:
     integer(stamp_us, 1, STAMP_US_MAX, "a version's stamp")
     if type(origin) is not str or not is_origin(origin):
         raise MalformedError(f"a version is by {told(origin)}, which is no origin")
     integer(seq, 1, INTEGER_MAX, "a version's seq")
-    return Version(stamp_us, origin, seq, value_bytes(value))
+    expires_us = None if expires_us is None else expiry_us(expires_us)
+    return Version(stamp_us, origin, seq, value_bytes(value), expires_us)
 
 
 def checked_origin_state(record: bytes) -> OriginState:

@@ -37,10 +37,12 @@ from kvnode.core.limits import (
     REPLICAS_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
+    TTL_MS_MAX,
     WRITE_BYTES_MAX,
     WRITE_KEYS_MAX,
 )
 from kvnode.core.messages import (
+    Absent,
     AwaitReplicas,
     Condition,
     Conflict,
@@ -57,6 +59,7 @@ from kvnode.core.messages import (
     Replicated,
     Report,
     Result,
+    Touch,
     Unreplicated,
     WriteAll,
     Written,
@@ -237,20 +240,36 @@ def _decode_operation(body: Any) -> AnyOperation:
     known = _DECODERS.get(name) if type(name) is str else None
     if known is None:
         raise UnknownOperation(f"there is no operation {told(name)}")
-    items, decode = known
-    if len(body) != items:
-        raise MalformedError(f"{name!r} takes {items - 1} arguments, not {len(body) - 1}")
+    arguments, decode = known
+    if len(body) - 1 not in arguments:
+        taken = " or ".join(str(count) for count in arguments)
+        raise MalformedError(f"{name!r} takes {taken} arguments, not {len(body) - 1}")
     return decode(body)
 
 
+def _decode_put(body: list[Any]) -> Put:
+    _, key, value, *ttl = body
+    return Put(client_key(key), value_bytes(value), _ttl_ms(ttl[0]) if ttl else None)
+
+
+def _ttl_ms(value: Any) -> int:
+    return integer(value, 1, TTL_MS_MAX, "a time to live, in milliseconds,")
+
+
+def _decode_touch(body: list[Any]) -> Touch:
+    _, key, ttl = body
+    return Touch(client_key(key), None if ttl is None else _ttl_ms(ttl))
+
+
 def _decode_write(body: list[Any]) -> WriteAll:
-    _, conditions, changes = body
+    _, conditions, changes, *ttl = body
     array(conditions, None, "a write's conditions")
     if not array(changes, None, "a write's changes"):
         raise MalformedError("a write must change something")
     write = WriteAll(
         tuple(_decode_condition(condition) for condition in conditions),
         tuple(_decode_change(change) for change in changes),
+        _ttl_ms(ttl[0]) if ttl else None,
     )
     if len({condition.key for condition in write.conditions}) < len(write.conditions):
         raise MalformedError("a write has two conditions about one key")
@@ -330,24 +349,29 @@ def _decode_backup(body: list[Any]) -> Backup:
     return Backup(name)
 
 
-#: For each operation its items, the name included, and what decodes it.
-_DECODERS: Final[Mapping[str, tuple[int, Callable[[list[Any]], AnyOperation]]]] = {
-    "put": (3, lambda body: Put(client_key(body[1]), value_bytes(body[2]))),
-    "get": (2, lambda body: Get(client_key(body[1]))),
-    "read": (3, lambda body: Read(client_key(body[1]), integer(body[2], 0, INTEGER_MAX, "skip"))),
-    "delete": (2, lambda body: Delete(client_key(body[1]))),
-    "write": (3, _decode_write),
-    "replicated": (3, _decode_replicated),
-    "ping": (1, lambda body: Ping()),
-    "status": (1, lambda body: Status()),
-    "members": (1, lambda body: Members()),
-    "forget": (2, lambda body: Forget(node_name(body[1]))),
-    "hello": (7, _decode_hello),
-    "since": (3, _decode_since),
-    "snapshot": (3, _decode_snapshot),
-    "synced": (5, _decode_synced),
-    "fault": (4, _decode_fault),
-    "backup": (2, _decode_backup),
+def _decode_read(body: list[Any]) -> Read:
+    return Read(client_key(body[1]), integer(body[2], 0, INTEGER_MAX, "skip"))
+
+
+#: For each operation how many arguments it may have, and what decodes it.
+_DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOperation]]]] = {
+    "put": ((2, 3), _decode_put),
+    "get": ((1,), lambda body: Get(client_key(body[1]))),
+    "read": ((2,), _decode_read),
+    "delete": ((1,), lambda body: Delete(client_key(body[1]))),
+    "write": ((2, 3), _decode_write),
+    "replicated": ((2,), _decode_replicated),
+    "touch": ((2,), _decode_touch),
+    "ping": ((0,), lambda body: Ping()),
+    "status": ((0,), lambda body: Status()),
+    "members": ((0,), lambda body: Members()),
+    "forget": ((1,), lambda body: Forget(node_name(body[1]))),
+    "hello": ((6,), _decode_hello),
+    "since": ((2,), _decode_since),
+    "snapshot": ((2,), _decode_snapshot),
+    "synced": ((4,), _decode_synced),
+    "fault": ((3,), _decode_fault),
+    "backup": ((1,), _decode_backup),
 }
 
 # --- answers
@@ -363,8 +387,10 @@ def encode_result(result: Result) -> Sequence[Any]:
     match result:
         case Entry(versions, more):
             return ("ok", versions, more)
-        case Written(dot, stamp_us):
-            return ("ok", dot.origin, dot.seq, stamp_us)
+        case Written(dot, stamp_us, expires_us):
+            return ("ok", dot.origin, dot.seq, stamp_us, expires_us)
+        case Absent():
+            return ("absent",)
         case Conflict(found):
             return ("conflict", [(key, sorted(dots)) for key, dots in found])
         case Delayed(reason, incoming, local, missing):

@@ -18,7 +18,7 @@ from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.limits import KEY_BYTES_MAX
 from kvnode.core.messages import Chunk
 from kvnode.core.vector import is_origin
-from kvnode.core.versions import Versions
+from kvnode.core.versions import Versions, rank
 from kvnode.errors import MalformedError
 
 #: Where a snapshot goes on: a letter and the last key or origin.
@@ -105,6 +105,6 @@ def _record(record: Any) -> bytes:
 
 def _versions(record: Any) -> Versions:
     versions = checked_versions(_record(record))
-    if any(one <= other for one, other in pairwise(versions)):
+    if any(rank(one) <= rank(other) for one, other in pairwise(versions)):
         raise MalformedError("versions must be in order, the winner first")
     return versions

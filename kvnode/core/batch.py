@@ -14,6 +14,8 @@ class Change(NamedTuple):
 
     key: bytes
     value: bytes | None
+    #: When the value expires, in microseconds since 1970; None is never.
+    expires_us: int | None = None
 
 
 #: Changes that become visible together, at most one for each key.

@@ -31,8 +31,8 @@ BATCH_BYTES_TARGET: Final = 256 * KIB
 GOSSIP_BYTES_MAX: Final = 512 * KIB
 
 #: What one change adds to an encoded batch beside its key and value, at the most: the
-#: headers of the write's array, the change's array, the key and the value.
-CHANGE_OVERHEAD_BYTES: Final = 5 + 5 + 5 + 5
+#: headers of the write's array, the change's array, the key and the value, and the expiry.
+CHANGE_OVERHEAD_BYTES: Final = 5 + 5 + 5 + 5 + 9
 
 #: Entries of a vector on the wire. A vector in normal form has one entry for each live
 #: name and a few more; a hundred nodes that spell out 300 incarnations each have 30,000.
@@ -53,6 +53,9 @@ CONDITION_DOTS_MAX: Final = 16_384
 
 #: Keys and values of one write: it travels whole, in one batch, and one message holds it.
 WRITE_BYTES_MAX: Final = 12 * MIB
+
+#: How long a value may live that expires: a hundred years. Who wants more wants no expiry.
+TTL_MS_MAX: Final = 100 * 365 * 86_400 * 1_000
 
 #: Members that a write can wait for: far more than a cluster has.
 REPLICAS_MAX: Final = 1024
@@ -105,6 +108,10 @@ class Limits(NamedTuple):
     #: Keys that one turn folds when a snapshot is put in place: some milliseconds of work. Fewer,
     #: if they are large: see `storage.layout.PAGE_BYTES_MAX`.
     folded_keys_per_turn: int = 500
+
+    #: Keys that one turn looks at to remove what has expired: some milliseconds of work.
+    swept_keys_per_turn: int = 500
+    swept_bytes_per_turn: int = 8 * MIB
 
     #: What one turn looks at of the log to drop it.
     dropped_batches_per_turn: int = 256

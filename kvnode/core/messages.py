@@ -27,6 +27,13 @@ class OriginState(NamedTuple):
     ends: Mapping[str, int]
 
 
+class Due(NamedTuple):
+    """When a version of a key expires."""
+
+    expires_us: int
+    key: bytes
+
+
 class Saved(NamedTuple):
     """What a replica needs from disk to go on, beside the table."""
 
@@ -74,6 +81,8 @@ class Put:
 
     key: bytes
     value: bytes
+    #: How long the value lives; None is for ever.
+    ttl_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,18 @@ class WriteAll:
 
     conditions: tuple[Condition, ...]
     changes: tuple[Change, ...]
+    #: How long the values live; None is for ever.
+    ttl_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Put the winner's value again, to live so long from now on: answered with a `Written`, or
+    with `Absent`."""
+
+    key: bytes
+    #: None is for ever.
+    ttl_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +136,7 @@ class AwaitReplicas:
     timeout_ms: int
 
 
-Operation = Get | Read | Put | Delete | WriteAll | Forget | AwaitReplicas
+Operation = Get | Read | Put | Delete | WriteAll | Touch | Forget | AwaitReplicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +245,12 @@ class Written(NamedTuple):
 
     dot: Dot
     stamp_us: int
+    #: When the values that were put expire; None is never.
+    expires_us: int | None = None
+
+
+class Absent(NamedTuple):
+    """The key is not there; nothing was done."""
 
 
 class Conflict(NamedTuple):
@@ -273,7 +300,7 @@ class Failed(NamedTuple):
     maybe: bool = False
 
 
-Result = Entry | Written | Conflict | Delayed | Lost | Replicated | Unreplicated | Failed
+Result = Entry | Written | Absent | Conflict | Delayed | Lost | Replicated | Unreplicated | Failed
 
 
 class Concern(NamedTuple):
@@ -314,6 +341,8 @@ class Commit:
     origins: Mapping[str, OriginState]
     clock_us: int
     digest: int
+    #: What expires from now on; and False where it does not any more, since it was replaced.
+    due: Mapping[Due, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from kvnode.core.batch import Change, Write, reduced
 from kvnode.core.clock import Now
+from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
+    Absent,
     AwaitReplicas,
     Condition,
     Conflict,
@@ -20,7 +22,9 @@ from kvnode.core.messages import (
     Read,
     Replicated,
     Result,
+    Touch,
     WriteAll,
+    Written,
 )
 from kvnode.core.vector import Dot
 from kvnode.core.versions import Versions
@@ -31,6 +35,10 @@ class Shown(Protocol):
 
     def versions(self, key: bytes) -> Versions:
         """The versions of a key, this turn's changes included."""
+
+    @property
+    def expiry(self) -> ExpiryClock:
+        """By which versions expire."""
 
     def write(self, write: Write, now: Now) -> Result:
         """Make a write of this node's own."""
@@ -43,21 +51,43 @@ def run(operation: Operation, shown: Shown, now: Now) -> Result:
     """Run one operation."""
     match operation:
         case Get(key):
-            versions = shown.versions(key)
+            versions = _visible(key, shown)
             return Entry(versions[:1], max(0, len(versions) - 1))
         case Read(key, skip):
-            return Entry(shown.versions(key)[skip:], 0)
-        case Put(key, value):
-            return shown.write((Change(key, value),), now)
+            return Entry(_visible(key, shown)[skip:], 0)
+        case Put(key, value, ttl_ms):
+            return _put((Change(key, value),), ttl_ms, shown, now)
         case Delete(key):
             return shown.write((Change(key, None),), now)
-        case WriteAll(conditions, changes):
+        case WriteAll(conditions, changes, ttl_ms):
             conflicts = _conflicts(conditions, shown)
-            return Conflict(conflicts) if conflicts else shown.write(reduced(changes), now)
+            return Conflict(conflicts) if conflicts else _put(reduced(changes), ttl_ms, shown, now)
+        case Touch(key, ttl_ms):
+            versions = _visible(key, shown)
+            if not versions:
+                return Absent()
+            return _put((Change(key, versions[0].value),), ttl_ms, shown, now)
         case Forget(name):
             return shown.forget(name, now)
         case AwaitReplicas():
             return Replicated(0)  # if nothing was written; else `concerns` has the last word
+
+
+def _visible(key: bytes, shown: Shown) -> Versions:
+    return shown.expiry.visible(shown.versions(key))
+
+
+def _put(write: Write, ttl_ms: int | None, shown: Shown, now: Now) -> Result:
+    """Make a write whose values live so long."""
+    if ttl_ms is None:
+        return shown.write(write, now)
+    expires_us = shown.expiry.after(ttl_ms)
+    result = shown.write(tuple(_expiring(change, expires_us) for change in write), now)
+    return result._replace(expires_us=expires_us) if isinstance(result, Written) else result
+
+
+def _expiring(change: Change, expires_us: int | None) -> Change:
+    return change if change.value is None else change._replace(expires_us=expires_us)
 
 
 def _conflicts(conditions: Iterable[Condition], shown: Shown) -> tuple[Condition, ...]:
@@ -67,7 +97,7 @@ def _conflicts(conditions: Iterable[Condition], shown: Shown) -> tuple[Condition
     """
     found = []
     for key, dots in conditions:
-        held = frozenset(Dot(it.origin, it.seq) for it in shown.versions(key))
+        held = frozenset(Dot(it.origin, it.seq) for it in _visible(key, shown))
         if held != dots:
             found.append(Condition(key, held))
     return tuple(found)

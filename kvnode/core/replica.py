@@ -22,6 +22,7 @@ from kvnode.core.batch import Batch, Write, write_bytes_max
 from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, HybridLogicalClock, Now
 from kvnode.core.concerns import Concerns, awaits_replicas, with_concern
 from kvnode.core.doubts import Doubts
+from kvnode.core.expiry import ExpiryClock, due_of
 from kvnode.core.holdback import Holdback, first_missed
 from kvnode.core.limits import Limits
 from kvnode.core.lost import is_lost, lost_of
@@ -31,6 +32,7 @@ from kvnode.core.messages import (
     Claim,
     Commit,
     Delayed,
+    Due,
     Effects,
     Failed,
     Fetch,
@@ -128,6 +130,8 @@ class Replica:
         self.concerns = Concerns(identity.origin, limits)
         self.reports = Reports(limits)
         self.clocks = ClocksAhead()
+        #: By which versions expire.
+        self.expiry = ExpiryClock()
         #: Requests whose past is here, and that wait for their turn.
         self.ready: deque[Request] = deque()
         #: Those that this turn ran, and those that it refused: none of their answers is
@@ -149,6 +153,7 @@ class Replica:
         self._writes_left = 0
         #: When the latest turn was, by the steady clock.
         self._turned_us = 0
+        self._due: dict[Due, bool] = {}
         self._log: list[Batch] = []
         self._own: list[Batch] = []
         self._stage: Stage | None = None
@@ -160,6 +165,8 @@ class Replica:
     def turn(self, inputs: Inputs, now: Now) -> Effects:
         """Take in what was received; say what to commit, then publish, then answer."""
         self._changed, self._touched, self._log, self._own = {}, {}, [], []
+        self._due = {}
+        self.expiry.advance(now.wall_us)
         self.ran, self.refused, self._stage = [], [], None
         self._turned_us = now.steady_us
         if not self._registration.is_open:
@@ -441,17 +448,24 @@ class Replica:
         return self.cut.succession.normal(row)
 
     def _apply(self, write: Write, origin: str, seq: int, stamp_us: int, row: Vector) -> None:
-        for key, value in write:
+        for key, value, expires_us in write:
             before = self.versions(key)
-            own = Version(stamp_us, origin, seq, value or b"")
+            own = Version(stamp_us, origin, seq, value or b"", expires_us)
             after = merged(before, self.cut.succession, row, own, deleted=value is None)
             if key.startswith(MEMBER_PREFIX):
                 self._member_changed(key, after)
                 if not after and name_of(origin) != self.identity.name:
                     self._tell_if_forgotten(key)
             self.digest += digest_change(key, before, after)
+            if before or expires_us is not None:
+                self._note_due(key, before, after)
             self._changed[key] = after
         self.digest %= DIGEST_MODULUS
+
+    def _note_due(self, key: bytes, before: Versions, after: Versions) -> None:
+        was_due, is_due = due_of(key, before), due_of(key, after)
+        for due in sorted(was_due ^ is_due):
+            self._due[due] = due in is_due
 
     def _tell_if_forgotten(self, key: bytes) -> None:
         """Somebody deleted this member record. What an old log tells of a time before this disk
@@ -618,6 +632,7 @@ class Replica:
             origins={origin: self.origins[origin] for origin in self._touched},
             clock_us=self.clock.last_us,
             digest=self.digest,
+            due=self._due,
         )
 
     def _next_pull(self, now: Now) -> Pull | Fetch | None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from kvnode.core.messages import Chunk, Fetch, OriginState, Saved, Snapshot
 from kvnode.core.vector import Vector
-from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint
+from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint, ranked
 
 #: A silent peer that does not answer so many requests for one chunk is given up ...
 FETCH_ATTEMPTS_MAX: Final = 3
@@ -82,7 +82,7 @@ def merged_versions(
     """
     kept = [v for v in mine if v in theirs or their_entries.get(v.origin, 0) < v.seq]
     kept += [v for v in theirs if v not in mine and my_entries.get(v.origin, 0) < v.seq]
-    return tuple(sorted(kept, reverse=True))
+    return ranked(kept)
 
 
 def merged_state(mine: Saved, theirs: Snapshot, digest: int) -> Saved:

@@ -9,6 +9,7 @@ Making Operation-based CRDTs Operation-based, DAIS 2014.)
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -24,11 +25,23 @@ class Version(NamedTuple):
     origin: str
     seq: int
     value: bytes
+    #: When it expires, in microseconds since 1970; None is never.
+    expires_us: int | None = None
 
 
 #: The versions of a key, the winner first: the greatest (stamp, origin, seq). The hybrid
 #: logical clock makes a causally later write always the greater.
 Versions = tuple[Version, ...]
+
+
+def ranked(versions: Iterable[Version]) -> Versions:
+    """In order, the winner first."""
+    return tuple(sorted(versions, key=rank, reverse=True))
+
+
+def rank(version: Version) -> tuple[int, str, int]:
+    """What picks the winner."""
+    return version[:3]
 
 
 def merged(
@@ -62,9 +75,12 @@ def fingerprint(key: bytes, version: Version) -> int:
     """128 bits for one live version; a state's digest is their sum (mod 2^128).
 
     A sum does not depend on the order, and a replaced version can be subtracted again.
-    It finds mistakes and bit rot; it is no defence against someone who forges states.
+    It finds mistakes and bit rot; it is no defence against someone who forges states. A version
+    that will expire counts nothing: each node removes it by its own clock, and tells nobody.
     """
-    stamp_us, name, seq, value = version
+    stamp_us, name, seq, value, expires_us = version
+    if expires_us is not None:
+        return 0
     origin = name.encode()
     data = _HEADER.pack(len(key), len(origin), seq, stamp_us) + key + origin + value
     return int.from_bytes(blake2b(data, digest_size=16).digest(), "big")

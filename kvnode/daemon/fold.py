@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from kvnode.core.messages import Saved, Snapshot
+from kvnode.core.expiry import due_of
+from kvnode.core.messages import Due, Saved, Snapshot
 from kvnode.core.snapshot import merged_state, merged_versions
 from kvnode.core.versions import DIGEST_MODULUS, Versions, digest_change
 from kvnode.errors import StorageError
@@ -50,13 +51,15 @@ def _into_theirs(store: Store, folded: _Folded, keys_max: int) -> Iterator[int]:
     last = b""
     while page := store.staged_page(last, keys_max):
         changed: dict[bytes, Versions] = {}
+        settled: list[Due] = []
         added = 0
         for key, staged in page.items():
             after = folded(store.versions(key), staged)
             if after != staged:
                 changed[key] = after
+                settled += due_of(key, staged) - due_of(key, after)
                 added += digest_change(key, staged, after)
-        store.stage(changed)
+        store.stage(changed, settled)
         last = key
         yield added
 

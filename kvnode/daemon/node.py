@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from kvnode.codec.snapshots import Part
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
+from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
     Claim,
     Commit,
@@ -34,6 +35,7 @@ from kvnode.core.messages import (
     Saved,
     Snapshot,
     Stage,
+    Touch,
     WriteAll,
 )
 from kvnode.core.replica import Replica
@@ -137,6 +139,8 @@ class Node:
         self.vector: Vector = {}
         #: What is wrong, whichever replica found it.
         self._raised: dict[str, str] = {}
+        #: By which versions expire, whichever replica hides them.
+        self._expiry = ExpiryClock()
         self._store: Store | None = None
         #: A snapshot that is being folded with the state that is here.
         self._fold: Iterator[None] | None = None
@@ -481,7 +485,7 @@ class Node:
 
     def _begin(self, store: Store, replica: Replica, *, writable: bool) -> None:
         self._store, self.replica = store, replica
-        replica.alarms.raised = self._raised
+        replica.alarms.raised, replica.expiry = self._raised, self._expiry
         self.vector = dict(replica.cut.heads)
         self.health.serving, self.health.writable = True, writable
 
@@ -539,7 +543,8 @@ def _is_late(request: Request, now: Now) -> bool:
 
 def _writes(request: Request) -> bool:
     return any(
-        isinstance(operation, Put | Delete | WriteAll | Forget) for operation in request.operations
+        isinstance(operation, Put | Delete | WriteAll | Touch | Forget)
+        for operation in request.operations
     )
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from kvnode.core.clock import Now
 from kvnode.core.replica import Replica
+from kvnode.core.versions import Versions
 from kvnode.daemon.scrub import Scrub
 from kvnode.storage.store import Store
 
 
 class Upkeep:
-    """Truncates the log and scrubs the table, at heartbeats."""
+    """Truncates the log, removes what has expired and scrubs the table, at heartbeats."""
 
     def __init__(self) -> None:
         self.scrub = Scrub()
-        #: Whether there is more of the log to drop at once.
+        #: Whether there is more to remove at once.
         self.is_busy = False
 
     def step(self, store: Store, replica: Replica, now: Now, *, is_heartbeat: bool) -> None:
         """Do what is due. Raises StorageError."""
         if is_heartbeat or self.is_busy:
-            self._truncate(store, replica, now)
+            truncates = self._truncate(store, replica, now)
+            self.is_busy = self._sweep(store, replica) or truncates
         if is_heartbeat:
             self.scrub.step(store.view, replica.alarms, replica.limits, now.steady_us)
 
@@ -28,15 +30,34 @@ class Upkeep:
         self.is_busy = False
         self.scrub.close()
 
-    def _truncate(self, store: Store, replica: Replica, now: Now) -> None:
-        """Drop from the log what nobody needs; more next turn if that was much."""
+    def _truncate(self, store: Store, replica: Replica, now: Now) -> bool:
+        """Drop from the log what nobody needs; whether that was much, and there may be more."""
         limits = replica.limits
         head = store.log_head(limits.dropped_batches_per_turn, limits.dropped_bytes_per_turn)
         dropped = replica.droppable(head, store.log_bytes, store.log_end, now)
-        self.is_busy = bool(dropped) and len(dropped) == len(head)
         if dropped:
             floor = dict(replica.floor)
             for batch in dropped:
                 floor[batch.origin] = max(floor.get(batch.origin, 0), batch.last)
             store.drop_log(dropped, floor)
             replica.floor = floor
+        return bool(dropped) and len(dropped) == len(head)
+
+    def _sweep(self, store: Store, replica: Replica) -> bool:
+        """Remove from the table what has expired; whether that was much, and there may be more.
+
+        Nobody can see a difference, and nobody is told: each node does so by itself.
+        """
+        limits = replica.limits
+        due = store.due(replica.expiry.now_us, limits.swept_keys_per_turn)
+        held: dict[bytes, Versions] = {}
+        size_bytes = 0
+        for at, (_, key) in enumerate(due):
+            held[key] = store.versions(key)
+            size_bytes += sum(len(version.value) for version in held[key])
+            if size_bytes > limits.swept_bytes_per_turn:
+                due = due[: at + 1]
+                break
+        if due:
+            store.sweep(due, replica.expiry.left(held))
+        return size_bytes > limits.swept_bytes_per_turn or len(due) == limits.swept_keys_per_turn

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kvnode.core.messages import Commit, Saved
+from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -96,6 +96,14 @@ class FrozenStore:
         """See `Store.drop_log`."""
         self._store.drop_log(dropped, floor)
 
+    def due(self, now_us: int, keys_max: int) -> list[Due]:
+        """See `Store.due`."""
+        return self._store.due(now_us, keys_max)
+
+    def sweep(self, due: Sequence[Due], left: Mapping[bytes, Versions]) -> None:
+        """See `Store.sweep`."""
+        self._store.sweep(due, left)
+
     def view(self) -> View:
         """See `Store.view`. What is hidden could be seen in it."""
         raise StorageError("the disk takes no writes; there are no snapshots meanwhile")
@@ -104,9 +112,9 @@ class FrozenStore:
         """See `Store.clear_staged`."""
         self._store.clear_staged()
 
-    def stage(self, table: Mapping[bytes, Versions]) -> None:
+    def stage(self, table: Mapping[bytes, Versions], settled: Sequence[Due] = ()) -> None:
         """See `Store.stage`."""
-        self._store.stage(table)
+        self._store.stage(table, settled)
 
     def staged_versions(self, key: bytes) -> Versions:
         """See `Store.staged_versions`."""

@@ -1,6 +1,7 @@
 """Which bytes stand under which keys, the same on every kind of disk.
 
     table0, table1   key                        -> its versions, the winner first
+    due0, due1       expiry, key                -> nothing: a version of the key expires then
     log              position, origin, last seq -> a batch, as its origin encoded it
     index            origin, last seq           -> the log key of the batch that ends there
     meta             "origin/" origin           -> its delivered seq, stamp, row and ends
@@ -8,8 +9,9 @@
                      "floor"                    -> the vector below which the log has gaps
                      "live"                     -> which of the two tables is the node's
 
-The other table is where a snapshot is staged, until one commit makes it the live one.
-Positions count deliveries; numbers in keys are big-endian, so that they sort.
+Each table has a list of what is due in it. The other table is where a snapshot is staged, until
+one commit makes it the live one. Positions count deliveries; numbers in keys are big-endian, so
+that they sort.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 import heapq
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from kvnode.codec.packing import pack, unpack_record
@@ -27,18 +29,21 @@ from kvnode.codec.records import (
     encode_origin_state,
     encode_versions,
 )
+from kvnode.core.expiry import due_of
 from kvnode.core.limits import MIB, PULLED_BATCHES_MAX
-from kvnode.core.messages import Commit, OriginState, Saved
+from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 
 TABLES: Final = ("table0", "table1")
-FAMILIES: Final = (*TABLES, "log", "index", "meta")
+#: What expires in each of the tables, the next first.
+DUES: Final = ("due0", "due1")
+FAMILIES: Final = (*TABLES, *DUES, "log", "index", "meta")
 
 #: A store of another format is refused; raise it with every change of this layout.
-STORE_FORMAT: Final = 2
+STORE_FORMAT: Final = 3
 
 #: Family, key, and the new value; None deletes.
 Puts = list[tuple[str, bytes, bytes | None]]
@@ -104,6 +109,22 @@ def logged(key: bytes, size_bytes: int) -> Logged:
     )
 
 
+def due_key(expires_us: int, key: bytes) -> bytes:
+    """Where it stands that a version of the key expires then."""
+    return _NUMBER.pack(expires_us) + key
+
+
+def due_in(records: Iterator[tuple[bytes, bytes]], now_us: int, keys_max: int) -> list[Due]:
+    """The first so many of these that are due now."""
+    dues = (due(key) for key, _ in islice(records, keys_max))
+    return list(takewhile(lambda it: it.expires_us <= now_us, dues))
+
+
+def due(record_key: bytes) -> Due:
+    """What a key in the list says."""
+    return Due(_NUMBER.unpack_from(record_key)[0], record_key[_NUMBER_BYTES:])
+
+
 def index_prefix(origin: str) -> bytes:
     """What the index keys of an origin start with."""
     return origin.encode() + b"\0"
@@ -117,9 +138,11 @@ def index_key(origin: str, seq: int) -> bytes:
 # --- what is written
 
 
-def encode_commit(commit: Commit, table: str, position: int, log_bytes: int) -> Puts:
+def encode_commit(commit: Commit, live: int, position: int, log_bytes: int) -> Puts:
     """All that a commit writes; its batches go to the log from `position` on."""
-    puts = encode_table(commit.table, table)
+    puts = _encode_versions(commit.table, live)
+    if commit.due:
+        puts += _encode_due(commit.due, live)
     for at, batch in enumerate(commit.batches, position):
         key = log_key(at, batch.origin, batch.last)
         puts.append(("log", key, batch.encoded))
@@ -130,9 +153,32 @@ def encode_commit(commit: Commit, table: str, position: int, log_bytes: int) -> 
     return puts
 
 
-def encode_table(versions: Mapping[bytes, Versions], table: str) -> Puts:
-    """The versions of these keys; a key without any is deleted."""
-    return [(table, key, encode_versions(held) if held else None) for key, held in versions.items()]
+def encode_staged(table: Mapping[bytes, Versions], settled: Iterable[Due], staged: int) -> Puts:
+    """The versions of these keys, and when they are due; what is settled is due no more."""
+    due = dict.fromkeys(settled, False)
+    for key, versions in table.items():
+        due.update(dict.fromkeys(due_of(key, versions), True))
+    return _encode_versions(table, staged) + _encode_due(due, staged)
+
+
+def encode_sweep(due: Iterable[Due], left: Mapping[bytes, Versions], live: int) -> Puts:
+    """Of these keys this is left; all of these are due no more."""
+    return _encode_versions(left, live) + _encode_due(dict.fromkeys(due, False), live)
+
+
+def _encode_versions(versions: Mapping[bytes, Versions], table: int) -> Puts:
+    """A key without any is deleted."""
+    family = TABLES[table]
+    return [
+        (family, key, encode_versions(held) if held else None) for key, held in versions.items()
+    ]
+
+
+def _encode_due(due: Mapping[Due, bool], table: int) -> Puts:
+    return [
+        (DUES[table], due_key(expires_us, key), b"" if is_due else None)
+        for (expires_us, key), is_due in due.items()
+    ]
 
 
 def encode_truncation(dropped: Sequence[Logged], floor: Vector, state: State) -> Puts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from weakref import WeakSet
 
-from kvnode.core.messages import Commit, Saved
+from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -161,8 +161,8 @@ class MemoryStore:
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
-        table = layout.TABLES[self._live]
-        self._write(layout.encode_commit(commit, table, self._position, self.log_bytes), sync=sync)
+        puts = layout.encode_commit(commit, self._live, self._position, self.log_bytes)
+        self._write(puts, sync=sync)
         log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
         self._state = layout.State(commit.clock_us, commit.digest, log_bytes)
         self._position += len(commit.batches)
@@ -190,6 +190,14 @@ class MemoryStore:
         self._write(layout.encode_truncation(dropped, floor, state), sync=False)
         self._state = state
 
+    def due(self, now_us: int, keys_max: int) -> list[Due]:
+        """See `Store.due`."""
+        return layout.due_in(self._disk.scan(layout.DUES[self._live]), now_us, keys_max)
+
+    def sweep(self, due: Sequence[Due], left: Mapping[bytes, Versions]) -> None:
+        """See `Store.sweep`."""
+        self._write(layout.encode_sweep(due, left, self._live), sync=False)
+
     def view(self) -> View:
         """See `Store.view`."""
         view = MemoryView(self._disk)
@@ -200,10 +208,9 @@ class MemoryStore:
         """See `Store.clear_staged`."""
         self._write(self._clearing(1 - self._live), sync=False)
 
-    def stage(self, table: Mapping[bytes, Versions]) -> None:
+    def stage(self, table: Mapping[bytes, Versions], settled: Sequence[Due] = ()) -> None:
         """See `Store.stage`."""
-        family = layout.TABLES[1 - self._live]
-        self._write(layout.encode_table(table, family), sync=False)
+        self._write(layout.encode_staged(table, settled, 1 - self._live), sync=False)
 
     def staged_versions(self, key: bytes) -> Versions:
         """See `Store.staged_versions`."""
@@ -234,8 +241,8 @@ class MemoryStore:
         return self._disk.families[layout.TABLES[1 - self._live]]
 
     def _clearing(self, table: int) -> layout.Puts:
-        family = layout.TABLES[table]
-        return [(family, key, None) for key in self._disk.families[family]]
+        families = (layout.TABLES[table], layout.DUES[table])
+        return [(name, key, None) for name in families for key in self._disk.families[name]]
 
     def _write(self, puts: layout.Puts, *, sync: bool) -> None:
         self._refuse_if_read_only()

@@ -27,7 +27,7 @@ from rocksdict import (
 )
 
 from kvnode.core.limits import KEY_BYTES_MAX, MIB
-from kvnode.core.messages import Commit, Saved
+from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -88,6 +88,8 @@ class RocksStore:
         self._synced = WriteOptions()
         self._synced.sync = True
         self._unsynced = WriteOptions()
+        #: Nothing is due before it. What was swept is still in the way of a scan from the start.
+        self._due_start = b""
         self._views: WeakSet[RocksView] = WeakSet()
         try:
             self._position = layout.next_position(_last_key(self._log))
@@ -129,8 +131,10 @@ class RocksStore:
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
-        table = layout.TABLES[self._live]
-        self._write(layout.encode_commit(commit, table, self._position, self.log_bytes), sync=sync)
+        puts = layout.encode_commit(commit, self._live, self._position, self.log_bytes)
+        self._write(puts, sync=sync)
+        if commit.due:
+            self._due_start = min(self._due_start, layout.due_key(*min(commit.due)))
         log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
         self._state = layout.State(commit.clock_us, commit.digest, log_bytes)
         self._position += len(commit.batches)
@@ -165,6 +169,16 @@ class RocksStore:
         self._write(layout.encode_truncation(dropped, floor, state), sync=False)
         self._state = state
 
+    def due(self, now_us: int, keys_max: int) -> list[Due]:
+        """See `Store.due`."""
+        due = scan(self._families[layout.DUES[self._live]], self._due_start)
+        return layout.due_in(due, now_us, keys_max)
+
+    def sweep(self, due: Sequence[Due], left: Mapping[bytes, Versions]) -> None:
+        """See `Store.sweep`."""
+        self._write(layout.encode_sweep(due, left, self._live), sync=False)
+        self._due_start = layout.due_key(*due[-1])
+
     def view(self) -> View:
         """See `Store.view`."""
         view = RocksView(self._meta, self._table, self._state)
@@ -175,9 +189,9 @@ class RocksStore:
         """See `Store.clear_staged`."""
         self._write([], sync=False, clear=1 - self._live)
 
-    def stage(self, table: Mapping[bytes, Versions]) -> None:
+    def stage(self, table: Mapping[bytes, Versions], settled: Sequence[Due] = ()) -> None:
         """See `Store.stage`."""
-        self._write(layout.encode_table(table, layout.TABLES[1 - self._live]), sync=False)
+        self._write(layout.encode_staged(table, settled, 1 - self._live), sync=False)
 
     def staged_versions(self, key: bytes) -> Versions:
         """See `Store.staged_versions`."""
@@ -255,12 +269,14 @@ class RocksStore:
         self._live = live
         self._table = self._families[layout.TABLES[live]]
         self._staged = self._families[layout.TABLES[1 - live]]
+        self._due_start = b""
 
     def _write(self, puts: layout.Puts, *, sync: bool, clear: int | None = None) -> None:
         """One atomic batch, which first clears one of the tables, if told."""
         batch = WriteBatch(raw_mode=True)
         if clear is not None:
-            batch.delete_range(b"", _BEHIND_ALL_KEYS, self._handles[layout.TABLES[clear]])
+            for family in (layout.TABLES[clear], layout.DUES[clear]):
+                batch.delete_range(b"", _BEHIND_ALL_KEYS, self._handles[family])
         for family, key, value in puts:
             if value is None:
                 batch.delete(key, self._handles[family])

@@ -6,6 +6,7 @@ for each origin. Nothing is believed that the bytes do not show.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -17,7 +18,7 @@ from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.messages import OriginState
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Vector, is_origin, name_of
-from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint
+from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint, ranked
 from kvnode.errors import MalformedError, StorageError
 from kvnode.storage import layout
 from kvnode.storage.reading import Reading
@@ -76,6 +77,7 @@ def examined(store: Readable) -> Findings:
         examination.log,
         examination.index,
         examination.table,
+        examination.due,
         examination.staged,
     ):
         try:
@@ -215,12 +217,13 @@ class _Examination:
                 continue
             self.findings.versions += len(versions)
             self._take_versions(key, versions)
+            self._expect_due(key, versions)
         if self.findings.digest != self._state.digest:
             made, said = self.findings.digest, self._state.digest
             self._add(f"the table has the digest {made:032x}, but {said:032x} is recorded")
 
     def _take_versions(self, key: bytes, versions: Versions) -> None:
-        if list(versions) != sorted(versions, reverse=True):
+        if versions != ranked(versions):
             self._add(f"key {told(key)}: its winner does not come first")
         if len({version.origin for version in versions}) < len(versions):
             self._add(f"key {told(key)}: two versions by one origin")
@@ -233,7 +236,29 @@ class _Examination:
             self.findings.digest += fingerprint(key, version)
         self.findings.digest %= DIGEST_MODULUS
 
+    def _expect_due(self, key: bytes, versions: Versions) -> None:
+        """What is not in the list of what is due would be hidden in time, but never removed."""
+        for version in versions:
+            if version.expires_us is not None:
+                due = layout.due_key(version.expires_us, key)
+                if self._store.get(layout.DUES[self._live], due) is None:
+                    self._add(f"key {told(key)}: it is not listed that a version expires")
+
+    def due(self) -> None:
+        """The list has nothing that does not expire."""
+        family, table = layout.DUES[self._live], layout.TABLES[self._live]
+        for record, _ in self._store.scan(family):
+            try:
+                expires_us, key = layout.due(record)
+                held = layout.decode_table_record(self._store.get(table, key))
+            except (ValueError, TypeError, struct.error) as error:
+                self._add(f"{told(record)} stands in the list of what expires: {error!r}")
+                continue
+            if all(version.expires_us != expires_us for version in held):
+                self._add(f"key {told(key)}: a version is listed to expire that is not there")
+
     def staged(self) -> None:
         """What a snapshot left that did not come to its end is no problem."""
-        for _ in self._store.scan(layout.TABLES[1 - self._live]):
-            self.findings.staged += 1
+        for family in (layout.DUES[1 - self._live], layout.TABLES[1 - self._live]):
+            staged = sum(1 for _ in self._store.scan(family))
+        self.findings.staged = staged

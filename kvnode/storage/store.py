@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from kvnode.core.messages import Commit, Saved
+from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -79,14 +79,22 @@ class Store(Protocol):
     def drop_log(self, dropped: Sequence[Logged], floor: Vector) -> None:
         """Drop the oldest batches; the log reaches down to this floor then."""
 
+    def due(self, now_us: int, keys_max: int) -> list[Due]:
+        """Of the versions in the table the first so many that expire by now."""
+
+    def sweep(self, due: Sequence[Due], left: Mapping[bytes, Versions]) -> None:
+        """Remove what has expired: of these keys this is left, and all of these are not due any
+        more. It needs no sync: what a power loss brings back is swept again."""
+
     def view(self) -> View:
         """What is committed now."""
 
     def clear_staged(self) -> None:
         """Forget what is staged."""
 
-    def stage(self, table: Mapping[bytes, Versions]) -> None:
-        """Set versions of keys in the table that stands aside; empty deletes the key."""
+    def stage(self, table: Mapping[bytes, Versions], settled: Sequence[Due] = ()) -> None:
+        """Set versions of keys in the table that stands aside; empty deletes the key. Versions
+        that are replaced and would have expired are `settled`."""
 
     def staged_versions(self, key: bytes) -> Versions:
         """The versions of a key that are staged."""

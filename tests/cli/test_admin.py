@@ -53,10 +53,10 @@ def test_a_sound_directory_is_told_in_numbers(kvnode, data):
     assert (code, errors) == (0, "")
     lines = output.splitlines()
     assert lines[:3] == [f"directory   {data}", "node        X", "cluster     c"]
-    assert re.fullmatch(r"vector      X:2 Y:3", lines[3])
+    assert re.fullmatch(r"vector      X:3 Y:3", lines[3])
     assert re.fullmatch(r"digest      [0-9a-f]{32}", lines[4])
-    assert re.fullmatch(r"log         6 batches, 7 writes, \d+ bytes", lines[5])
-    assert lines[6:] == ["table       5 keys, 6 versions", "problems    none"]
+    assert re.fullmatch(r"log         6 batches, 8 writes, \d+ bytes", lines[5])
+    assert lines[6:] == ["table       6 keys, 7 versions", "problems    none"]
 
 
 def test_problems_are_told_in_a_line_each_with_exit_code_1(kvnode, data):
@@ -90,8 +90,8 @@ def test_what_is_found_can_be_had_as_json(kvnode, data):
     code, output, _ = kvnode("check", "--json", data)
     document = json.loads(output)
     assert code == 0 and document["problems"] == [] and document["problems_count"] == 0
-    assert (document["name"], document["cluster"], document["keys"]) == ("X", "c", 5)
-    assert sorted(document["vector"].values()) == [2, 3] and len(document["digest"]) == 32
+    assert (document["name"], document["cluster"], document["keys"]) == ("X", "c", 6)
+    assert sorted(document["vector"].values()) == [3, 3] and len(document["digest"]) == 32
     damage(data)
     code, output, errors = kvnode("check", data, "--json")
     assert (code, errors) == (1, "")

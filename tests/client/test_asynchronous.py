@@ -92,7 +92,7 @@ def test_answers_are_matched_whatever_their_order():
     first = []
 
     def answers(asked):
-        result = ("ok", [[1, X, asked.id, bytes([asked.id])]], 0)
+        result = ("ok", [[1, X, asked.id, bytes([asked.id]), None]], 0)
         answer = encode_answer(asked.id, encode_token("c", {X: asked.id}), [result])
         if not first:
             first.append(answer)
@@ -113,7 +113,7 @@ def test_without_an_answer_it_may_have_happened_and_a_late_one_counts_for_the_se
 
     def answers(asked):
         if asked.id == 1:
-            late.append(encode_answer(1, encode_token("c", {X: 7}), [("ok", X, 7, 7)]))
+            late.append(encode_answer(1, encode_token("c", {X: 7}), [("ok", X, 7, 7, None)]))
             return []
         return [late[0], encode_answer(asked.id, None, [("ok", "X")])]
 

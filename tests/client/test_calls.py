@@ -25,8 +25,8 @@ from kvnode.errors import (
 X = new_origin("X", 1, 1)
 DOT = Dot(X, 3)
 ONE = packed_value(1)
-VERSION = [7, X, 3, ONE]
-OK = ["ok", X, 3, 7]
+VERSION = [7, X, 3, ONE, None]
+OK = ["ok", X, 3, 7, None]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from kvnode.core.vector import Dot, name_of, new_origin
 from tests.client.fake_node import FakeNode, answering, silent
 
 X = new_origin("X", 1, 1)
-OK = ("ok", X, 3, 7)
+OK = ("ok", X, 3, 7, None)
 TOKEN = encode_token("c", {X: 3})
 
 
@@ -154,7 +154,7 @@ def test_what_does_not_fit_the_answer_is_asked_for_afterwards():
 
     def answers(asked):
         skip = getattr(asked.operations[0], "skip", 0)
-        versions = [[9 - skip, X, 3 - skip, pack(skip)]]
+        versions = [[9 - skip, X, 3 - skip, pack(skip), None]]
         results = [("ok", versions, 1 - skip)] * len(asked.operations)
         return [encode_answer(asked.id, b"\x92\xa1c\x80", results)]
 

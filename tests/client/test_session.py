@@ -113,13 +113,13 @@ def test_a_value_that_no_node_takes_is_invalid(value):
 
 def test_versions_are_unpacked_with_their_values():
     value = {1: ["a", b"b", None]}
-    versions, more = unpacked_versions(["ok", [[7, X, 3, packed_value(value)]], 2])
+    versions, more = unpacked_versions(["ok", [[7, X, 3, packed_value(value), None]], 2])
     assert (versions, more) == ((Version(value, Dot(X, 3), 7),), 2)
 
 
 def test_other_results_are_unpacked():
     assert packed_key("ä") == "ä".encode()
-    assert unpacked_dot(["ok", X, 3, 7]) == Dot(X, 3)
+    assert unpacked_dot(["ok", X, 3, 7, None]) == Dot(X, 3)
     assert unpacked_name(OK) == "X"
     assert unpacked_status(["ok", {"name": "X"}]) == {"name": "X"}
 
@@ -127,7 +127,9 @@ def test_other_results_are_unpacked():
 @pytest.mark.parametrize(
     "unpacked", [unpacked_versions, unpacked_dot, unpacked_name, unpacked_status]
 )
-@pytest.mark.parametrize("result", [["ok"], ["ok", [[7, X, 3, b"\xc1"]], 0], ["huh"], ["error"]])
+@pytest.mark.parametrize(
+    "result", [["ok"], ["ok", [[7, X, 3, b"\xc1", None]], 0], ["huh"], ["error"]]
+)
 def test_a_result_of_another_shape_is_an_error(unpacked, result):
     with pytest.raises(KvnodeError):
         unpacked(result)

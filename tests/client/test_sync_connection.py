@@ -27,7 +27,7 @@ def held_back(asked):
     """As by a node whose peers are slow: longer than a client is patient with the node itself."""
     time.sleep(3 * IMPATIENT_S)
     seen = encode_token("kvnode", {ORIGIN: 1})
-    return [encode_answer(asked.id, seen, [("ok", ORIGIN, 1, 1), ("ok", 2)])]
+    return [encode_answer(asked.id, seen, [("ok", ORIGIN, 1, 1, None), ("ok", 2)])]
 
 
 def test_who_waits_for_replicas_is_patient_for_that_long_too():
@@ -52,8 +52,8 @@ def test_a_late_answer_is_not_taken_for_the_next_ones():
         """The first is answered only after the second has come."""
         if asked.id > 1:
             late = encode_token("kvnode", {ORIGIN: 100})
-            yield encode_answer(1, late, [("ok", [(1, ORIGIN, 1, msgpack.packb("late"))], 0)])
-            found = [("ok", [(1, ORIGIN, 1, msgpack.packb(f"for {asked.id}"))], 0)]
+            yield encode_answer(1, late, [("ok", [(1, ORIGIN, 1, msgpack.packb("late"), None)], 0)])
+            found = [("ok", [(1, ORIGIN, 1, msgpack.packb(f"for {asked.id}"), None)], 0)]
             yield encode_answer(asked.id, encode_token("kvnode", {ORIGIN: 1}), found)
 
     with FakeNode(first_late) as node, Client(node.listen, timeout_s=0.2, wait_s=0) as client:

@@ -189,7 +189,7 @@ def test_a_garbage_answer_is_an_error_of_ours(garbage):
 
 
 def test_a_value_that_another_client_wrote_and_is_no_msgpack_is_an_error_of_ours():
-    version = (1, ORIGIN, 1, b"\xc1")
+    version = (1, ORIGIN, 1, b"\xc1", None)
     with FakeNode(answering(("ok", [version], 0))) as node, Client(node.listen) as client:
         for read in (client.get, client.read):
             with pytest.raises(KvnodeError, match="not sound msgpack"):

@@ -20,6 +20,7 @@ from kvnode.codec.client import (
 from kvnode.codec.packing import INTEGER_MAX, pack
 from kvnode.codec.server import encode_answer, encode_result
 from kvnode.core.messages import (
+    Absent,
     Condition,
     Conflict,
     Delayed,
@@ -36,14 +37,15 @@ from kvnode.core.versions import Version
 from kvnode.errors import MalformedError
 from tests.strategies import (
     clusters,
+    expiries,
     hostile,
     keys,
     names,
     origins,
     seqs,
     stamps,
-    values,
     vectors,
+    versions,
 )
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
@@ -52,10 +54,11 @@ missing = st.lists(st.builds(Missing, origins, seqs, seqs), max_size=3).map(tupl
 conditions = st.builds(
     Condition, keys, st.lists(st.builds(Dot, origins, seqs), max_size=3).map(frozenset)
 )
-found = st.lists(st.builds(Version, stamps, origins, seqs, values), max_size=3).map(tuple)
+found = st.lists(versions, max_size=3).map(tuple)
 results: st.SearchStrategy[Result] = st.one_of(
     st.builds(Entry, found, st.integers(0, 9)),
-    st.builds(Written, st.builds(Dot, origins, seqs), stamps),
+    st.builds(Written, st.builds(Dot, origins, seqs), stamps, expiries),
+    st.just(Absent()),
     st.builds(Conflict, st.lists(conditions, max_size=3).map(tuple)),
     st.builds(Delayed, st.text(), vectors, vectors, missing),
     st.builds(Lost, missing, vectors),
@@ -91,8 +94,10 @@ def test_an_answer_is_decoded_as_it_was_encoded(id_, token, results) -> None:
     ("result", "sent"),
     [
         (Entry((), 0), ["ok", [], 0]),
-        (Entry((Version(7, X, 3, b"v"),), 2), ["ok", [[7, X, 3, b"v"]], 2]),
-        (Written(Dot(X, 3), 7), ["ok", X, 3, 7]),
+        (Entry((Version(7, X, 3, b"v"),), 2), ["ok", [[7, X, 3, b"v", None]], 2]),
+        (Written(Dot(X, 3), 7), ["ok", X, 3, 7, None]),
+        (Written(Dot(X, 3), 7, 99), ["ok", X, 3, 7, 99]),
+        (Absent(), ["absent"]),
         (Failed("code", "text", maybe=True), ["error", "code", "text", True]),
         (
             Delayed("why", {X: 3}, {Y: 1}, (Missing(X, 1, 3),)),

@@ -62,7 +62,7 @@ sessions = st.tuples(clusters, vectors)
 conditions = st.builds(
     Condition, keys, st.lists(st.builds(Dot, origins, seqs), max_size=3).map(frozenset)
 )
-changes = st.builds(Change, keys, st.none() | values)
+changes = st.builds(Change, keys, st.none() | values, st.none())
 
 
 def sent(change: Change) -> tuple[bytes] | tuple[bytes, bytes]:

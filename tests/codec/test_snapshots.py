@@ -16,9 +16,10 @@ from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.limits import KEY_BYTES_MAX
 from kvnode.core.messages import Chunk, OriginState
 from kvnode.core.vector import is_origin, new_origin
-from kvnode.core.versions import Version
+from kvnode.core.versions import Version, rank, ranked
 from kvnode.errors import MalformedError
-from tests.strategies import hostile, keys, origins, seqs, stamps, values, vectors
+from tests.strategies import hostile, keys, origins, seqs, stamps, vectors
+from tests.strategies import versions as all_versions
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 STATE = OriginState(3, 7, {Y: 1}, {})
@@ -27,9 +28,7 @@ FIELDS = ("status", "number", "start", "clock_us", "digest", "origins", "table",
 
 positions = st.binary(max_size=20)
 states = st.builds(OriginState, seqs, stamps, vectors, vectors)
-versions = st.lists(
-    st.builds(Version, stamps, origins, seqs, values), min_size=1, max_size=3, unique=True
-).map(lambda found: tuple(sorted(found, reverse=True)))
+versions = st.lists(all_versions, min_size=1, max_size=3, unique_by=rank).map(ranked)
 chunks = st.builds(
     Chunk,
     st.just("Y"),

@@ -6,7 +6,9 @@ import pytest
 
 from kvnode.core.batch import Change, Write
 from kvnode.core.clock import Now
+from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
+    Absent,
     Condition,
     Conflict,
     Delete,
@@ -18,6 +20,7 @@ from kvnode.core.messages import (
     Put,
     Read,
     Result,
+    Touch,
     WriteAll,
     Written,
 )
@@ -27,6 +30,8 @@ from kvnode.core.versions import Version, Versions
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 ONE, OTHER = Version(7, Y, 3, b"one"), Version(5, X, 1, b"other")
+NOW_US = 1_000_000
+OVER = Version(9, Y, 4, b"over", NOW_US)
 ONES, OTHERS = Dot(Y, 3), Dot(X, 1)
 
 
@@ -34,8 +39,15 @@ class State:
     """What a turn shows, and the writes that are made of it."""
 
     def __init__(self) -> None:
-        self.held = {b"one": (ONE,), b"both": (ONE, OTHER)}
+        self.held = {
+            b"one": (ONE,),
+            b"both": (ONE, OTHER),
+            b"over": (OVER,),
+            b"half over": (OVER, OTHER),
+        }
         self.written: list[Write] = []
+        self.expiry = ExpiryClock()
+        self.expiry.advance(NOW_US)
 
     def versions(self, key: bytes) -> Versions:
         return self.held.get(key, ())
@@ -65,6 +77,11 @@ WRITTEN = Written(Dot(X, 9), 8)
         (Read(b"both"), Entry((ONE, OTHER), 0)),
         (Read(b"both", 1), Entry((OTHER,), 0)),
         (Read(b"both", 9), Entry((), 0)),
+        (Get(b"over"), Entry((), 0)),
+        (Get(b"half over"), Entry((OTHER,), 0)),
+        (Read(b"half over"), Entry((OTHER,), 0)),
+        (Touch(b"none", 5), Absent()),
+        (Touch(b"over", 5), Absent()),
         (Forget("Z"), Failed("refused", "Z")),
     ],
 )
@@ -93,6 +110,30 @@ def test_what_is_written_is_one_write_with_one_change_for_each_key(
     assert ran(operation) == (WRITTEN, [write])
 
 
+FIVE_MS_ON = NOW_US + 5_000
+
+
+@pytest.mark.parametrize(
+    ("operation", "write", "expires_us"),
+    [
+        (Put(b"a", b"1", 5), (Change(b"a", b"1", FIVE_MS_ON),), FIVE_MS_ON),
+        (
+            WriteAll((), (Change(b"a", b"1"), Change(b"b", None)), 5),
+            (Change(b"a", b"1", FIVE_MS_ON), Change(b"b", None)),
+            FIVE_MS_ON,
+        ),
+        (Touch(b"one", 5), (Change(b"one", b"one", FIVE_MS_ON),), FIVE_MS_ON),
+        (Touch(b"one", None), (Change(b"one", b"one"),), None),
+        (Touch(b"both", None), (Change(b"both", b"one"),), None),
+        (Touch(b"half over", None), (Change(b"half over", b"other"),), None),
+    ],
+)
+def test_what_is_put_with_a_time_to_live_expires_and_deletes_do_not(
+    operation: Operation, write: Write, expires_us: int | None
+) -> None:
+    assert ran(operation) == (WRITTEN._replace(expires_us=expires_us), [write])
+
+
 def condition(key: bytes, *dots: Dot) -> Condition:
     return Condition(key, frozenset(dots))
 
@@ -104,6 +145,7 @@ def condition(key: bytes, *dots: Dot) -> Condition:
         [condition(b"one", ONES)],
         [condition(b"both", ONES, OTHERS)],
         [condition(b"both", OTHERS, ONES), condition(b"none"), condition(b"one", ONES)],
+        [condition(b"over"), condition(b"half over", OTHERS)],
     ],
 )
 def test_a_write_is_made_if_each_key_holds_just_these_versions(

@@ -102,7 +102,7 @@ def told(history: History) -> list[Told]:
     for batch, _, past in history.made:
         for seq, write in enumerate(batch.writes, batch.first):
             dot = Dot(batch.origin, seq)
-            found += [Told(dot, key, value is not None, past) for key, value in write]
+            found += [Told(dot, key, value is not None, past) for key, value, _ in write]
             past |= {dot}
     return found
 
@@ -129,7 +129,7 @@ class Table:
     def deliver(self, made: Made) -> None:
         batch = made.batch
         for seq, write in enumerate(batch.writes, batch.first):
-            for key, value in write:
+            for key, value, _ in write:
                 before = self.entries.get(key, ())
                 own = Version(batch.stamp_us, batch.origin, seq, value or b"")
                 succession, deleted = self.cut.succession, value is None
@@ -184,7 +184,9 @@ def test_the_running_digest_is_that_of_the_live_versions(history: History, seed:
 # --- fingerprints
 
 
-@given(st.sampled_from([b"k", b"key"]), st.builds(Version, stamps, origins, seqs, values))
+@given(
+    st.sampled_from([b"k", b"key"]), st.builds(Version, stamps, origins, seqs, values, st.none())
+)
 def test_every_part_of_a_version_counts_in_its_fingerprint(key: bytes, one: Version) -> None:
     shifted = key[-1:].decode() + one.origin[:-1]
     others = [
@@ -200,6 +202,13 @@ def test_every_part_of_a_version_counts_in_its_fingerprint(key: bytes, one: Vers
     prints = {fingerprint(*other) for other in [(key, one), *others]}
     assert len(prints) == 1 + len(others)
     assert all(0 <= each < DIGEST_MODULUS for each in prints)
+
+
+def test_what_will_expire_counts_nothing() -> None:
+    expiring, lasts = version(X, 2)._replace(expires_us=9), version(X, 1)
+    assert fingerprint(b"key", expiring) == 0
+    assert digest_change(b"key", (), (expiring,)) == 0
+    assert digest_change(b"key", (lasts,), (expiring,)) == -fingerprint(b"key", lasts)
 
 
 def test_an_unchanged_version_changes_no_digest() -> None:

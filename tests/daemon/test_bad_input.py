@@ -44,7 +44,7 @@ def test_the_largest_key_and_value_are_taken(node):
     key, value = bytes(KEY_BYTES_MAX), bytes(VALUE_BYTES_MAX)
     with Raw(node) as raw:
         raw.ask(put(key, value))
-        ((_, ((_, _, _, found),), _),) = raw.ask(get(key)).results
+        ((_, ((_, _, _, found, _),), _),) = raw.ask(get(key)).results
     assert found == value
 
 

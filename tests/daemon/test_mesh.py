@@ -233,7 +233,7 @@ def test_a_copied_directory_that_is_started_twice_keeps_no_write_to_itself(make_
                     assert client.get_many(keys) == list(range(20)), name
         reported = [peer["refusal"] for peer in y.status()["peers"] if peer["refusal"]]
         assert len(reported) == 1 and "two live nodes must not" in reported[0]
-        assert "two live nodes must not" in str(copy.status()["peers"])
+        until("it is told", lambda: "two live nodes must not" in str(copy.status()["peers"]))
         # When the first is gone, the other is X.
         x.stop(signal.SIGKILL)
         until("it is X now", lambda: [p["name"] for p in y.status()["peers"] if p["name"] == "X"])

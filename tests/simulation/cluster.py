@@ -45,6 +45,8 @@ class Cluster:
         self.is_healed = False
         #: What each snapshot that was begun holds, by its number.
         self.snapshots: dict[int, Seen] = {}
+        #: The latest that any expiry clock has said.
+        self.expiry_high_us = 0
         #: What each machine ever had synced on a disk.
         self.synced: defaultdict[str, Seen] = defaultdict(int)
         #: Values of writes that a client was told surely did not happen.

@@ -161,6 +161,7 @@ class Faults:
         copy = Machine(self._cluster, name, original.bears)
         copy.disk = deepcopy(original.disk)
         copy.disk.sync()
+        copy.expiry = original.expiry
         self._cluster.machines[name] = copy
         self._cluster.names.append(name)
         copy.start()

@@ -40,6 +40,7 @@ from kvnode.core.messages import (
     Commit,
     Conflict,
     Delayed,
+    Due,
     Failed,
     Fetch,
     Forget,
@@ -70,7 +71,7 @@ from kvnode.storage.memory import MemoryDisk, MemoryStore
 from kvnode.storage.store import Store
 from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster
 from tests.simulation.dice import Dice
-from tests.simulation.oracle import Seen
+from tests.simulation.oracle import ExpiryBounds, Seen
 from tests.simulation.world import Violation
 
 HEARTBEAT_US: Final = 500_000
@@ -116,6 +117,8 @@ class Machine:
         self.node: Node | None = None
         #: What is delivered and committed here, as the oracle counts it.
         self.seen: Seen = 0
+        #: What its node's expiry clock may say.
+        self.expiry = ExpiryBounds(0, 0)
         #: How wrong its wall clock is, and how much it gains in a million.
         self.skew_us = 0
         self.drift_ppm = 0
@@ -161,6 +164,7 @@ class Machine:
         if self.node is not None or self.gone:
             return
         self._instance = self._dice.between(0, 1 << 62)
+        self.expiry = self.expiry._replace(low_us=0)
         try:
             self.node = Node(
                 self._open_store,
@@ -323,15 +327,21 @@ class Machine:
         questions, self._questions = self._questions, []
         self._shown = self.seen
         now_us = self._world.now_us
+        wall_us = self._wall_us()
+        low_us, high_us = self.expiry
+        self.expiry = ExpiryBounds(max(low_us, wall_us), max(high_us, wall_us))
+        self._cluster.expiry_high_us = max(self._cluster.expiry_high_us, self.expiry.high_us)
         before = self._counts(node)
         self.claims |= {claim.name: claim for claim in inputs.claims}
         staging = node.replica.repair.staging
         was_folding = node.is_folding
         self.is_switching = False
-        node.turn(inputs, Now(self._wall_us(), now_us), self)
+        node.turn(inputs, Now(wall_us, now_us), self)
         if node.is_folding and not was_folding:
             assert staging is not None and staging.number is not None
             self.staged = self._cluster.snapshots[staging.number]
+            # What it has then may come from a node whose clock is ahead.
+            self.expiry = self.expiry._replace(high_us=self._cluster.expiry_high_us)
             self._world.reach("a snapshot came whole")
         self._check_reads_go_on(node)
         self._note_rare_states(node, before, self._counts(node), inputs)
@@ -485,7 +495,9 @@ class Machine:
                 )
             if self.node is not None and not self.node.health.writable:
                 self._world.reach("reads served from a full disk")
-            self._shown = self._cluster.oracle.answer(self._shown, flight.operations, reply.results)
+            self._shown = self._cluster.oracle.answer(
+                self._shown, flight.operations, reply.results, self.expiry
+            )
             if flight.session == OPERATOR and isinstance(reply.results[0], Written):
                 self._world.reach("a member forgotten")
         for result in reply.results:
@@ -506,8 +518,9 @@ class Machine:
         assert isinstance(flight, Flight)
         self._held.add(id(flight))
         self._world.note(f"{self.name} holds back the answer to {flight.session}")
-        operations = flight.operations[:-1]
-        self._shown = self._cluster.oracle.answer(self._shown, operations, reply.results)
+        self._shown = self._cluster.oracle.answer(
+            self._shown, flight.operations[:-1], reply.results, self.expiry
+        )
 
     def _expect_nothing_to_wait_for(self, flight: Flight, reply: Reply) -> None:
         """A reply that was not held back must have had no cause to be."""
@@ -586,6 +599,11 @@ class Machine:
         self._world.reach("a log truncated")
         self._cluster.check_truncation(self, dropped)
 
+    def sweeping(self) -> None:
+        """The node removes what has expired."""
+        self.step()
+        self._world.reach("what expired was removed")
+
     def _on_disk(self) -> Seen:
         return seen_on(self.disk)
 
@@ -652,15 +670,20 @@ class SimulatedStore(MemoryStore):
         super().commit(commit, sync=sync)
         self._machine.committed(others, self._seen)
 
+    def sweep(self, due: Sequence[Due], left: Mapping[bytes, Versions]) -> None:
+        """See `Store.sweep`."""
+        self._machine.sweeping()
+        super().sweep(due, left)
+
     def drop_log(self, dropped: Sequence[Logged], floor: Vector) -> None:
         """See `Store.drop_log`."""
         self._machine.dropping(dropped)
         super().drop_log(dropped, floor)
 
-    def stage(self, table: Mapping[bytes, Versions]) -> None:
+    def stage(self, table: Mapping[bytes, Versions], settled: Sequence[Due] = ()) -> None:
         """See `Store.stage`."""
         self._machine.step()
-        super().stage(table)
+        super().stage(table, settled)
 
     def switch(self, saved: Saved) -> None:
         """See `Store.switch`."""

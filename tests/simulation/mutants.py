@@ -15,6 +15,9 @@ _VERSIONS: Final = "kvnode/core/versions.py"
 _BATCHES: Final = "kvnode/codec/batches.py"
 _RECORDS: Final = "kvnode/codec/records.py"
 _NODE: Final = "kvnode/daemon/node.py"
+_EXPIRY: Final = "kvnode/core/expiry.py"
+_OPERATIONS: Final = "kvnode/core/operations.py"
+_UPKEEP: Final = "kvnode/daemon/upkeep.py"
 _FOLD: Final = "kvnode/daemon/fold.py"
 _LOST: Final = "kvnode/core/lost.py"
 _MEMBERS: Final = "kvnode/core/members.py"
@@ -138,8 +141,8 @@ MUTANTS: Final = (
     _mutant(
         "resurrect a deleted key at a restart",
         _LAYOUT,
-        "    puts = encode_table(commit.table, table)\n",
-        "    puts = encode_table({k: v for k, v in commit.table.items() if v}, table)\n",
+        "    puts = _encode_versions(commit.table, live)\n",
+        "    puts = _encode_versions({k: v for k, v in commit.table.items() if v}, live)\n",
     ),
     _mutant(
         "never subtract from the digest",
@@ -345,8 +348,8 @@ MUTANTS: Final = (
     _mutant(
         "judge a condition by the winner alone",
         "kvnode/core/operations.py",
-        "for it in shown.versions(key))\n",
-        "for it in shown.versions(key)[:1])\n",
+        "for it in _visible(key, shown))\n",
+        "for it in _visible(key, shown)[:1])\n",
     ),
     # --- repair
     _mutant(
@@ -419,11 +422,9 @@ MUTANTS: Final = (
     _mutant(
         "merge a snapshot in place",
         _MEMORY,
-        "        family = layout.TABLES[1 - self._live]\n"
-        "        self._write(layout.encode_table(table, family), sync=False)\n",
+        "        self._write(layout.encode_staged(table, settled, 1 - self._live), sync=False)\n",
         "        for live in (0, 1):\n"
-        "            family = layout.TABLES[live]\n"
-        "            self._write(layout.encode_table(table, family), sync=False)\n",
+        "            self._write(layout.encode_staged(table, settled, live), sync=False)\n",
     ),
     _mutant(
         "switch to a snapshot without folding",
@@ -560,6 +561,91 @@ MUTANTS: Final = (
         _REPLICA,
         "        return bool(others) and origin in self.cut.entries and self._is_caught_up()\n",
         "        return False\n",
+    ),
+    # --- expiry
+    _mutant(
+        "show what has expired",
+        _EXPIRY,
+        "        return version.expires_us is not None and version.expires_us <= self.now_us\n",
+        "        return False\n",
+    ),
+    _mutant(
+        "let the expiry clock go back",
+        _EXPIRY,
+        "        self.now_us = max(self.now_us, wall_us)\n",
+        "        self.now_us = wall_us\n",
+    ),
+    _mutant(
+        "let each replica of a process have an expiry clock of its own",
+        _NODE,
+        "self._raised, self._expiry\n",
+        "self._raised, ExpiryClock()\n",
+    ),
+    _mutant(
+        "never remove what has expired",
+        _UPKEEP,
+        "        if due:\n",
+        "        if False:\n",
+    ),
+    _mutant(
+        "remove the siblings of what has expired",
+        _UPKEEP,
+        "replica.expiry.left(held))\n",
+        "dict.fromkeys(held, ()))\n",
+    ),
+    _mutant(
+        "count what expires in the digest",
+        _VERSIONS,
+        "    if expires_us is not None:\n        return 0\n",
+        "",
+    ),
+    _mutant(
+        "judge conditions by what has expired",
+        _OPERATIONS,
+        "for it in _visible(key, shown))",
+        "for it in shown.versions(key))",
+    ),
+    _mutant(
+        "have deletes expire",
+        _OPERATIONS,
+        "    return change if change.value is None else change._replace",
+        "    return change._replace",
+    ),
+    _mutant(
+        "touch what has expired",
+        _OPERATIONS,
+        "            versions = _visible(key, shown)\n            if not versions:\n",
+        "            versions = shown.versions(key)\n            if not versions:\n",
+    ),
+    _mutant(
+        "decode a batch without its expiries",
+        _BATCHES,
+        "value_bytes(rest[0]), expiry_us(rest[1]))",
+        "value_bytes(rest[0]))",
+    ),
+    _mutant(
+        "forget when a version expires on disk",
+        _RECORDS,
+        "        return pack(versions[0])\n",
+        "        return pack(versions[0]._replace(expires_us=None))\n",
+    ),
+    _mutant(
+        "leave in the list what was replaced",
+        _REPLICA,
+        "        for due in sorted(was_due ^ is_due):\n",
+        "        for due in is_due - was_due:\n",
+    ),
+    _mutant(
+        "leave in the list what a snapshot had replaced",
+        _FOLD,
+        "                settled += due_of(key, staged) - due_of(key, after)\n",
+        "",
+    ),
+    _mutant(
+        "keep the list of what expires of the table before",
+        _MEMORY,
+        "        families = (layout.TABLES[table], layout.DUES[table])\n",
+        "        families = (layout.TABLES[table],)\n",
     ),
     # --- write concerns
     _mutant(

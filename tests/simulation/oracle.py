@@ -8,25 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kvnode.core.batch import Batch, Write
 from kvnode.core.messages import (
+    Absent,
     Commit,
     Condition,
     Conflict,
     Entry,
     Get,
     Operation,
+    Put,
     Result,
+    Touch,
     WriteAll,
     Written,
 )
 from kvnode.core.vector import Dot, Missing
-from kvnode.core.versions import Version, Versions
+from kvnode.core.versions import Version, Versions, ranked
 from tests.simulation.world import Violation
 
 #: A set of writes.
 Seen = int
+
+
+class ExpiryBounds(NamedTuple):
+    """What a node's expiry clock may say: it never goes back, while the process lives."""
+
+    low_us: int
+    #: What an earlier process removed stays away, and what a peer had removed whose snapshot came.
+    high_us: int
+
+    def visible(self, versions: list[Version]) -> list[Version] | None:
+        """Those that are shown; None if that can't be told."""
+        ends = [it.expires_us for it in versions if it.expires_us is not None]
+        if any(self.low_us < end <= self.high_us for end in ends):
+            return None
+        return [it for it in versions if it.expires_us is None or it.expires_us > self.low_us]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +103,20 @@ class Oracle:
         return seen
 
     def answer(
-        self, seen: Seen, operations: Iterable[Operation], results: Iterable[Result]
+        self,
+        seen: Seen,
+        operations: Iterable[Operation],
+        results: Iterable[Result],
+        clock: ExpiryBounds,
     ) -> Seen:
         """A node that has seen this answered so, in this order; what it has seen then."""
         for operation, result in zip(operations, results, strict=True):
             if isinstance(operation, WriteAll) and isinstance(result, Written | Conflict):
-                self._check_conditions(seen, operation, result)
+                self._check_conditions(seen, operation, result, clock)
+            if isinstance(operation, Touch) and isinstance(result, Written | Absent):
+                self._check_touch(seen, operation, result, clock)
+            if isinstance(operation, Put | WriteAll | Touch) and isinstance(result, Written):
+                self._check_expiry(operation, result, clock)
             if isinstance(result, Written):
                 if result.dot not in self._by_dot:
                     raise Violation("save, then send", f"{result.dot} is answered uncommitted")
@@ -97,23 +124,59 @@ class Oracle:
                 self.acknowledged |= bit
                 seen |= bit
             elif isinstance(result, Entry):
-                self._check_read(seen, operation, result)
+                self._check_read(seen, operation, result, clock)
         return seen
 
-    def _check_read(self, seen: Seen, operation: Operation, entry: Entry) -> None:
+    def _check_read(
+        self, seen: Seen, operation: Operation, entry: Entry, clock: ExpiryBounds
+    ) -> None:
         """What is shown of a key must be what this past makes of it, the winner first."""
-        truth = self.versions(seen, operation.key)
+        truth = clock.visible(self.versions(seen, operation.key))
+        if truth is None:
+            return
         if isinstance(operation, Get):
             truth = truth[:1]
         if list(entry.versions) != truth:
             raise Violation("reads", f"{operation} shows {entry.versions}, the truth is {truth}")
 
-    def _check_conditions(self, seen: Seen, write: WriteAll, result: Written | Conflict) -> None:
+    def _check_touch(
+        self, seen: Seen, touch: Touch, result: Written | Absent, clock: ExpiryBounds
+    ) -> None:
+        """It puts the winner's value again, if there is one."""
+        truth = clock.visible(self.versions(seen, touch.key))
+        if truth is None:
+            return
+        put = None
+        if isinstance(result, Written):
+            ((_, put, _),) = self._by_dot[result.dot].changes
+        if put != (truth[0].value if truth else None):
+            raise Violation("expiry", f"{touch} gives {put!r}, the truth is {truth}")
+
+    def _check_expiry(
+        self, operation: Put | WriteAll | Touch, written: Written, clock: ExpiryBounds
+    ) -> None:
+        """What is put expires when it was to, by the node's clock; a delete never."""
+        ttl_us = None if operation.ttl_ms is None else operation.ttl_ms * 1000
+        told = written.expires_us
+        for _, value, expires_us in self._by_dot[written.dot].changes:
+            if expires_us != (None if value is None else told):
+                raise Violation("expiry", f"{written} expires at {expires_us}")
+        if (told is None) != (ttl_us is None) or (
+            told is not None and not clock.low_us <= told - (ttl_us or 0) <= clock.high_us
+        ):
+            raise Violation("expiry", f"{operation} gives {written} at {clock}")
+
+    def _check_conditions(
+        self, seen: Seen, write: WriteAll, result: Written | Conflict, clock: ExpiryBounds
+    ) -> None:
         """A write is made just if all its conditions hold for this past; else what did not hold
         is told as it is."""
         broken = []
         for condition in write.conditions:
-            held = frozenset(Dot(it.origin, it.seq) for it in self.versions(seen, condition.key))
+            truth = clock.visible(self.versions(seen, condition.key))
+            if truth is None:
+                return
+            held = frozenset(Dot(it.origin, it.seq) for it in truth)
             if held != condition.dots:
                 broken.append(Condition(condition.key, held))
         told = list(result.found) if isinstance(result, Conflict) else []
@@ -121,22 +184,23 @@ class Oracle:
             raise Violation("conditions", f"{write} gives {result}, the truth is {broken}")
 
     def versions(self, seen: Seen, key: bytes) -> list[Version]:
-        """What a node that has seen this must hold for a key, the winner first."""
+        """What a node that has seen this must hold for a key, the winner first; also what has
+        expired."""
         writes = [made for made in self._by_key.get(key, []) if made.bit & seen]
         covered = 0
         for made in writes:
             covered |= made.past
         versions = [
-            Version(made.stamp_us, made.dot.origin, made.dot.seq, value)
+            Version(made.stamp_us, made.dot.origin, made.dot.seq, value, expires_us)
             for made in writes
             if not made.bit & covered
-            for changed, value in made.changes
+            for changed, value, expires_us in made.changes
             if changed == key and value is not None
         ]
-        return sorted(versions, reverse=True)
+        return list(ranked(versions))
 
     def state(self, seen: Seen) -> dict[bytes, Versions]:
-        """The whole table of a node that has seen this."""
+        """The whole table of a node that has seen this; also what has expired."""
         state = {key: tuple(self.versions(seen, key)) for key in self._by_key}
         return {key: versions for key, versions in state.items() if versions}
 
@@ -155,7 +219,7 @@ class Oracle:
             made = Made(1 << len(self.made), dot, batch.stamp_us, changes, seen)
             self.made.append(made)
             self._by_dot[dot] = made
-            for key, _ in changes:
+            for key, *_ in changes:
                 self._by_key.setdefault(key, []).append(made)
             seen |= made.bit
         return seen

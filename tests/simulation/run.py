@@ -14,6 +14,7 @@ from kvnode.storage.soundness import examined
 from tests.simulation.cluster import Cluster
 from tests.simulation.faults import Faults
 from tests.simulation.machine import Machine
+from tests.simulation.oracle import ExpiryBounds
 from tests.simulation.plan import SECOND_US, Plan
 from tests.simulation.sessions import SimulatedClient
 from tests.simulation.world import Violation, World
@@ -85,6 +86,7 @@ def _is_at_rest(cluster: Cluster) -> bool:
         and all(_knows_all(machine, cluster) for machine in machines)
         and not list(_in_vain(cluster))  # each that is asked begins to doubt
         and not any(_unended(machine, cluster) for machine in machines)
+        and not any(_unswept(machine) for machine in machines)
     )
 
 
@@ -106,6 +108,26 @@ def _unended(machine: Machine, cluster: Cluster) -> list[str]:
     return [head for head in heads if name_of(head) in alone and names[name_of(head)] > 1]
 
 
+def _unswept(machine: Machine) -> dict[bytes, Versions]:
+    """What is still there though it has expired."""
+    return {
+        key: held
+        for key, held in _table(machine).items()
+        if any(it.expires_us is not None and it.expires_us <= machine.expiry.low_us for it in held)
+    }
+
+
+def _table(machine: Machine) -> dict[bytes, Versions]:
+    return {key: decode_table_record(record) for key, record in machine.disk.table.items()}
+
+
+def _shown(table: dict[bytes, Versions], expiry: ExpiryBounds) -> dict[bytes, Versions]:
+    """What surely has not expired."""
+    surely = expiry._replace(low_us=expiry.high_us)
+    shown = {key: tuple(surely.visible(list(held)) or ()) for key, held in table.items()}
+    return {key: held for key, held in shown.items() if held}
+
+
 def _reckon(cluster: Cluster) -> None:
     """What must hold in the end, on every node."""
     oracle = cluster.oracle
@@ -115,7 +137,7 @@ def _reckon(cluster: Cluster) -> None:
     if lost := oracle.acknowledged & ~everything & ~oracle.excused:
         raise Violation("nothing acknowledged is lost", f"{oracle.dots(lost)} are nowhere")
     for made in oracle.made:
-        if made.bit & everything and any(value in cluster.undone for _, value in made.changes):
+        if made.bit & everything and any(value in cluster.undone for _, value, _ in made.changes):
             raise Violation("definite errors", f"{made.dot} was called undone, and is there")
     truth = oracle.state(everything)
     for machine in cluster.living:
@@ -189,12 +211,14 @@ def _reckon_with(
     if machine.unanswered:
         told = [flight.session for flight in machine.unanswered.values()]
         raise Violation("liveness", f"{machine.name} never answers {told}")
-    table = machine.disk.table
     if machine.node.replica.digest != digest_of(truth):
         raise Violation("convergence", f"the digest of {machine.name} is not its state's")
-    shown = {key: decode_table_record(record) for key, record in table.items()}
-    if shown != truth:
-        raise Violation("convergence", f"{machine.name} holds {shown}, the truth is {truth}")
+    table = _table(machine)
+    shown, true = _shown(table, machine.expiry), _shown(truth, machine.expiry)
+    if shown != true or any(set(held) - set(truth.get(key, ())) for key, held in table.items()):
+        raise Violation("convergence", f"{machine.name} holds {table}, the truth is {truth}")
+    if unswept := _unswept(machine):
+        raise Violation("expiry", f"{machine.name} never removes {unswept}")
     counted = bin(machine.seen).count("1")
     entries = machine.node.replica.cut.entries
     if sum(entries.values()) != counted:

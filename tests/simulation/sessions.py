@@ -134,7 +134,8 @@ class SimulatedClient:
             put_only = self._dice.chance(0.5)
             key = f"{_PUT_ONLY if put_only else 'k'}{number}"
             changing = "put" if put_only else "delete"
-            kind = self._dice.pick(("put", "get", "read", changing, "write"))
+            kinds = ("put", "get", "read", changing, "write")
+            kind = self._dice.pick(kinds if put_only else (*kinds, "put expiring", "touch"))
             wishes.append((kind, key))
         return wishes
 
@@ -149,6 +150,14 @@ class SimulatedClient:
                 value = self._value()
                 operations.append(ask.put(key.encode(), packed_value(value)))
                 told.append(self._line("put", key, value))
+            elif kind == "put expiring":
+                value = packed_value(self._value())
+                operations.append(ask.put(key.encode(), value, self._ttl_ms()))
+                told.append([])
+            elif kind == "touch":
+                ttl_ms = self._ttl_ms() if self._dice.chance(0.7) else None
+                operations.append(ask.touch(key.encode(), ttl_ms))
+                told.append([])
             elif kind == "write":
                 operation, lines = self._write(key)
                 operations.append(operation)
@@ -170,6 +179,9 @@ class SimulatedClient:
     def _value(self) -> str:
         self._values += 1
         return f"{self.name}:{self._values}"
+
+    def _ttl_ms(self) -> int:
+        return self._dice.pick((1, 100, 1_000, 5_000, 60_000))
 
     def _line(self, op: str, key: str, value: str | None) -> list[dict[str, Any]]:
         line = {"session": self._session_name, "op": op, "key": key, "value": value}
@@ -196,7 +208,8 @@ class SimulatedClient:
             if k.encode() not in deleted
             for line in self._line("put", k, value)
         ]
-        return ask.write(conditions, changes), lines
+        expires = not lines and self._dice.chance(0.3)
+        return ask.write(conditions, changes, self._ttl_ms() if expires else None), lines
 
     def _ask(self, kind: str, key: bytes) -> ask.Operation:
         if kind == "read":
@@ -219,7 +232,7 @@ class SimulatedClient:
         """What was read; and that conditions did not hold is worth reaching."""
         kind, key = self._wanted[at]
         if kind == "read" and result[0] == "ok":
-            self._held[key] = [Dot(origin, seq) for _, origin, seq, _ in result[1]]
+            self._held[key] = [Dot(origin, seq) for _, origin, seq, *_ in result[1]]
         elif result[0] == "conflict":
             self._world.reach("told: Conflict")
 

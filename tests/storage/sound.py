@@ -54,9 +54,10 @@ def families_of(directory: Path) -> Iterator[Families]:
 
 
 def sound_disk() -> MemoryDisk:
-    """X's disk: siblings, a deleted key, another's writes, an ended incarnation, a floor.
+    """X's disk: siblings, a deleted key, another's writes, an ended incarnation, a floor, a key
+    that will expire.
 
-    The log has X:1 (dropped), X:2, Y:1, X:3, X':1, Y:2-3, X':2.
+    The log has X:1 (dropped), X:2, Y:1, X:3, X':1, Y:2-3, X':2-3.
     """
     cluster = Cluster()
     cluster.add("X")
@@ -72,7 +73,7 @@ def sound_disk() -> MemoryDisk:
     _exchange(cluster)
     _ask(y, put(b"d", b"2"), put(b"e", b"2"))
     _exchange(cluster)
-    _ask(x, put(b"f", b"1"))
+    _ask(x, put(b"f", b"1"), put(b"g", b"1", 1000))
     store = x.node._store
     assert store is not None
     head = store.log_head(1, 1)

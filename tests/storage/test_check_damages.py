@@ -13,7 +13,7 @@ from kvnode.codec.packing import pack
 from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.vector import new_origin
 from kvnode.storage.check import check
-from kvnode.storage.layout import index_key, log_key
+from kvnode.storage.layout import due_key, index_key, log_key
 from tests.storage.sound import Families, by_dot, families_of, renumber_without, set_state
 
 NOBODY = new_origin("N", 1, 1)
@@ -63,7 +63,7 @@ def drop_without_a_trace(families: Families) -> None:
 
 
 def drop_the_last(families: Families) -> None:
-    key = by_dot(families)["X'", 2]
+    key = by_dot(families)["X'", 3]
     set_state(
         families,
         3,
@@ -102,7 +102,7 @@ def position_twice(families: Families) -> None:
 
 
 def batch_of_nobody(families: Families) -> None:
-    key = by_dot(families)["X'", 2]
+    key = by_dot(families)["X'", 3]
     batch = msgpack.unpackb(families["log"][key])
     batch[1], batch[2] = NOBODY, 1
     encoded = pack(batch)
@@ -121,8 +121,8 @@ def set_digest(families: Families) -> None:
 
 
 def change_value(families: Families) -> None:
-    stamp_us, by, seq, _ = msgpack.unpackb(families["table0"][b"c"])
-    families["table0"][b"c"] = pack([stamp_us, by, seq, b"another"])
+    stamp_us, by, seq, _, never = msgpack.unpackb(families["table0"][b"c"])
+    families["table0"][b"c"] = pack([stamp_us, by, seq, b"another", never])
 
 
 def drop_key(families: Families) -> None:
@@ -131,12 +131,12 @@ def drop_key(families: Families) -> None:
 
 def swap_siblings(families: Families) -> None:
     parts = msgpack.unpackb(families["table0"][b"a"])
-    families["table0"][b"a"] = pack(parts[4:] + parts[:4])
+    families["table0"][b"a"] = pack(parts[5:] + parts[:5])
 
 
 def double_sibling(families: Families) -> None:
     parts = msgpack.unpackb(families["table0"][b"a"])
-    families["table0"][b"a"] = pack(parts[:4] * 2)
+    families["table0"][b"a"] = pack(parts[:5] * 2)
 
 
 def set_version(at: int, value: object) -> Callable[[Families], None]:
@@ -217,6 +217,11 @@ def seq_beyond(families: Families) -> None:
     set_version(2, 99)(families)
 
 
+def drop_due(families: Families) -> None:
+    ((key, _),) = families.records("due0")
+    del families["due0"][key]
+
+
 DAMAGES = [
     # the log
     (drop_log_entry, r"goes on at position 3 after 1"),
@@ -226,18 +231,18 @@ DAMAGES = [
     (drop_log_entry_and_index, r"the log lacks Y~\w+:1, and goes on at Y~\w+:2"),
     (drop_without_a_trace, r"the log ends at X~\w+:2, but 3 is delivered"),
     (drop_without_a_trace, r"X~\w+:1 comes in the log before X~\w+:3, which it had seen"),
-    (drop_the_last, r"the log ends at X~\w+:1, but 2 is delivered"),
+    (drop_the_last, r"the log ends at X~\w+:1, but 3 is delivered"),
     (swap_batches, r"X~\w+:3 comes in the log before Y~\w+:1, which it had seen"),
     (swap_contents, r"log position 1 holds X~\w+:3-3, which its key does not say"),
     (swap_contents, r"X~\w+:2 comes in the log behind X~\w+:3"),
     (double_batch, r"X~\w+:2 comes in the log behind X~\w+:3"),
     (double_batch, r"the index has b.* for log position 7"),
     (position_twice, r"goes on at position 1 after 1"),
-    (batch_of_nobody, r"the log has N~\w+:1, but no state of its origin"),
+    (batch_of_nobody, r"the log has N~\w+:2, but no state of its origin"),
     (cut_batch, r"log position 3: a batch is not sound msgpack"),
     (set_record("log", b"short", b""), r"the log goes on at position \d+ after 6"),
     (lambda it: set_batch(it, "X", 3, 4, 1), r"the stamp of X~\w+:3 is not above"),
-    (lambda it: set_batch(it, "X'", 2, 4, 9000), r"the stamp of X~\w+ is not that of its last"),
+    (lambda it: set_batch(it, "X'", 3, 4, 9000), r"the stamp of X~\w+ is not that of its last"),
     (lambda it: set_batch(it, "X", 3, 4, STAMP_US_MAX), r"the clock is behind the stamp of X"),
     (lambda it: set_batch(it, "Y", 1, 3, {NOBODY: 1}), r"Y~\w+:1 comes .* before N~\w+:1"),
     (lambda it: set_state(it, 3, 1), r"the log has \d+ bytes, but 1 are recorded"),
@@ -266,9 +271,15 @@ DAMAGES = [
     (set_version(3, "text"), r"key b'c': a value must be bytes"),
     (set_record("table0", b"c", b""), r"key b'c': versions is not sound msgpack"),
     (set_record("table0", b"c", pack([])), r"key b'c': versions .* here are 0"),
-    (set_record("table0", b"c", pack([1, 2, 3])), r"key b'c': versions must be of 4 parts each"),
+    (set_record("table0", b"c", pack([1, 2, 3])), r"key b'c': versions must be of 5 parts each"),
     (set_record("table0", b"c", pack({"a": 2})), r"key b'c': versions is not sound msgpack"),
     (set_record("table0", b"k" * 5000, pack([1])), r"a key must have at most 4096 bytes"),
+    (set_version(4, 0), r"key b'c': an expiry must be an integer"),
+    # what expires
+    (set_version(4, 9), r"key b'c': it is not listed that a version expires"),
+    (drop_due, r"key b'g': it is not listed that a version expires"),
+    (set_record("due0", due_key(9, b"c"), b""), r"key b'c': a version is listed to expire that is"),
+    (set_record("due0", b"short", b""), r"b'short' stands in the list of what expires"),
     # what the node knows of itself
     (lambda it: set_state(it, 0, 99), r"has format 99"),
     (lambda it: set_state(it, 1, 1), r"the clock is behind the last stamp of X~\w+"),

@@ -34,7 +34,7 @@ def written(family, puts):
 
 
 def encoded(turn, position=0):
-    return encode_commit(turn, "table1", position, 0)
+    return encode_commit(turn, 1, position, 0)
 
 
 def test_a_commit_comes_back_as_it_was():
@@ -139,7 +139,7 @@ def test_a_truncation_deletes_what_was_written_of_these_batches_and_sets_the_flo
 
 
 def test_a_commit_counts_the_bytes_of_its_batches():
-    puts = encode_commit(commit(batch(X, 1), batch(Y, 1)), "table0", 0, 1000)
+    puts = encode_commit(commit(batch(X, 1), batch(Y, 1)), 0, 0, 1000)
     sizes = len(batch(X, 1).encoded) + len(batch(Y, 1).encoded)
     assert decode_state(written("meta", puts)[b"state"]).log_bytes == 1000 + sizes
 

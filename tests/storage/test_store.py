@@ -8,7 +8,7 @@ from kvnode.codec.client import decode_answer
 from kvnode.codec.packing import pack
 from kvnode.codec.server import encode_answer
 from kvnode.core.batch import Batch
-from kvnode.core.messages import OriginState, Saved
+from kvnode.core.messages import Due, OriginState, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.versions import DIGEST_MODULUS
 from kvnode.errors import StorageError
@@ -54,6 +54,46 @@ def test_a_key_without_versions_is_gone(disk: Disk) -> None:
     disk.store.commit(commit(table={b"a": (), b"never there": ()}), sync=True)
     assert disk.store.versions(b"a") == disk.store.versions(b"never there") == ()
     assert disk.reopen().versions(b"a") == ()
+
+
+def test_what_expires_is_due_in_its_order_and_up_to_a_time(disk: Disk) -> None:
+    table = {b"late": (version(X, 1, expires_us=30),), b"a": (version(X, 2, expires_us=20),)}
+    table[b"both"] = (version(X, 3, expires_us=20), version(Y, 1), version(Z, 1, expires_us=10))
+    disk.store.commit(commit(table=table | {b"never": (version(X, 4),)}), sync=True)
+    disk.reopen()
+    assert disk.store.due(9, 9) == []
+    assert disk.store.due(29, 9) == [Due(10, b"both"), Due(20, b"a"), Due(20, b"both")]
+    assert disk.store.due(29, 2) == [Due(10, b"both"), Due(20, b"a")]
+
+
+def test_what_is_replaced_is_not_due_but_what_takes_its_place_at_that_time_is(disk: Disk) -> None:
+    one, other = version(X, 1, expires_us=10), version(Y, 1, expires_us=10)
+    table = {b"a": (one,), b"b": (one,)}
+    disk.store.commit(commit(table=table), sync=True)
+    table = {b"a": (other,), b"b": ()}
+    settled = (Due(10, b"a"), Due(10, b"b"))
+    disk.store.commit(commit(table=table, settled=settled), sync=True)
+    assert disk.store.due(99, 9) == [Due(10, b"a")]
+
+
+def test_a_sweep_removes_what_is_due_and_keeps_what_is_left(disk: Disk) -> None:
+    over, lasts = version(X, 1, expires_us=10), version(Y, 1)
+    disk.store.commit(commit(table={b"a": (over,), b"b": (over, lasts)}), sync=True)
+    disk.store.sweep(disk.store.due(10, 9), {b"a": (), b"b": (lasts,)})
+    disk.reopen()
+    assert disk.store.due(99, 9) == []
+    assert (disk.store.versions(b"a"), disk.store.versions(b"b")) == ((), (lasts,))
+
+
+def test_what_is_staged_is_due_once_it_is_the_table(disk: Disk) -> None:
+    one, other = version(X, 1, expires_us=10), version(Y, 1, expires_us=20)
+    disk.store.commit(commit(table={b"mine": (one,)}), sync=True)
+    disk.store.stage({b"theirs": (one,), b"both": (one,)})
+    disk.store.stage({b"both": (other,)}, [Due(10, b"both")])
+    assert disk.store.due(99, 9) == [Due(10, b"mine")]
+    disk.store.switch(Saved({X: OriginState(1, 7, {}, {})}, 7, 0))
+    assert disk.store.due(99, 9) == [Due(10, b"theirs"), Due(20, b"both")]
+    assert disk.reopen().due(99, 9) == [Due(10, b"theirs"), Due(20, b"both")]
 
 
 def test_a_replica_loads_exactly_what_was_committed(disk: Disk) -> None:
@@ -336,7 +376,7 @@ def test_a_store_can_be_opened_for_writing_while_another_reads(disk: Disk) -> No
 
 
 @pytest.mark.parametrize(
-    "state", [[3, 7, bytes(16)], [1, 7, bytes(16), 0], [3, "of", "another", "shape"]]
+    "state", [[9, 7, bytes(16)], [2, 7, bytes(16), 0], [9, "of", "another", "shape"]]
 )
 @pytest.mark.parametrize("origin", [None, [1, 2, 3, 4, "another shape"]])
 def test_a_store_of_another_format_is_refused(disk: Disk, state: object, origin: object) -> None:
