@@ -22,6 +22,7 @@ from kvnode.errors import (
     Unavailable,
     Unreachable,
     UnreadableAnswer,
+    Unreplicated,
 )
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "UnreadableAnswer",
+    "Unreplicated",
     "Version",
     "Written",
 ]

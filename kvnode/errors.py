@@ -14,6 +14,7 @@
     ├── IndefiniteError          the operation may have happened, or may still
     │   ├── TimedOut             sent, but no answer came in time
     │   ├── UnreadableAnswer     what came as an answer is none
+    │   ├── Unreplicated         written, but not surely on as many members as were asked for
     │   └── CommitFailed         the node could not tell whether its disk has it
     ├── MalformedError           bytes that are not what they should be
     ├── StorageError             the disk failed, or is full, or holds something else
@@ -153,6 +154,29 @@ class TimedOut(IndefiniteError):
 
 class UnreadableAnswer(IndefiniteError):
     """What came as an answer is none: the address may not be a node's."""
+
+
+class Unreplicated(IndefiniteError):
+    """The write is at the node that answered, and goes on to the others; but not as many members as
+    were asked for surely had it synced in time. To write it again would be another write.
+
+    `replicas` of the `wanted` had it, by the `names`; `dot` is the write's, as (origin, seq), and
+    that of the last where a request made several. `reason` says why the node waited no longer.
+    """
+
+    def __init__(self, reason: str, dot: tuple[str, int], wanted: int, names: Sequence[str]):
+        origin, seq = dot
+        had = f"{len(names)} of {wanted} members surely had it synced"
+        told = f" ({', '.join(names)})" if names else ""
+        super().__init__(f"{origin}:{seq} is written, but only {had}{told}: {reason}")
+        self.reason = reason
+        self.dot = dot
+        self.replicas = len(names)
+        self.wanted = wanted
+        self.names = list(names)
+
+    def __reduce__(self) -> tuple[type[Unreplicated], tuple[Any, ...]]:
+        return Unreplicated, (self.reason, self.dot, self.wanted, self.names)
 
 
 class CommitFailed(IndefiniteError):

@@ -25,11 +25,12 @@ from kvnode.core.messages import (
     Pull,
     Pulled,
     Reply,
+    Report,
     Request,
     Saved,
 )
 from kvnode.core.replica import Identity, Replica
-from kvnode.core.vector import Vector, new_origin
+from kvnode.core.vector import Dot, Vector, name_of, new_origin
 from kvnode.daemon.node import Durability, Node
 from kvnode.errors import Refused
 from kvnode.storage.memory import MemoryDisk, MemoryStore
@@ -58,6 +59,9 @@ class Machine:
         self.skew_us = 0
         #: Published batches that wait until they are taken.
         self.inbox: list[bytes] = []
+        #: Writes that it is asked to report, and reports to it, until they are taken.
+        self.asked_to_report: list[Dot] = []
+        self.reports: list[Report] = []
         #: Its latest heartbeat.
         self.heartbeat: tuple[Header, bytes] | None = None
         #: The pull or fetch that is under way.
@@ -89,6 +93,7 @@ class Machine:
     def stop(self) -> None:
         """The process is gone, and all that was on its way to it."""
         self.running, self.inbox, self.heartbeat, self.asked = None, [], None, None
+        self.asked_to_report, self.reports = [], []
 
     def crash(self) -> None:
         """The power fails."""
@@ -96,7 +101,9 @@ class Machine:
         self.stop()
 
     def turn(self, inputs: Inputs) -> None:
-        """One turn of the node with what it received."""
+        """One turn of the node with what it received, asked and reported."""
+        inputs.awaited, self.asked_to_report = self.asked_to_report, []
+        inputs.reports, self.reports = self.reports, []
         now_us = self.cluster.now_us
         self.node.turn(inputs, Now(now_us + self.skew_us, now_us), self)
 
@@ -135,6 +142,18 @@ class Machine:
     def reply(self, reply: Reply, token: Vector) -> None:
         """See `Outbox`."""
         self.cluster.on_reply(self, reply, token)
+
+    def awaited(self, dot: Dot) -> None:
+        """See `Outbox`: it comes behind the batches."""
+        for other in self.cluster.running():
+            if other is not self:
+                other.asked_to_report.append(dot)
+
+    def report(self, report: Report) -> None:
+        """See `Outbox`."""
+        origin = self.cluster.machines[name_of(report.origin)]
+        if origin.running is not None:
+            origin.reports.append(report)
 
     def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""

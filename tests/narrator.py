@@ -23,10 +23,12 @@ from kvnode.core.messages import (
     Inputs,
     Lost,
     Pull,
+    Replicated,
     Reply,
     Request,
     Result,
     Saved,
+    Unreplicated,
     Written,
 )
 from kvnode.core.succession import Cut
@@ -203,6 +205,11 @@ class Narrator(Cluster):
             case Lost(missing, left):
                 dots = " ".join(self.dot(*it) for it in missing)
                 return f"lost, nobody has {dots}; left is {self.vector(left)}"
+            case Replicated(replicas):
+                return f"on {replicas} disks"
+            case Unreplicated(reason, dot, wanted, names):
+                had = f"of {wanted}, {' '.join(names) or 'nobody'} had {self.dot(*dot)}"
+                return f"not replicated, {reason}: {had}"
             case _:
                 sure = "perhaps done" if result.maybe else "surely not done"
                 return f"{result.code}, {sure}: {result.message}"

@@ -3,6 +3,7 @@
     nodes X Y Z [members] [durability=never] [held=2] [parked=1] [log-cap=300] [log-kept=1s]
                                      [scrub=1s]
     put | del | get | read NODE KEY [VALUE] [session=alice] [deadline=500ms]
+                                     [replicas=2 timeout=1s]
     forget NODE NAME                 the node makes that name no member
     turn NODE                        one turn; indented below it, what it receives:
       deliver DOT ...
@@ -29,10 +30,11 @@
     status NODE; log NODE; members NODE; compare; token SESSION; trace
     go-on SESSION                    after `lost`: with what is left to it
 
-A published batch waits in the inbox of every other node that runs. Time starts at 1000
+A published batch waits in the inbox of every other node that runs; what that is asked to
+report, and what is reported to it, comes in its next turn. Time starts at 1000
 (microseconds). A node's incarnations are X, X2, X3, ...: one for each start, and for each
-snapshot put in place. Parts of snapshots and slices of folds are of one record each. With no
-`members`, nobody waits for who is away.
+snapshot put in place. Parts of snapshots and slices of folds are of one record each. With
+no `members`, nobody waits for who is away.
 """
 
 from __future__ import annotations
@@ -132,7 +134,7 @@ class Scenario(Narrator):
             if "=" not in name and name != "members":
                 self.add(name)
 
-    def do_turn(self, name: str, block: Sequence[str]) -> None:
+    def do_turn(self, name: str, block: Sequence[str] = ()) -> None:
         inputs = Inputs()
         for verb, *words in map(str.split, block):
             if verb == "deliver":
@@ -309,12 +311,15 @@ class Scenario(Narrator):
         options = dict(word.split("=") for word in words if "=" in word)
         plain = [word for word in words if "=" not in word]
         session, deadline = options.get("session"), options.get("deadline", "0s")
-        operation = CLIENT[verb](*(word.encode() for word in plain))
+        operations = [CLIENT[verb](*(word.encode() for word in plain))]
+        if "replicas" in options:
+            timeout_ms = time_us(options["timeout"]) // 1000
+            operations.append(client.replicated(int(options["replicas"]), timeout_ms))
         return request(
             Asked(session, " ".join([verb, *plain])),
             self.sessions.get(session or ""),
             time_us(deadline) // 1000,
-            [operation],
+            operations,
             self.now_us,
         )
 

@@ -8,7 +8,7 @@ import pytest
 
 from kvnode.codec.batches import decode_batch
 from kvnode.codec.client import decode_answer
-from kvnode.codec.gossip import Header, decode_claim, decode_header
+from kvnode.codec.gossip import Header, decode_awaited, decode_claim, decode_header
 from kvnode.codec.packing import pack
 from kvnode.codec.server import decode_request
 from kvnode.codec.token import decode_token
@@ -23,12 +23,13 @@ READERS = [
     decode_token,
     decode_batch,
     decode_header,
+    decode_awaited,
     lambda data: decode_claim(Header("kvnode", "Y", 7, "claim"), data),
 ]
 
 
 def test_the_document_has_examples_of_all_kinds():
-    assert len(EXAMPLES) == 20
+    assert len(EXAMPLES) == 24
 
 
 @pytest.mark.parametrize(("shown", "in_hex"), EXAMPLES)

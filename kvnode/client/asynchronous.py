@@ -96,15 +96,22 @@ class AsyncClient:
         """What this session has seen, for `AsyncClient(token=...)`; None if nothing yet."""
         return self._session.token
 
-    def pipeline(self, *, wait_s: float | None = None) -> AsyncPipeline:
+    def pipeline(
+        self,
+        *,
+        replicas: int | None = None,
+        timeout_s: float | None = None,
+        wait_s: float | None = None,
+    ) -> AsyncPipeline:
         """Collect operations and send them in one message: see `Pipeline`."""
-        return AsyncPipeline(self, wait_s)
+        return AsyncPipeline(self, wait_s, replicas, timeout_s)
 
     async def make(self, call: Call[T]) -> T:
         """Make a call, and those that it takes to know its result."""
         while True:
             wait_s = self.wait_s if call.wait_s is None else call.wait_s
-            results = await self._run(call.operations, wait_s) if call.operations else []
+            held_s = call.held_s or 0
+            results = await self._run(call.operations, wait_s, held_s) if call.operations else []
             result = call.read(results)
             if not isinstance(result, Call):
                 return result
@@ -130,7 +137,7 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _run(self, operations: Sequence[Operation], wait_s: float) -> Results:
+    async def _run(self, operations: Sequence[Operation], wait_s: float, held_s: float) -> Results:
         loop = self._expect_own_loop()
         async with self._room:
             if self._socket.closed:
@@ -141,7 +148,7 @@ class AsyncClient:
             try:
                 async with self._sending:  # who came first is sent first
                     await self._send(request)
-                return await self._answer(future, wait_s + self.timeout_s)
+                return await self._answer(future, wait_s + held_s + self.timeout_s)
             finally:
                 del self._waiting[request.id]
 

@@ -27,7 +27,12 @@ from kvnode.client.session import (
 )
 from kvnode.codec import client as ask
 from kvnode.codec.packing import told
-from kvnode.core.limits import WRITE_BYTES_MAX, WRITE_KEYS_MAX
+from kvnode.core.limits import (
+    CONCERN_TIMEOUT_MS_MAX,
+    REPLICAS_MAX,
+    WRITE_BYTES_MAX,
+    WRITE_KEYS_MAX,
+)
 from kvnode.core.vector import Dot
 from kvnode.errors import InvalidRequest, KvnodeError
 
@@ -37,6 +42,9 @@ Key = str | bytes
 
 #: What a key held when it was read: its versions, or their dots; empty if it was not there.
 Seen = Iterable[Version | Dot]
+
+#: How long a write waits for its replicas if it is not told.
+REPLICAS_TIMEOUT_S: Final = 5.0
 
 #: The result of each operation, as it came.
 Results = Sequence[list[Any]]
@@ -50,6 +58,9 @@ class Call(NamedTuple, Generic[T]):
     read: Callable[[Results], T | Call[T]]
     #: How long the node may wait for the session's past; None is the client's own choice.
     wait_s: float | None = None
+    #: How long the node may then hold the answer back until others have the writes; None if it does
+    #: not.
+    held_s: float | None = None
 
 
 class Transacted(NamedTuple):
@@ -71,6 +82,8 @@ class Calls:
         *,
         ttl_s: float | None = None,
         if_version: Seen | None = None,
+        replicas: int | None = None,
+        timeout_s: float | None = None,
         wait_s: float | None = None,
     ) -> Call[Written]:
         """Write any msgpack value of up to 8 MiB, under a key of up to 4 KiB; the dot of the write.
@@ -83,12 +96,18 @@ class Calls:
         nothing, `()`, for a key that must not be there. Else `Conflict` is raised. The node that
         answers judges that by what it has; a concurrent write at another node makes a sibling. It
         is no consensus.
+
+        With `replicas`, returns once so many members (by name, up to 1024; the node that answers is
+        one of them) have the write synced to disk. After `timeout_s` (5 if not given, at most 600)
+        `Unreplicated` is raised, and tells who surely has it: the write itself stays.
         """
         change, ttl_ms = (packed_key(key), packed_value(value)), packed_ttl(ttl_s)
         if if_version is None:
-            return _one(ask.put(*change, ttl_ms), unpacked_dot, wait_s)
-        conditions = [(packed_key(key), _dots(if_version))]
-        return _one(ask.write(conditions, [change], ttl_ms), unpacked_dot, wait_s)
+            operation = ask.put(*change, ttl_ms)
+        else:
+            conditions = [(packed_key(key), _dots(if_version))]
+            operation = ask.write(conditions, [change], ttl_ms)
+        return _with_concern(_one(operation, unpacked_dot, wait_s), replicas, timeout_s)
 
     def put_many(
         self,
@@ -96,33 +115,48 @@ class Calls:
         *,
         ttl_s: float | None = None,
         if_version: Mapping[Any, Seen] | None = None,
+        replicas: int | None = None,
+        timeout_s: float | None = None,
         wait_s: float | None = None,
     ) -> Call[Written]:
         """Write all of these, up to 4096 keys and 12 MiB, as one write: no node ever shows some
         of them without the others. `if_version` has what must be held by which keys, as for
-        `put`; keys and conditions are 4096 together. All expire together, if they do."""
-        operation = _write(_conditions(if_version), _puts(items), ttl_s)
-        return _one(operation, unpacked_dot, wait_s)
+        `put`; keys and conditions are 4096 together. All expire together, if they do. For
+        `replicas` see `put`."""
+        call = _one(_write(_conditions(if_version), _puts(items), ttl_s), unpacked_dot, wait_s)
+        return _with_concern(call, replicas, timeout_s)
 
     def delete(
-        self, key: Key, *, if_version: Seen | None = None, wait_s: float | None = None
+        self,
+        key: Key,
+        *,
+        if_version: Seen | None = None,
+        replicas: int | None = None,
+        timeout_s: float | None = None,
+        wait_s: float | None = None,
     ) -> Call[Written]:
         """Delete what is visible at the node; concurrent writes stay. The write's dot. For
-        `if_version` see `put`."""
+        `if_version` and `replicas` see `put`."""
         if if_version is None:
-            return _one(ask.delete(packed_key(key)), unpacked_dot, wait_s)
-        conditions = [(packed_key(key), _dots(if_version))]
-        return _one(ask.write(conditions, [(packed_key(key),)]), unpacked_dot, wait_s)
+            operation = ask.delete(packed_key(key))
+        else:
+            conditions = [(packed_key(key), _dots(if_version))]
+            operation = ask.write(conditions, [(packed_key(key),)])
+        return _with_concern(_one(operation, unpacked_dot, wait_s), replicas, timeout_s)
 
     def delete_many(
         self,
         keys: Iterable[Key],
         *,
         if_version: Mapping[Any, Seen] | None = None,
+        replicas: int | None = None,
+        timeout_s: float | None = None,
         wait_s: float | None = None,
     ) -> Call[Written]:
-        """Delete up to 4096 keys as one write. For `if_version` see `put_many`."""
-        return _one(_write(_conditions(if_version), _deletes(keys)), unpacked_dot, wait_s)
+        """Delete up to 4096 keys as one write. For `if_version` see `put_many`, for `replicas`
+        `put`."""
+        call = _one(_write(_conditions(if_version), _deletes(keys)), unpacked_dot, wait_s)
+        return _with_concern(call, replicas, timeout_s)
 
     def transact(
         self,
@@ -132,6 +166,8 @@ class Calls:
         reads: Sequence[Key] = (),
         ttl_s: float | None = None,
         if_version: Mapping[Any, Seen] | None = None,
+        replicas: int | None = None,
+        timeout_s: float | None = None,
         wait_s: float | None = None,
     ) -> Call[Transacted]:
         """Judge conditions, write and read in one turn of the node, with nothing in between.
@@ -139,7 +175,8 @@ class Calls:
         All puts and deletes are one write, made if all of `if_version` holds (see `put_many`); else
         `Conflict` is raised and nothing was done. Up to 1023 reads see the write. With `ttl_s` the
         puts expire, as for `put`. Without anything to write there may be no conditions. These are
-        judged by what the answering node has: this is no consensus with the others.
+        judged by what the answering node has: this is no consensus with the others. For `replicas`
+        see `put`; with it there are 1022 reads, which show what was there when the write was made.
         """
         conditions = _conditions(if_version)
         changes: _Changes = [*_puts(puts or {}), *_deletes(deletes)]
@@ -150,7 +187,9 @@ class Calls:
             dot = unpacked_dot(results[0]) if writes else None
             return Transacted(dot, [_winner(it, None) for it in results[len(writes) :]])
 
-        return Call(operations, read, wait_s)
+        if replicas is not None and not writes:
+            raise InvalidRequest("there is nothing to write that could wait for replicas")
+        return _with_concern(Call(operations, read, wait_s), replicas, timeout_s)
 
     def touch(self, key: Key, ttl_s: float, *, wait_s: float | None = None) -> Call[Written | None]:
         """Have a key expire so many seconds from now on, whatever was said before: the dot of the
@@ -246,7 +285,8 @@ def together(calls: Sequence[Call[Any]], wait_s: float | None) -> Call[list[Any]
             at += len(call.operations)
         return outcomes
 
-    return Call(operations, read, wait_s)
+    held_s = max((call.held_s for call in calls if call.held_s is not None), default=None)
+    return Call(operations, read, wait_s, held_s)
 
 
 def _outcome(call: Call[Any], results: Results) -> Any:
@@ -254,6 +294,40 @@ def _outcome(call: Call[Any], results: Results) -> Any:
         return call.read(results)
     except KvnodeError as error:
         return error
+
+
+# --- waiting for replicas
+
+
+def concern(replicas: int | None, timeout_s: float | None) -> Call[None] | None:
+    """What stands last in a request whose writes wait for so many members; None if they do not.
+    What it reads is all well, or an error."""
+    if replicas is None:
+        if timeout_s is not None:
+            raise InvalidRequest("timeout_s bounds the wait for replicas: say for how many, too")
+        return None
+    if type(replicas) is not int or not 1 <= replicas <= REPLICAS_MAX:
+        raise InvalidRequest(f"replicas must be a number from 1 to {REPLICAS_MAX}")
+    held_s = REPLICAS_TIMEOUT_S if timeout_s is None else timeout_s
+    if not 0 <= held_s <= CONCERN_TIMEOUT_MS_MAX / 1000:  # nor is that so for NaN
+        raise InvalidRequest(f"timeout_s must be from 0 to {CONCERN_TIMEOUT_MS_MAX // 1000}")
+    operation = ask.replicated(replicas, int(held_s * 1000))
+    return Call([operation], lambda results: raise_error(results[0]), None, held_s)
+
+
+def _with_concern(call: Call[T], replicas: int | None, timeout_s: float | None) -> Call[T]:
+    """The call, answered once so many members have its write."""
+    waiting = concern(replicas, timeout_s)
+    if waiting is None:
+        return call
+
+    def read(results: Results) -> T | Call[T]:
+        result = call.read(results[:-1])
+        waiting.read(results[-1:])
+        return result
+
+    operations = [*call.operations, *waiting.operations]
+    return Call(operations, read, call.wait_s, waiting.held_s)
 
 
 _Changes = Sequence[tuple[bytes] | tuple[bytes, bytes]]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from kvnode.client.calls import CALLS, Call, Calls, together
+from kvnode.client.calls import CALLS, Call, Calls, concern, together
 from kvnode.client.methods import as_method
 from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError
 
@@ -56,7 +56,10 @@ def _queued(
 class Queue:
     """The operations that a pipeline will send, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait_s: float | None, replicas: int | None, timeout_s: float | None) -> None:
+        self._wait_s = wait_s
+        #: What the writes of all operations wait for together, if they do.
+        self._concern = concern(replicas, timeout_s)
         self._calls: list[Call[Any]] = []
         self._pending: list[Pending[Any]] = []
         self._is_begun = False
@@ -84,6 +87,8 @@ class Queue:
             raise InvalidRequest("this pipeline is over: begin another one")
         if call.wait_s is not None:
             raise InvalidRequest("a pipeline's operations wait together: give it wait_s itself")
+        if call.held_s is not None:
+            raise InvalidRequest("a pipeline's writes wait together: give it replicas itself")
         self._calls.append(call)
         self._pending.append(Pending())
         return self._pending[-1]
@@ -94,9 +99,18 @@ class Queue:
             raise InvalidRequest("this pipeline was begun already: make another one")
         self._is_begun = True
 
+    def _together(self) -> Call[list[Any]]:
+        waiting = [] if self._concern is None else [self._concern]
+        return together([*self._calls, *waiting], self._wait_s)
+
     def _settle(self, outcomes: Sequence[Any]) -> None:
-        for pending, outcome in zip(self._pending, outcomes, strict=True):
+        """Each operation has its own outcome; that of the wait for replicas concerns all."""
+        own = len(self._pending)
+        for pending, outcome in zip(self._pending, outcomes[:own], strict=True):
             pending.settle(outcome)
+        for outcome in outcomes[own:]:
+            if isinstance(outcome, KvnodeError):
+                raise outcome
 
     def _fail(self, error: BaseException) -> None:
         """All that have no outcome yet; sent or not is for the error to tell."""
@@ -113,12 +127,20 @@ class Pipeline(Queue):
 
     They run in order in one turn of the node. Each stands or fails alone: its `Pending` gives its
     result or raises its error, and `results` has all of them.
+
+    With `replicas` the answer waits until so many members have all that was written, see `put`;
+    if not, the block raises `Unreplicated`, and the operations have their results all the same.
     """
 
-    def __init__(self, client: Client, wait_s: float | None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        client: Client,
+        wait_s: float | None,
+        replicas: int | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        super().__init__(wait_s, replicas, timeout_s)
         self._client = client
-        self._wait_s = wait_s
 
     def __enter__(self) -> Self:
         self._begin()
@@ -134,7 +156,7 @@ class Pipeline(Queue):
         if error is not None or not self._calls:
             return
         try:
-            outcomes = self._client.make(together(self._calls, self._wait_s))
+            outcomes = self._client.make(self._together())
             self._settle([self._rest(it) if isinstance(it, Call) else it for it in outcomes])
         except BaseException as failure:
             self._fail(failure)
@@ -150,10 +172,15 @@ class Pipeline(Queue):
 class AsyncPipeline(Queue):
     """A pipeline of an `AsyncClient`; see `Pipeline`."""
 
-    def __init__(self, client: AsyncClient, wait_s: float | None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        client: AsyncClient,
+        wait_s: float | None,
+        replicas: int | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        super().__init__(wait_s, replicas, timeout_s)
         self._client = client
-        self._wait_s = wait_s
 
     async def __aenter__(self) -> Self:
         self._begin()
@@ -169,7 +196,7 @@ class AsyncPipeline(Queue):
         if error is not None or not self._calls:
             return
         try:
-            outcomes = await self._client.make(together(self._calls, self._wait_s))
+            outcomes = await self._client.make(self._together())
             self._settle([await self._rest(it) if isinstance(it, Call) else it for it in outcomes])
         except BaseException as failure:
             self._fail(failure)

@@ -32,6 +32,7 @@ from kvnode.errors import (
     SessionLost,
     Unavailable,
     UnreadableAnswer,
+    Unreplicated,
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -172,6 +173,8 @@ def raise_error(result: list[Any]) -> None:
             raise Delayed(reason, incoming, local, _dots(missing))
         case ["compacted", dict(floor)]:
             raise Compacted(floor)
+        case ["unreplicated", str(reason), list(dot), int(wanted), list(names)] if _is_dot(dot):
+            raise Unreplicated(reason, Dot(*dot), wanted, [str(name) for name in names])
         case ["error", str(code), str(message), bool(maybe)]:
             unknown = IndefiniteError if maybe else DefiniteError
             raise _ERRORS.get(code, unknown)(message)

@@ -36,7 +36,8 @@ class Client:
     `address` is the node's request address, `tcp://host:port` or `host:port`. `timeout_s`
     bounds how long an answer may take beside the time that the node may spend waiting for
     the session's past, which is `wait_s`; with 0 a node that is behind answers at once,
-    and `Delayed` is raised. `token` carries on a session begun elsewhere.
+    and `Delayed` is raised. A write that waits for replicas may take its own `timeout_s` more.
+    `token` carries on a session begun elsewhere.
 
     A client belongs to one thread. Its errors are in `kvnode.errors`: definite ones say
     that the operation surely did not happen.
@@ -83,15 +84,22 @@ class Client:
         """What this session has seen, for `Client(token=...)`; None if nothing yet."""
         return self._session.token
 
-    def pipeline(self, *, wait_s: float | None = None) -> Pipeline:
+    def pipeline(
+        self,
+        *,
+        replicas: int | None = None,
+        timeout_s: float | None = None,
+        wait_s: float | None = None,
+    ) -> Pipeline:
         """Collect operations and send them in one message: see `Pipeline`."""
-        return Pipeline(self, wait_s)
+        return Pipeline(self, wait_s, replicas, timeout_s)
 
     def make(self, call: Call[T]) -> T:
         """Make a call, and those that it takes to know its result."""
         while True:
             wait_s = self.wait_s if call.wait_s is None else call.wait_s
-            results = self._run(call.operations, wait_s) if call.operations else []
+            held_s = call.held_s or 0
+            results = self._run(call.operations, wait_s, held_s) if call.operations else []
             result = call.read(results)
             if not isinstance(result, Call):
                 return result
@@ -113,7 +121,9 @@ class Client:
     ) -> None:
         self.close()
 
-    def _run(self, operations: Sequence[Operation], wait_s: float) -> list[list[Any]]:
+    def _run(
+        self, operations: Sequence[Operation], wait_s: float, held_s: float
+    ) -> list[list[Any]]:
         if self._socket.closed:
             raise InvalidRequest("this client is closed")
         request = self._session.request(operations, wait_s)
@@ -123,7 +133,7 @@ class Client:
             self._socket.send(request.payload, zmq.NOBLOCK)
         except zmq.Again:
             raise Unreachable(f"the connection to {self.address} was lost") from None
-        return self._receive(request, wait_s + self.timeout_s)
+        return self._receive(request, wait_s + held_s + self.timeout_s)
 
     def _receive(self, request: Request, patience_s: float) -> list[list[Any]]:
         give_up = time.monotonic() + patience_s

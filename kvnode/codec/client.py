@@ -94,6 +94,12 @@ def watch(prefix: bytes, *, is_now: bool) -> Operation:
     return ["watch", prefix, is_now]
 
 
+def replicated(replicas: int, timeout_ms: int) -> Operation:
+    """The last of a request: its answer waits until so many members have its writes. Answered with
+    ["ok", replicas], or with ["unreplicated", reason, dot, replicas_wanted, names]."""
+    return ["replicated", replicas, timeout_ms]
+
+
 def since(vector: Vector, bytes_max: int) -> Operation:
     """A pull: answered with ["ok", batches], beyond the vector, at least one if any."""
     return ["since", dict(vector), bytes_max]
@@ -107,6 +113,11 @@ def snapshot(number: int | None, after: bytes) -> Operation:
 def hello(introduction: Introduction) -> Operation:
     """A peer's greeting: answered with a `Greeting`, or refused."""
     return ["hello", *introduction]
+
+
+def synced(name: str, instance: int, dot: Dot) -> Operation:
+    """A report, by this process of a name, of what it has synced: answered with ["ok"]."""
+    return ["synced", name, instance, *dot]
 
 
 def forget(name: str) -> Operation:

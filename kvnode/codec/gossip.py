@@ -10,6 +10,7 @@ from kvnode.codec.packing import (
     PROTOCOL_VERSION,
     array,
     check_version,
+    dot,
     integer,
     node_name,
     pack,
@@ -20,10 +21,12 @@ from kvnode.codec.packing import (
 )
 from kvnode.codec.token import CLUSTER_BYTES_MAX
 from kvnode.core.messages import Claim
+from kvnode.core.vector import Dot
 from kvnode.errors import MalformedError
 
 BATCH: Final = "batch"
 CLAIM: Final = "claim"
+AWAITED: Final = "awaited"
 
 _DIGEST_BYTES: Final = 16
 
@@ -42,7 +45,7 @@ def encode_header(header: Header) -> bytes:
     return pack([PROTOCOL_VERSION, *header])
 
 
-@lru_cache(maxsize=1024)  # two for each peer process
+@lru_cache(maxsize=1024)  # three for each peer process
 def decode_header(frame: bytes) -> Header:
     """Check and decode the first frame; raises MalformedError."""
     parts = unpack_array(frame, None, "a gossip header")
@@ -50,7 +53,7 @@ def decode_header(frame: bytes) -> Header:
     _, cluster, name, instance, kind = array(parts, 5, "a gossip header")
     text(cluster, CLUSTER_BYTES_MAX, "a cluster")
     node_name(name)
-    if kind not in (BATCH, CLAIM):
+    if kind not in (BATCH, CLAIM, AWAITED):
         raise MalformedError(f"gossip of an unknown kind: {told(kind)}")
     return Header(cluster, name, integer(instance, 0, INTEGER_MAX, "an instance"), kind)
 
@@ -77,3 +80,13 @@ def decode_claim(header: Header, body: bytes) -> Claim:
         vector(floor, "a claim's floor"),
         integer(wall_us, 0, INTEGER_MAX, "a claim's clock"),
     )
+
+
+def encode_awaited(awaited: Dot) -> bytes:
+    """The body of what asks peers to report a write."""
+    return pack(awaited)
+
+
+def decode_awaited(body: bytes) -> Dot:
+    """Check and decode it; raises MalformedError."""
+    return dot(unpack_array(body, 2, "an awaited write"), "an awaited write")

@@ -32,8 +32,10 @@ from kvnode.codec.snapshots import position
 from kvnode.codec.token import CLUSTER_BYTES_MAX, decode_token
 from kvnode.core.batch import Change
 from kvnode.core.limits import (
+    CONCERN_TIMEOUT_MS_MAX,
     CONDITION_DOTS_MAX,
     KEY_BYTES_MAX,
+    REPLICAS_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
     TTL_MS_MAX,
@@ -42,6 +44,7 @@ from kvnode.core.limits import (
 )
 from kvnode.core.messages import (
     Absent,
+    AwaitReplicas,
     Compacted,
     Condition,
     Conflict,
@@ -57,8 +60,11 @@ from kvnode.core.messages import (
     Operation,
     Put,
     Read,
+    Replicated,
+    Report,
     Result,
     Touch,
+    Unreplicated,
     Watch,
     WriteAll,
     Written,
@@ -109,6 +115,13 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Synced:
+    """A peer's report; answered with nothing."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Hold, drop or pass what comes from a peer; for demonstrations and tests."""
 
@@ -124,7 +137,7 @@ class Backup:
     name: str
 
 
-NodeOperation = Ping | Status | Members | Hello | Since | Snapshot | Fault | Backup
+NodeOperation = Ping | Status | Members | Hello | Since | Snapshot | Synced | Fault | Backup
 AnyOperation = Operation | NodeOperation
 
 GOSSIP: Final = "gossip"
@@ -207,6 +220,8 @@ def _decode_parts(parts: list[Any]) -> Asked:
             name = type(operation).__name__.lower()
             raise MalformedError(f"{name!r} must stand alone in its request")
         operations.append(operation)
+    if any(isinstance(operation, AwaitReplicas) for operation in operations[:-1]):
+        raise MalformedError("'replicated' must stand last in its request, behind the writes")
     _expect_few_keys(operations)
     return Asked(id_, cluster, seen, deadline_ms, tuple(operations))
 
@@ -311,6 +326,20 @@ def _decode_snapshot(body: list[Any]) -> Snapshot:
     return Snapshot(number, position(after))
 
 
+def _decode_replicated(body: list[Any]) -> AwaitReplicas:
+    return AwaitReplicas(
+        integer(body[1], 1, REPLICAS_MAX, "replicas"),
+        integer(body[2], 0, CONCERN_TIMEOUT_MS_MAX, "timeout_ms"),
+    )
+
+
+def _decode_synced(body: list[Any]) -> Synced:
+    _, name, instance, *synced = body
+    origin, seq = dot(synced, "a report")
+    instance = integer(instance, 0, INTEGER_MAX, "an instance")
+    return Synced(Report(node_name(name), instance, origin, seq))
+
+
 def _decode_fault(body: list[Any]) -> Fault:
     _, peer, channel, action = body
     if channel not in (GOSSIP, REPAIR) or action not in (HOLD, DROP, PASS):
@@ -347,6 +376,7 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "read": ((2,), _decode_read),
     "delete": ((1,), lambda body: Delete(client_key(body[1]))),
     "write": ((2, 3), _decode_write),
+    "replicated": ((2,), _decode_replicated),
     "touch": ((2,), _decode_touch),
     "watch": ((2,), _decode_watch),
     "ping": ((0,), lambda body: Ping()),
@@ -356,6 +386,7 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "hello": ((6,), _decode_hello),
     "since": ((2,), _decode_since),
     "snapshot": ((2,), _decode_snapshot),
+    "synced": ((4,), _decode_synced),
     "fault": ((3,), _decode_fault),
     "backup": ((1,), _decode_backup),
 }
@@ -387,6 +418,10 @@ def encode_result(result: Result) -> Sequence[Any]:
             return ("delayed", reason, dict(incoming), dict(local), missing)
         case Lost(missing, left):
             return ("lost", missing, dict(left))
+        case Replicated(replicas):
+            return ("ok", replicas)
+        case Unreplicated(reason, dot, replicas_wanted, names):
+            return ("unreplicated", reason, dot, replicas_wanted, names)
         case Failed(code, message, maybe):
             return ("error", code, message, maybe)
 

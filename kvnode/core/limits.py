@@ -57,6 +57,12 @@ WRITE_BYTES_MAX: Final = 12 * MIB
 #: How long a value may live that expires: a hundred years. Who wants more wants no expiry.
 TTL_MS_MAX: Final = 100 * 365 * 86_400 * 1_000
 
+#: Members that a write can wait for: far more than a cluster has.
+REPLICAS_MAX: Final = 1024
+
+#: How long a reply may be held back for them.
+CONCERN_TIMEOUT_MS_MAX: Final = 600_000
+
 #: Operations of one request, run in one turn.
 REQUEST_OPERATIONS_MAX: Final = 1024
 
@@ -76,6 +82,16 @@ class Limits(NamedTuple):
     #: Requests that wait for their session's past. One more is refused as overloaded.
     parked_requests_max: int = 10_000
     parked_bytes_max: int = 64 * MIB
+
+    #: Replies held back until others have their writes. When either is reached, a further request
+    #: that wants that is refused before it is run; so the last answer taken, of 12 MiB at most, may
+    #: go beyond the second.
+    concerns_max: int = 10_000
+    concern_bytes_max: int = 64 * MIB
+
+    #: Origins whose writes this node is to report: one for each process that lives and a few that
+    #: have ended. The oldest is forgotten, which costs its clients half a second.
+    awaited_origins_max: int = 1_000
 
     #: Writes delivered in one turn before the clients get theirs: about 30 ms of work.
     #: The rest stays ready, and the next turn starts at once.

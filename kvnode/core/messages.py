@@ -137,7 +137,16 @@ class Forget:
     name: str
 
 
-Operation = Get | Read | Put | Delete | WriteAll | Touch | Watch | Forget
+@dataclass(frozen=True, slots=True)
+class AwaitReplicas:
+    """Hold the answer back until so many names, this node's own included, have the request's writes
+    synced: answered with a `Replicated`, or with an `Unreplicated`. It stands last."""
+
+    replicas: int
+    timeout_ms: int
+
+
+Operation = Get | Read | Put | Delete | WriteAll | Touch | Watch | Forget | AwaitReplicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +186,17 @@ class Claim:
     wall_us: int
 
 
+class Report(NamedTuple):
+    """A node tells an origin how much of its writes it has synced, ahead of the next claim."""
+
+    #: Who reports, and which process of that name.
+    name: str
+    instance: int
+    origin: str
+    #: All writes of the origin up to here.
+    seq: int
+
+
 class Pulled(NamedTuple):
     """A peer's answer to a pull: batches in its own delivery order."""
 
@@ -207,6 +227,9 @@ class Inputs:
 
     batches: list[Batch] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    #: Writes of others that somebody waits for: who has them synced is to report that.
+    awaited: list[Dot] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     #: Records of ours that a peer says were deleted.
     forgotten: list[Dot] = field(default_factory=list)
     pulled: list[Pulled] = field(default_factory=list)
@@ -288,6 +311,22 @@ class Lost(NamedTuple):
     left: Vector
 
 
+class Replicated(NamedTuple):
+    """So many members have synced what the request wrote; 0 if it wrote nothing."""
+
+    replicas: int
+
+
+class Unreplicated(NamedTuple):
+    """The write is here, but not surely on as many members as were asked for."""
+
+    reason: str
+    dot: Dot
+    replicas_wanted: int
+    #: Who surely has it synced.
+    names: tuple[str, ...]
+
+
 class Failed(NamedTuple):
     """An error; `maybe` says that the operation may have happened all the same."""
 
@@ -296,7 +335,30 @@ class Failed(NamedTuple):
     maybe: bool = False
 
 
-Result = Entry | Written | Absent | Events | Compacted | Conflict | Delayed | Lost | Failed
+Result = (
+    Entry
+    | Written
+    | Absent
+    | Events
+    | Compacted
+    | Conflict
+    | Delayed
+    | Lost
+    | Replicated
+    | Unreplicated
+    | Failed
+)
+
+
+class Concern(NamedTuple):
+    """What a reply is held back for: a write, and how many names are to have it synced."""
+
+    dot: Dot
+    replicas: int
+    #: When to give up, by the steady clock.
+    deadline_us: int
+    #: What the reply weighs while it is held back.
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +372,8 @@ class Reply:
     ran: bool
     #: ... or this one, to a watcher that has not seen all yet.
     token: Vector | None = None
+    #: If set, the reply is held back once it is committed, and lacks its last result.
+    concern: Concern | None = None
 
 
 # --- out: what to save and send
@@ -369,3 +433,13 @@ class Effects:
     token: Vector
     pull: Pull | Fetch | None
     stage: Stage | None = None
+
+
+class Settled(NamedTuple):
+    """What may leave once a turn is committed, and as far as it is synced."""
+
+    #: Of those that were held back.
+    replies: tuple[Reply, ...]
+    #: The latest write of this turn that a reply is held back for.
+    awaited: Dot | None
+    reports: tuple[Report, ...]

@@ -10,6 +10,7 @@ from kvnode.core.clock import Now
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
     Absent,
+    AwaitReplicas,
     Condition,
     Conflict,
     Delete,
@@ -19,6 +20,7 @@ from kvnode.core.messages import (
     Operation,
     Put,
     Read,
+    Replicated,
     Result,
     Touch,
     Watch,
@@ -70,6 +72,8 @@ def run(operation: Operation, shown: Shown, now: Now) -> Result:
             raise AssertionError("a watch waits for the end of the turn")
         case Forget(name):
             return shown.forget(name, now)
+        case AwaitReplicas():
+            return Replicated(0)  # if nothing was written; else `concerns` has the last word
 
 
 def _visible(key: bytes, shown: Shown) -> Versions:

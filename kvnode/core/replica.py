@@ -20,6 +20,7 @@ from kvnode.core.answer import Answer
 from kvnode.core.author import Author, Encode
 from kvnode.core.batch import Batch, Write, write_bytes_max
 from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, HybridLogicalClock, Now
+from kvnode.core.concerns import Concerns, awaits_replicas, with_concern
 from kvnode.core.doubts import Doubts
 from kvnode.core.expiry import ExpiryClock, due_of
 from kvnode.core.holdback import Holdback, first_missed
@@ -41,9 +42,11 @@ from kvnode.core.messages import (
     OriginState,
     Pull,
     Reply,
+    Report,
     Request,
     Result,
     Saved,
+    Settled,
     Stage,
     Watch,
     Written,
@@ -51,6 +54,7 @@ from kvnode.core.messages import (
 from kvnode.core.operations import run
 from kvnode.core.registration import Registration
 from kvnode.core.repair import STRANGER_HEARTBEATS, Repair
+from kvnode.core.reports import Reports
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.truncation import Logged, Truncation
 from kvnode.core.vector import Dot, Missing, Vector, name_of
@@ -83,6 +87,11 @@ class Identity(NamedTuple):
 
 _JOINING: Final = Failed(
     "joining", "this node has no data yet, its peers do; nothing was done: try later, or another"
+)
+
+_TOO_MANY_CONCERNS: Final = Failed(
+    "overloaded",
+    "too many writes wait for replicas at this node; nothing was done: try later, or another",
 )
 
 
@@ -122,6 +131,8 @@ class Replica:
         self.watches = Watches(limits)
         self.repair = Repair(random, heartbeat_us=heartbeat_us)
         self.doubts = Doubts(heartbeat_us=heartbeat_us)
+        self.concerns = Concerns(identity.origin, limits)
+        self.reports = Reports(limits)
         self.clocks = ClocksAhead()
         #: By which versions expire.
         self.expiry = ExpiryClock()
@@ -193,6 +204,33 @@ class Replica:
         """All that was committed is on disk now, should the power fail."""
         if self._synced is not None:
             self._synced = dict(self.cut.heads)
+
+    def settle(self, now: Now) -> Settled:
+        """To be called when the turn is committed, and what is due is synced: both others and who
+        waits for them are told of what is on disk."""
+        replies: list[Reply] = []
+        if not self.concerns.is_idle:
+            replies = self.concerns.settle(self._synced_by_members(), now.steady_us)
+        name, _, instance, _ = self.identity
+        due = self.reports.due(self._synced_of)
+        reports = tuple(Report(name, instance, *dot) for dot in due)
+        return Settled(tuple(replies), self.concerns.unasked(), reports)
+
+    def abandon_concerns(self, reason: str) -> list[Reply]:
+        """The replies that are held back: this replica will not hear any more of their writes."""
+        return self.concerns.abandon(self._synced_by_members(), reason)
+
+    def _synced_by_members(self) -> dict[str, int]:
+        """How far each member has synced this incarnation's writes, this node's included."""
+        members = self.members.names()
+        synced = self.concerns.synced(self.repair.claims, members, self.cut.succession)
+        synced[self.identity.name] = self._synced_of(self.identity.origin)
+        return synced
+
+    def _synced_of(self, origin: str) -> int:
+        if self._synced is None:
+            return self.cut.entries.get(origin, 0)
+        return self.cut.succession.value(self._synced, origin)
 
     def lacking(self, vector: Vector) -> dict[str, int]:
         """Where this replica goes beyond a vector: origin -> first seq that it lacks."""
@@ -273,6 +311,7 @@ class Replica:
             self.repair.wake_us(),
             self.watches.wake_us(),
             self._registration.wake_us,
+            self.concerns.wake_us(),
         ):
             if time_us is not None:
                 times.append(time_us)
@@ -303,11 +342,22 @@ class Replica:
             self._was_forgotten(record)
         for claim in inputs.claims:
             self.repair.claimed(claim, now.steady_us)
+            self.concerns.retract(claim.name)
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
             self.alarms.compare(claim, self.cut.heads, self.digest)
+        self._hear_of_replicas(inputs)
         if inputs.claims:
             self._forget_strangers()
             self._give_up_the_lost()
+
+    def _hear_of_replicas(self, inputs: Inputs) -> None:
+        """Who has this node's writes, and whose writes this node is to report."""
+        if inputs.reports:
+            claims, last = self.repair.claims, self.cut.entries.get(self.identity.origin, 0)
+            for report in inputs.reports:
+                self.concerns.reported(report, claims.get(report.name), last)
+        for dot in inputs.awaited:
+            self.reports.asked(dot)
 
     def _was_forgotten(self, record: Dot) -> None:
         """A peer says that this record of ours was deleted: make another one."""
@@ -338,6 +388,7 @@ class Replica:
     def _forget_claims_of(self, name: str) -> None:
         self.repair.forget(name)
         self._spelled_out.pop(name, None)
+        self.concerns.retract(name)
         self.alarms.settled(name)
         self.clocks.ahead_us.pop(name, None)
 
@@ -489,12 +540,19 @@ class Replica:
             if isinstance(request.operations[0], Watch):
                 replies += self._watch(request)
                 continue
+            if awaits_replicas(request) and not self.concerns.has_room:
+                replies.append(self._for_all(request, _TOO_MANY_CONCERNS))
+                continue
             self.ran.append(request)
             answer = Answer()
             for operation in request.operations:
                 answer.add(run(operation, self, now))
             bytes_left -= answer.size_bytes
-            replies.append(Reply(request.reply_to, request.id, tuple(answer.results), ran=True))
+            reply = Reply(request.reply_to, request.id, tuple(answer.results), ran=True)
+            reply = with_concern(reply, request, answer.size_bytes, now.steady_us)
+            if reply.concern is not None:
+                self.concerns.promise(reply.concern)
+            replies.append(reply)
         return replies
 
     def _watch(self, request: Request) -> list[Reply]:

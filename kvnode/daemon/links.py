@@ -9,7 +9,11 @@ from typing import Final
 
 from kvnode.codec.server import DROP, GOSSIP, HOLD, PASS, REPAIR, Fault
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Chunk, Claim, Inputs, Pulled
+from kvnode.core.messages import Chunk, Claim, Inputs, Pulled, Report
+from kvnode.core.vector import Dot
+
+#: What comes from a peer: by gossip, where a report counts too, or in answer to pulls.
+Item = Batch | Claim | Dot | Report | Pulled | Chunk
 
 #: Messages that one held link keeps; what comes beyond is dropped, as a network would.
 HELD_MESSAGES_MAX: Final = 10_000
@@ -20,7 +24,7 @@ class Links:
 
     def __init__(self) -> None:
         self._actions: dict[tuple[str, str], str] = {}
-        self._held: dict[tuple[str, str], list[Batch | Claim | Pulled | Chunk]] = {}
+        self._held: dict[tuple[str, str], list[Item]] = {}
 
     def set(self, fault: Fault, inputs: Inputs) -> None:
         """Hold, drop or pass from now on; passing lets go what was held, in its order."""
@@ -34,7 +38,7 @@ class Links:
         if fault.action == DROP:
             self._held.pop(link, None)
 
-    def receive(self, peer: str, item: Batch | Claim | Pulled | Chunk, inputs: Inputs) -> None:
+    def receive(self, peer: str, item: Item, inputs: Inputs) -> None:
         """Something came from a peer."""
         if not self._actions:
             _add(item, inputs)
@@ -53,11 +57,15 @@ class Links:
         return {f"{peer} {channel}": action for (peer, channel), action in self._actions.items()}
 
 
-def _add(item: Batch | Claim | Pulled | Chunk, inputs: Inputs) -> None:
+def _add(item: Item, inputs: Inputs) -> None:
     if isinstance(item, Batch):
         inputs.batches.append(item)
     elif isinstance(item, Claim):
         inputs.claims.append(item)
+    elif isinstance(item, Dot):
+        inputs.awaited.append(item)
+    elif isinstance(item, Report):
+        inputs.reports.append(item)
     elif isinstance(item, Chunk):
         inputs.chunks.append(item)
     else:

@@ -30,6 +30,7 @@ from kvnode.codec.server import (
     NodeOperation,
     Since,
     Snapshot,
+    Synced,
     decode_request,
     encode_answer,
     encode_result,
@@ -38,9 +39,9 @@ from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.limits import MIB, Limits
-from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Reply, Request, Saved
+from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Reply, Report, Request, Saved
 from kvnode.core.replica import Identity, Replica
-from kvnode.core.vector import RANDOM_BITS, Vector, new_origin, shown
+from kvnode.core.vector import RANDOM_BITS, Dot, Vector, new_origin, shown
 from kvnode.daemon.backups import Backups
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
@@ -104,7 +105,8 @@ class Daemon:
         self._pulls: deque[tuple[Return, Asked]] = deque()
         self._reports = Reports(self._complaints)
         self._token: tuple[Vector, bytes] = ({}, encode_token(config.cluster, {}))
-        self._headers = {kind: self._header(kind) for kind in (gossip.BATCH, gossip.CLAIM)}
+        kinds = (gossip.BATCH, gossip.CLAIM, gossip.AWAITED)
+        self._headers = {kind: self._header(kind) for kind in kinds}
         self._context: Context = zmq.Context()
         self._poller = zmq.Poller()
         self._members_seen: tuple[Replica | None, int] = (None, 0)
@@ -179,6 +181,9 @@ class Daemon:
         for _, asked in questions:
             if isinstance(asked.operations, Fault) and self._config.allow_faults:
                 self._mesh.links.set(asked.operations, inputs)
+            elif isinstance(asked.operations, Synced):
+                report = asked.operations.report
+                self._mesh.links.receive(report.name, report, inputs)
         self._node.turn(inputs, now, self)
         self._follow_members()
         self._reports.tell(self._node)
@@ -300,6 +305,15 @@ class Daemon:
     def claim(self, claim: Claim) -> None:
         """See `Outbox`."""
         self._publisher.send_multipart([self._headers[gossip.CLAIM], gossip.encode_claim(claim)])
+
+    def awaited(self, dot: Dot) -> None:
+        """See `Outbox`."""
+        awaited = gossip.encode_awaited(dot)
+        self._publisher.send_multipart([self._headers[gossip.AWAITED], awaited])
+
+    def report(self, report: Report) -> None:
+        """See `Outbox`."""
+        self._mesh.report(report)
 
     def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""

@@ -29,15 +29,16 @@ from kvnode.codec.client import (
     hello,
     since,
     snapshot,
+    synced,
 )
 from kvnode.codec.packing import array, told
 from kvnode.codec.snapshots import decode_chunk
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.limits import MIB
-from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Pulled
+from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Pulled, Report
 from kvnode.core.repair import ALIVE_HEARTBEATS
-from kvnode.core.vector import Dot
+from kvnode.core.vector import Dot, name_of
 from kvnode.daemon.config import ADDRESS
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
@@ -73,6 +74,7 @@ PEERS_MAX: Final = 256
 _HELLO_ID: Final = 0
 _PULL_ID: Final = 1
 _FETCH_ID: Final = 2
+_REPORT_ID: Final = 3
 
 
 @dataclass(slots=True)
@@ -271,6 +273,15 @@ class Mesh:
             else:
                 self._send(peer, _FETCH_ID, snapshot(pull.number, pull.after))
 
+    def report(self, report: Report) -> None:
+        """Tell an origin what is synced of it: each process of its name, for only that origin's
+        takes it."""
+        name = name_of(report.origin)
+        operation = synced(report.name, report.instance, Dot(report.origin, report.seq))
+        for peer in self.peers:
+            if peer.greeting and peer.greeting.name in (name, _second(name, peer)):
+                self._send(peer, _REPORT_ID, operation)
+
     def close(self) -> None:
         """Close all sockets."""
         self.subscriber.close()
@@ -309,9 +320,11 @@ class Mesh:
             )
         assert peers[0].greeting is not None
         header = header._replace(name=peers[0].greeting.name)
-        item: Batch | Claim
+        item: Batch | Claim | Dot
         if header.kind == gossip.BATCH:
             item = decode_batch(body)
+        elif header.kind == gossip.AWAITED:
+            item = gossip.decode_awaited(body)
         else:
             item = gossip.decode_claim(header, body)
         for peer in peers:
@@ -341,6 +354,8 @@ class Mesh:
 
     def _receive_answer(self, peer: Peer, answer: Answer, inputs: Inputs, steady_us: int) -> None:
         (result,) = array(answer.results, 1, "an answer to one operation")
+        if answer.id == _REPORT_ID:
+            return  # the report was a hint, whatever became of it
         if result[0] != "ok":
             message = told(result[2]) if len(result) > 2 else "no reason given"
             if answer.id in (_PULL_ID, _FETCH_ID) and result[1:2] != ["wrong_cluster"]:

@@ -1,6 +1,6 @@
 """One node without sockets: its replica, its store, and the order between them.
 
-    turn -> stage and commit -> publish -> claim -> reply -> pull
+    turn -> stage and commit -> publish -> claim -> reply -> report -> pull
 
 Save, then send: nothing leaves before the commit that it speaks of. The daemon and the
 tests drive this very code.
@@ -30,6 +30,7 @@ from kvnode.core.messages import (
     Pull,
     Put,
     Reply,
+    Report,
     Request,
     Saved,
     Snapshot,
@@ -38,7 +39,7 @@ from kvnode.core.messages import (
     WriteAll,
 )
 from kvnode.core.replica import Replica
-from kvnode.core.vector import Vector
+from kvnode.core.vector import Dot, Vector
 from kvnode.daemon.fold import SwitchFailedError, fold
 from kvnode.daemon.snapshots import Snapshots
 from kvnode.daemon.upkeep import Upkeep
@@ -81,6 +82,12 @@ class Outbox(Protocol):
 
     def reply(self, reply: Reply, token: Vector) -> None:
         """To the client; the token goes with it if the request was run."""
+
+    def awaited(self, dot: Dot) -> None:
+        """To all peers, as a hint: somebody waits for them to have this write synced."""
+
+    def report(self, report: Report) -> None:
+        """To the node whose origin it is about, as a hint."""
 
     def pull(self, pull: Pull | Fetch) -> None:
         """To one peer."""
@@ -176,9 +183,9 @@ class Node:
             self._fail(inputs, effects, error, now, outbox, readable=effects is not None)
             return
         self.vector = effects.token
-        self._send(effects, outbox)  # ... then send
+        self._send(effects, now, outbox)  # ... then send
         if effects.stage is not None and effects.stage.snapshot is not None:
-            self._begin_fold(effects.stage.snapshot)
+            self._begin_fold(effects.stage.snapshot, outbox)
         elif effects.claim is not None and self.replica.has_unended():
             self._renew(now, outbox)
 
@@ -240,6 +247,7 @@ class Node:
         for request in self._waiting():
             message = "the node is shutting down; nothing was done"
             outbox.reply(_failed(request, "unavailable", message, maybe=False), {})
+        self._abandon_concerns("the node is shutting down", outbox)
         if not self.health.writable:
             if self._durability is not Durability.ALWAYS:
                 failure = StorageError(f"the last writes were not synced: {self.health.last_error}")
@@ -252,15 +260,35 @@ class Node:
         self._close_store()
         return failure
 
-    def _send(self, effects: Effects, outbox: Outbox) -> None:
+    def _send(self, effects: Effects, now: Now, outbox: Outbox) -> None:
         for batch in effects.publish:
             outbox.publish(batch)
         if effects.claim is not None:
             outbox.claim(self._honest(effects.claim))
         for reply in effects.replies:
-            outbox.reply(reply, effects.token)
+            if reply.concern is None:
+                outbox.reply(reply, effects.token)
+            else:
+                self.replica.concerns.hold(reply)
+        if self.health.writable:
+            self._settle(effects.token, now, outbox)
         if effects.pull is not None and self.health.writable:
             outbox.pull(effects.pull)
+
+    def _settle(self, token: Vector, now: Now, outbox: Outbox) -> None:
+        """What hangs on disks: this one's, which is synced as far as it is due, and others'."""
+        settled = self.replica.settle(now)
+        if settled.awaited is not None:
+            outbox.awaited(settled.awaited)
+        for reply in settled.replies:
+            outbox.reply(reply, token)
+        for report in settled.reports:
+            outbox.report(report)
+
+    def _abandon_concerns(self, reason: str, outbox: Outbox) -> None:
+        """Their writes are committed; but this replica will not hear any more who has them."""
+        for reply in self.replica.abandon_concerns(reason):
+            outbox.reply(reply, self.vector)
 
     def _honest(self, claim: Claim) -> Claim:
         """A store that is open for reading could not be synced: see `_load`."""
@@ -306,9 +334,9 @@ class Node:
             self._store.clear_staged()
         self._store.stage(stage.table)
 
-    def _begin_fold(self, snapshot: Snapshot) -> None:
+    def _begin_fold(self, snapshot: Snapshot, outbox: Outbox) -> None:
         assert self._store is not None
-        self._carry()
+        self._carry("the node puts a snapshot in place", outbox)
         keys_max = self.replica.limits.folded_keys_per_turn
         self._fold = fold(self._store, self.replica.saved(), snapshot, keys_max)
 
@@ -349,14 +377,15 @@ class Node:
             return
         self._renewals += 1
         self._renew_not_before_us = now.steady_us + RENEWAL_PAUSE_US
-        self._carry()
+        self._carry("the node went on as a new incarnation", outbox)
         try:
             self._reload()
         except StorageError as error:
             self._fail(Inputs(), None, error, now, outbox)
 
-    def _carry(self) -> None:
-        """Remember who waits; who was answered is done with."""
+    def _carry(self, reason: str, outbox: Outbox) -> None:
+        """Remember who waits to be served; who waits for replicas is told why no longer."""
+        self._abandon_concerns(reason, outbox)
         self._carried = self._waiting()
         self.replica.set_aside()
 
@@ -393,6 +422,7 @@ class Node:
             switching = isinstance(error, SwitchFailedError)
             self._before = None if switching else _before(store, effects)
         self._fold, self._carried = None, []
+        self._abandon_concerns(f"the node's disk failed: {error}", outbox)
         self.health.failures += 1
         self.health.last_error = str(error)
         reads = []

@@ -18,6 +18,7 @@ from kvnode.codec.server import (
     Since,
     Snapshot,
     Status,
+    Synced,
 )
 from kvnode.codec.snapshots import encode_part
 from kvnode.daemon.config import Config
@@ -74,6 +75,8 @@ class Questions:
                 return ("ok", members_status(self._node, self._mesh, self._config, steady_us))
             case Hello(introduction):
                 return self._greeting(introduction, steady_us)
+            case Synced():
+                return ("ok",)  # the turn has taken it in
             case Fault() if self._config.allow_faults:
                 return ("ok",)
             case Fault():

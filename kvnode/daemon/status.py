@@ -38,6 +38,7 @@ def replica_status(replica: Replica) -> dict[str, Any]:
         "parked_requests": len(holdback.requests),
         "parked_bytes": holdback.request_bytes,
         "watches": len(replica.watches),
+        "awaiting_replicas": replica.concerns.count,
         "joining": replica.is_joining,
         "alarms": sorted(replica.alarms.raised.values()),
         "fetching_from": replica.repair.staging.name if replica.repair.staging else None,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from kvnode import Client, Conflict, InvalidRequest, TimedOut, Unreachable
+from kvnode import Client, Conflict, InvalidRequest, TimedOut, Unreachable, Unreplicated
 from kvnode.client.pipeline import Pending
 from kvnode.codec.packing import pack
 from kvnode.codec.server import encode_answer
-from kvnode.core.vector import name_of, new_origin
+from kvnode.codec.token import encode_token
+from kvnode.core.messages import AwaitReplicas
+from kvnode.core.vector import Dot, name_of, new_origin
 from tests.client.fake_node import FakeNode, answering, silent
 
 X = new_origin("X", 1, 1)
 OK = ("ok", X, 3, 7, None)
+TOKEN = encode_token("c", {X: 3})
 
 
 def test_many_operations_are_one_message_and_run_in_order(trio):
@@ -50,6 +53,41 @@ def test_it_is_one_request():
             pipeline.put("b", 1)
         (asked,) = node.asked
     assert len(asked.operations) == 2 and asked.deadline_ms == 2000
+
+
+def test_its_writes_wait_for_replicas_together():
+    answers = answering(OK, OK, ("ok", 2), token=TOKEN)
+    with FakeNode(answers) as node, Client(node.listen) as client:
+        with client.pipeline(replicas=2, timeout_s=1) as pipeline:
+            one, other = pipeline.put("a", 1), pipeline.put("b", 1)
+        assert one.result() == other.result() == Dot(X, 3)
+        (asked,) = node.asked
+    assert asked.operations[-1] == AwaitReplicas(2, 1000)
+
+
+def test_who_waits_for_replicas_in_vain_is_told_by_the_block_and_has_all_results():
+    vain = ("unreplicated", "the time is up", (X, 3), 3, ["X", "Y"])
+    conflict = ("conflict", [(b"a", [])])
+    with (
+        FakeNode(answering(OK, conflict, vain, token=TOKEN)) as node,
+        Client(node.listen) as client,
+        pytest.raises(Unreplicated, match="only 2 of 3 members"),
+        client.pipeline(replicas=3, timeout_s=1) as pipeline,
+    ):
+        done = pipeline.put("a", 1)
+        refused = pipeline.put("a", 1, if_version=())
+    assert done.result() == Dot(X, 3)
+    with pytest.raises(Conflict):
+        refused.result()
+
+
+def test_no_operation_of_a_pipeline_waits_for_replicas_by_itself():
+    with Client("127.0.0.1:1") as client:
+        pipeline = client.pipeline()
+        with pytest.raises(InvalidRequest, match="give it replicas itself"):
+            pipeline.put("a", 1, replicas=1, timeout_s=0)
+        with pytest.raises(InvalidRequest):
+            client.pipeline(replicas=0)
 
 
 def test_an_exception_in_the_block_sends_nothing():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillWaiting
 
@@ -10,14 +12,39 @@ import msgpack
 import pytest
 import zmq
 
-from kvnode import Client, TimedOut, Unreachable
-from kvnode.cli.cluster import until
+from kvnode import AsyncClient, Client, TimedOut, Unreachable
+from kvnode.cli.cluster import PATIENCE_S, until
 from kvnode.codec.server import encode_answer
 from kvnode.codec.token import encode_token
-from kvnode.core.vector import new_origin
+from kvnode.core.vector import Dot, new_origin
 from tests.client.fake_node import FakeNode
 
 ORIGIN = new_origin("X", 1, 1)
+IMPATIENT_S = 0.2
+
+
+def held_back(asked):
+    """As by a node whose peers are slow: longer than a client is patient with the node itself."""
+    time.sleep(3 * IMPATIENT_S)
+    seen = encode_token("kvnode", {ORIGIN: 1})
+    return [encode_answer(asked.id, seen, [("ok", ORIGIN, 1, 1, None), ("ok", 2)])]
+
+
+def test_who_waits_for_replicas_is_patient_for_that_long_too():
+    with (
+        FakeNode(held_back) as node,
+        Client(node.listen, timeout_s=IMPATIENT_S, wait_s=0) as client,
+    ):
+        assert client.put("k", "v", replicas=2, timeout_s=PATIENCE_S) == Dot(ORIGIN, 1)
+
+
+def test_and_so_is_who_uses_asyncio():
+    async def put(node):
+        async with AsyncClient(node.listen, timeout_s=IMPATIENT_S, wait_s=0) as client:
+            return await client.put("k", "v", replicas=2, timeout_s=PATIENCE_S)
+
+    with FakeNode(held_back) as node:
+        assert asyncio.run(put(node)) == Dot(ORIGIN, 1)
 
 
 def test_a_late_answer_is_not_taken_for_the_next_ones():

@@ -27,7 +27,9 @@ from kvnode.core.messages import (
     Entry,
     Failed,
     Lost,
+    Replicated,
     Result,
+    Unreplicated,
     Written,
 )
 from kvnode.core.vector import Dot, Missing, new_origin
@@ -60,6 +62,14 @@ results: st.SearchStrategy[Result] = st.one_of(
     st.builds(Conflict, st.lists(conditions, max_size=3).map(tuple)),
     st.builds(Delayed, st.text(), vectors, vectors, missing),
     st.builds(Lost, missing, vectors),
+    st.builds(Replicated, seqs),
+    st.builds(
+        Unreplicated,
+        st.text(),
+        st.builds(Dot, origins, seqs),
+        seqs,
+        st.lists(names, max_size=3).map(tuple),
+    ),
     st.builds(Failed, st.text(), st.text(), st.booleans()),
 )
 ids = st.none() | st.integers(0, INTEGER_MAX)

@@ -9,27 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.codec.gossip import (
+    AWAITED,
     BATCH,
     CLAIM,
     Header,
+    decode_awaited,
     decode_claim,
     decode_header,
+    encode_awaited,
     encode_claim,
     encode_header,
 )
 from kvnode.codec.packing import INTEGER_MAX, WrongVersion, pack
 from kvnode.codec.token import CLUSTER_BYTES_MAX
 from kvnode.core.messages import Claim
-from kvnode.core.vector import new_origin
+from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import DIGEST_MODULUS
 from kvnode.errors import MalformedError
-from tests.strategies import clusters, hostile, names, vectors
+from tests.strategies import clusters, hostile, names, origins, seqs, vectors
 
 X = new_origin("X", 1, 1)
 HEADER = Header("c", "X", 1, CLAIM)
 
 instances = st.integers(0, INTEGER_MAX)
-headers = st.builds(Header, clusters, names, instances, st.sampled_from([BATCH, CLAIM]))
+headers = st.builds(Header, clusters, names, instances, st.sampled_from([BATCH, CLAIM, AWAITED]))
 digests = st.integers(0, DIGEST_MODULUS - 1)
 claims = st.builds(
     Claim, names, instances, vectors, vectors, digests, vectors, st.integers(0, INTEGER_MAX)
@@ -45,6 +48,17 @@ def test_a_header_is_decoded_as_it_was_encoded(header: Header) -> None:
 def test_a_claim_is_decoded_as_it_was_encoded(claim: Claim) -> None:
     header = Header("c", claim.name, claim.instance, CLAIM)
     assert decode_claim(header, encode_claim(claim)) == claim
+
+
+@given(st.builds(Dot, origins, seqs))
+def test_an_awaited_write_is_decoded_as_it_was_encoded(dot: Dot) -> None:
+    assert decode_awaited(encode_awaited(dot)) == dot
+
+
+@pytest.mark.parametrize("body", [None, [X], [X, 0], ["X", 1], [X, 1, 1], [X, None]])
+def test_an_awaited_write_must_be_a_dot(body: Any) -> None:
+    with pytest.raises(MalformedError):
+        decode_awaited(pack(body))
 
 
 @given(hostile(headers.map(encode_header)))

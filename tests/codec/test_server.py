@@ -22,18 +22,31 @@ from kvnode.codec.server import (
     Since,
     Snapshot,
     Status,
+    Synced,
     decode_request,
 )
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Change
 from kvnode.core.limits import (
+    CONCERN_TIMEOUT_MS_MAX,
     KEY_BYTES_MAX,
+    REPLICAS_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
     RESERVED_PREFIX,
     VALUE_BYTES_MAX,
 )
-from kvnode.core.messages import Condition, Delete, Forget, Get, Put, Read, WriteAll
+from kvnode.core.messages import (
+    AwaitReplicas,
+    Condition,
+    Delete,
+    Forget,
+    Get,
+    Put,
+    Read,
+    Report,
+    WriteAll,
+)
 from kvnode.core.vector import Dot
 from tests.strategies import clusters, hostile, names, origins, seqs, values, vectors
 from tests.strategies import keys as all_keys
@@ -97,6 +110,9 @@ node_operations = st.one_of(
         names, st.sampled_from(["gossip", "repair"]), st.sampled_from(["hold", "drop", "pass"])
     ).map(lambda it: (client.fault(*it), Fault(*it))),
     names.map(lambda name: (client.backup(name), Backup(name))),
+    st.tuples(names, ids, origins, seqs).map(
+        lambda it: (client.synced(it[0], it[1], Dot(*it[2:])), Synced(Report(*it)))
+    ),
 )
 requests = st.builds(
     lambda id_, session, deadline_ms, operations: encode_request(
@@ -107,6 +123,7 @@ requests = st.builds(
     deadlines,
     st.lists(data_operations, min_size=1, max_size=3) | node_operations.map(lambda it: [it]),
 )
+concerns = st.tuples(st.integers(1, REPLICAS_MAX), st.integers(0, CONCERN_TIMEOUT_MS_MAX))
 
 
 def encoded(*operations: Any) -> bytes:
@@ -125,6 +142,13 @@ def test_operations_on_data_are_decoded_as_they_were_encoded(
     cluster, seen = session or (None, {})
     meant = tuple(operation for _, operation in pairs)
     assert asked == Asked(id_, cluster, seen, deadline_ms, meant)
+
+
+@given(st.lists(data_operations, max_size=3), concerns)
+def test_waiting_for_replicas_stands_last(pairs, concern) -> None:
+    operations = [*(sent for sent, _ in pairs), client.replicated(*concern)]
+    asked = decode_request(encode_request(1, None, 0, operations))
+    assert asked.operations == (*(operation for _, operation in pairs), AwaitReplicas(*concern))
 
 
 @given(node_operations)

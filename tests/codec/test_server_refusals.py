@@ -96,6 +96,18 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
         ["since", [], 1],
         ["since", {"X": 1}, 1],
         ["since", {X: 0}, 1],
+        ["replicated", 2],
+        ["replicated", 0, 100],
+        ["replicated", 1025, 100],
+        ["replicated", 2, -1],
+        ["replicated", 2, 600_001],
+        ["replicated", None, 100],
+        ["replicated", 2, True],
+        ["synced", "X", 1, X],
+        ["synced", "a~b", 1, X, 1],
+        ["synced", "X", -1, X, 1],
+        ["synced", "X", 1, "X", 1],
+        ["synced", "X", 1, X, 0],
         ["fault", "X", "gossip", "stop"],
         ["fault", "X", "everything", "hold"],
         ["fault", "X", ["gossip"], "hold"],
@@ -105,6 +117,12 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
 def test_an_unsound_operation_is_malformed_and_its_request_known_by_id(operation: Any) -> None:
     assert refusal(encoded(operation)) == (5, "malformed")
     assert refusal(encoded(GET, operation)) == (5, "malformed")
+
+
+@pytest.mark.parametrize("behind", [GET, ["replicated", 2, 100]])
+def test_nothing_stands_behind_a_wait_for_replicas(behind: list[Any]) -> None:
+    put = ["put", b"key", b"value"]
+    assert refusal(encoded(put, ["replicated", 2, 100], behind)) == (5, "malformed")
 
 
 @pytest.mark.parametrize("name", ["", "PUT", "put ", b"put", None, 1, ["put"], {}])

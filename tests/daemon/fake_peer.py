@@ -11,8 +11,8 @@ import zmq
 
 from kvnode.cli.cluster import LocalNode, until
 from kvnode.codec.gossip import BATCH, CLAIM, Header, encode_claim, encode_header
-from kvnode.codec.server import Hello, Since, decode_request, encode_answer
-from kvnode.core.messages import Claim
+from kvnode.codec.server import Hello, Since, Synced, decode_request, encode_answer
+from kvnode.core.messages import Claim, Report
 from kvnode.core.vector import Vector
 
 _LOOK_AGAIN_MS = 20
@@ -30,9 +30,12 @@ class FakePeer:
         self.listen = self._bound(self._router)
         self.publisher = self._context.socket(zmq.PUB)
         self.gossip = self._bound(self.publisher)
-        #: What is answered to hellos and to pulls: a result, or whole frames.
+        #: What was reported to it.
+        self.reports: list[Report] = []
+        #: What is answered to hellos, to pulls and to reports: a result, or whole frames.
         self.greeting: Callable[[], Any] = self.proper_greeting
         self.pulled: Callable[[Vector], Any] = lambda vector: ("ok", [])
+        self.reported: Any = ("ok",)
         self.pulls: list[Vector] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._answer_all)
@@ -96,6 +99,9 @@ class FakePeer:
                 case Since(vector, _):
                     self.pulls.append(vector)
                     answer = self.pulled(vector)
+                case Synced(report):
+                    self.reports.append(report)
+                    answer = self.reported
                 case _:
                     continue
             if isinstance(answer, tuple):

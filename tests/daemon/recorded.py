@@ -22,11 +22,12 @@ from kvnode.core.messages import (
     Pulled,
     Put,
     Reply,
+    Report,
     Request,
     Saved,
 )
 from kvnode.core.replica import Identity, Replica
-from kvnode.core.vector import new_origin
+from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import Versions
 from kvnode.daemon.node import Durability, Node
 from kvnode.errors import StorageError
@@ -89,7 +90,7 @@ class Recorded:
             list(batches), list(claims), pulled=list(pulled), chunks=list(chunks),
             requests=list(requests),
         )  # fmt: skip
-        self.node.turn(inputs, Now(self.now_us, self.now_us), self)
+        self.node.turn(inputs, self.now, self)
         return self.events[before:]
 
     def request(
@@ -135,6 +136,11 @@ class Recorded:
             found.append(result)
         return found
 
+    @property
+    def now(self) -> Now:
+        """The time, for a turn that a test makes itself."""
+        return Now(self.now_us, self.now_us)
+
     # --- the outbox
 
     def publish(self, batch: Batch) -> None:
@@ -152,6 +158,14 @@ class Recorded:
         (result,) = reply.results[:1]
         code = result.code if isinstance(result, Failed) else type(result).__name__.lower()
         self.events.append(("reply", reply.id, code))
+
+    def awaited(self, dot: Dot) -> None:
+        """See `Outbox`."""
+        self.events.append(("awaited", *dot))
+
+    def report(self, report: Report) -> None:
+        """See `Outbox`."""
+        self.events.append(("report", report.origin, report.seq))
 
     def pull(self, pull: Pull) -> None:
         """See `Outbox`."""

@@ -10,7 +10,7 @@ import pytest
 from kvnode.cli.cluster import LocalNode, until
 from kvnode.client.sync import Client
 from kvnode.codec.batches import encode_batch
-from kvnode.codec.gossip import BATCH, CLAIM
+from kvnode.codec.gossip import AWAITED, BATCH, CLAIM
 from kvnode.core.batch import Change
 from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.vector import new_origin
@@ -65,6 +65,8 @@ BAD = {
     "a short digest": claim({}, {}, bytes(15)),
     "a claim of no floor": claim({}, {}, DIGEST, floor=[]),
     "a claim 2,000 levels deep": [header("kvnode", "F", 1, CLAIM), 2000 * b"\x91"],
+    "an awaited write of garbage": [header("kvnode", "F", 1, AWAITED), b"\xc1"],
+    "an awaited write of nobody": [header("kvnode", "F", 1, AWAITED), msgpack.packb(["F", 1])],
     "a batch of garbage": [header("kvnode", "F", 1, BATCH), b"\xc1"],
     "a batch of another format": batch(2, ORIGIN, 1, {}, 1, WRITES),
     "a batch of nobody": batch(1, "F", 1, {}, 1, WRITES),

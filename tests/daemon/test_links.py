@@ -6,7 +6,8 @@ import pytest
 
 from kvnode.codec.server import DROP, GOSSIP, HOLD, PASS, REPAIR, Fault
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Claim, Inputs, Pulled
+from kvnode.core.messages import Claim, Inputs, Pulled, Report
+from kvnode.core.vector import Dot
 from kvnode.daemon import links as links_module
 from kvnode.daemon.links import Links
 
@@ -41,6 +42,15 @@ def test_gossip_and_repair_are_stopped_one_by_one(action):
     assert received(links, BATCH, CLAIM, PULLED) == Inputs(pulled=[PULLED])
     set_links(links, ("X", GOSSIP, PASS), ("X", REPAIR, action))
     assert received(links, BATCH, CLAIM, PULLED) == Inputs(batches=[BATCH], claims=[CLAIM])
+
+
+def test_what_a_peer_asks_for_and_reports_goes_the_way_of_its_gossip():
+    hints = [Dot(BATCH.origin, 1), Report("X", 1, BATCH.origin, 1)]
+    links = Links()
+    set_links(links, ("X", GOSSIP, HOLD))
+    assert received(links, *hints) == Inputs()
+    passed = set_links(links, ("X", GOSSIP, PASS))
+    assert passed == Inputs(awaited=hints[:1], reports=hints[1:])
 
 
 @pytest.mark.parametrize("action", [HOLD, DROP])

@@ -10,9 +10,9 @@ import pytest
 
 from kvnode.cli.cluster import LocalNode, until
 from kvnode.codec.batches import encode_batch
-from kvnode.codec.gossip import BATCH
+from kvnode.codec.gossip import AWAITED, BATCH, encode_awaited
 from kvnode.core.batch import Change
-from kvnode.core.vector import new_origin
+from kvnode.core.vector import Dot, new_origin
 from kvnode.transport.sockets import FRAME_BYTES_MAX
 from tests.daemon.fake_peer import FakePeer
 
@@ -52,6 +52,22 @@ def test_a_peer_that_turns_bad_is_not_heard_any_more(fake, start):
     fake.cluster = "elsewhere"
     until("it is refused", lambda: refusal(node))
     assert node.status()["peers"][0]["name"] is None
+
+
+@pytest.mark.parametrize("answer", [("ok",), ("error", "unknown_operation", "what?", False), b""])
+def test_a_peer_that_waits_for_its_writes_is_told_whatever_it_says_to_that(answer, fake, start):
+    node = start(fake.listen)
+    fake.until_heard(node)
+    fake.reported = answer if isinstance(answer, tuple) else [answer]
+    for seq in (1, 2):
+        fake.publish(fake.header(AWAITED), encode_awaited(Dot(ORIGIN, seq)))
+        write = ((Change(b"k", b"v"),),)
+        fake.publish_batch(encode_batch(ORIGIN, seq, {}, seq, write))
+        until("it reports", lambda seq=seq: len(fake.reports) == seq)
+        report = fake.reports[-1]
+        assert (report.name, report.origin, report.seq) == ("X", ORIGIN, seq)
+    assert refusal(node) is None
+    assert node.status()["peers"][0]["name"] == "F"
 
 
 def test_a_peer_that_moves_its_gossip_is_followed(fake, start):

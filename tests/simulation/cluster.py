@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kvnode.client.session import packed_value
+from kvnode.core.messages import AwaitReplicas, Operation, Replicated, Result, Unreplicated, Written
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Missing, name_of
 from tests.simulation.dice import Dice
@@ -48,6 +49,8 @@ class Cluster:
         self.snapshots: dict[int, Seen] = {}
         #: The latest that any expiry clock has said.
         self.expiry_high_us = 0
+        #: What each machine ever had synced on a disk.
+        self.synced: defaultdict[str, Seen] = defaultdict(int)
         #: Values of writes that a client was told surely did not happen.
         self.undone: set[bytes] = {REPLACED}
         #: What clients observed on put-only keys, for the judge.
@@ -83,6 +86,35 @@ class Cluster:
                     "lost dots", f"{machine.name} calls {dots} lost, {other.name} has them"
                 )
 
+    def check_concern(
+        self, machine: Machine, operations: Sequence[Operation], results: Sequence[Result]
+    ) -> None:
+        """Who is counted as having a write must be a member that had it synced, and has it still
+        where no disk forgets; who waits in vain must be told of a write that is there."""
+        assert machine.node is not None
+        asked, result = operations[-1], results[-1]
+        assert isinstance(asked, AwaitReplicas)
+        dots = [it.dot for it in results if isinstance(it, Written)]
+        write = self.oracle.known(Missing(*dot, dot.seq) for dot in dots)
+        names = machine.node.replica.members.names() | {machine.bears}
+        # A copy of a machine counts only as itself, where it is the one that answers.
+        names_of = {name: machine.name if name == machine.bears else name for name in names}
+        had = {name for name in names if not write & ~self.synced[names_of[name]]}
+        told = f"{machine.name} answers {result} for {dots}; {sorted(had)} had it synced"
+        if isinstance(result, Replicated):
+            if not asked.replicas <= result.replicas <= len(had):
+                raise Violation("write concern", told)
+            has = {it.name for it in self.machines.values() if not write & ~it.seen}
+            if self.plan.keeps_disks and result.replicas > len(has & names):
+                raise Violation("write concern", f"{told}; only {sorted(has)} have it")
+            self.world.states["a write on several members"] += result.replicas > 1
+        else:
+            assert isinstance(result, Unreplicated)
+            is_here = result.dot in dots and not write & ~machine.seen
+            if not is_here or not set(result.names) <= had or len(result.names) >= asked.replicas:
+                raise Violation("write concern", told)
+            self.world.reach(f"unreplicated: {result.reason.partition(':')[0]}")
+
     def check_truncation(self, machine: Machine, dropped: Sequence[Logged]) -> None:
         """What leaves a log in time all members must claim to have, as this one heard it; and
         where no disk forgets, they must have it."""
@@ -114,6 +146,12 @@ class Cluster:
         """A pull."""
         machine = self.machines[receiver]
         self._send(sender, machine, len(payload), lambda m: m.receive_question(sender, payload))
+
+    def send_report(self, sender: str, bears: str, payload: bytes) -> None:
+        """To all machines whose node bears that name."""
+        for machine in self.machines.values():
+            if machine.bears == bears:
+                self._send(sender, machine, len(payload), lambda m: m.receive_report(payload))
 
     def send_pulled(self, sender: str, receiver: str, payload: bytes) -> None:
         """The answer to a pull."""

@@ -17,13 +17,25 @@ from kvnode.codec.client import (
     hello,
     since,
     snapshot,
+    synced,
 )
-from kvnode.codec.server import Hello, Since, Snapshot, decode_request, encode_answer, encode_result
+from kvnode.codec.server import (
+    Hello,
+    Since,
+    Snapshot,
+    Synced,
+    decode_request,
+    encode_answer,
+    encode_result,
+)
 from kvnode.codec.snapshots import Part, decode_chunk, encode_part
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
+from kvnode.core.concerns import Concerns
+from kvnode.core.limits import Limits
 from kvnode.core.messages import (
+    AwaitReplicas,
     Claim,
     Commit,
     Conflict,
@@ -41,6 +53,7 @@ from kvnode.core.messages import (
     Put,
     Read,
     Reply,
+    Report,
     Request,
     Result,
     Saved,
@@ -50,7 +63,7 @@ from kvnode.core.messages import (
 )
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.truncation import Logged
-from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, new_origin
+from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, name_of, new_origin
 from kvnode.core.versions import Versions
 from kvnode.daemon.node import Durability, Node
 from kvnode.errors import Refused, StorageError
@@ -135,8 +148,17 @@ class Machine:
         self._shown: Seen = 0
         #: The latest claim of each other that this process has taken in.
         self.claims: dict[str, Claim] = {}
+        #: Requests that this process has taken in and not answered.
+        self.unanswered: dict[int, Flight] = {}
+        #: Those whose replies it holds back, by the id of their flights.
+        self._held: set[int] = set()
 
     # --- living and dying
+
+    @property
+    def limits(self) -> Limits:
+        """Of its node."""
+        return self._plan.limits
 
     def start(self) -> None:
         """The process starts, from what the disk has; with a full disk it does not."""
@@ -167,11 +189,14 @@ class Machine:
             self._world.reach("killed with parked requests")
         if self.node.replica.repair.staging is not None:
             self._world.reach("killed while a snapshot came")
+        if self.node.replica.concerns.count:
+            self._world.reach("killed with replies held back")
         if self.node.is_folding:
             self._world.reach("killed while a snapshot was put in place")
         if self.node.snapshots_open:
             self._world.reach("killed while a snapshot was read")
         self.node, self.claims = None, {}
+        self.unanswered, self._held = {}, set()
         self._inputs, self._questions = Inputs(), []
         self._turn_at_us = None
 
@@ -225,6 +250,8 @@ class Machine:
         header = gossip.decode_header(head)
         if header.kind == gossip.CLAIM:
             self._inputs.claims.append(gossip.decode_claim(header, body))
+        elif header.kind == gossip.AWAITED:
+            self._inputs.awaited.append(gossip.decode_awaited(body))
         else:
             self._inputs.batches.append(decode_batch(body))
         self._come_round()
@@ -234,6 +261,7 @@ class Machine:
         asked = decode_request(payload)
         assert isinstance(asked.operations, tuple)
         deadline_us = self._world.now_us + asked.deadline_ms * 1000 if asked.deadline_ms else None
+        self.unanswered[id(flight)] = flight
         self._inputs.requests.append(
             Request(flight, asked.id, asked.token, deadline_us, asked.operations, len(payload))
         )
@@ -242,12 +270,20 @@ class Machine:
     def ask_to_forget(self, name: str) -> None:
         """An operator's request arrives."""
         flight = Flight(OPERATOR, 0, (Forget(name),))
+        self.unanswered[id(flight)] = flight
         self._inputs.requests.append(Request(flight, 0, {}, None, flight.operations, 1))
         self._come_round()
 
     def receive_question(self, peer: str, payload: bytes) -> None:
         """A peer's pull, fetch or hello arrives."""
         self._questions.append((peer, payload))
+        self._come_round()
+
+    def receive_report(self, payload: bytes) -> None:
+        """A peer's report arrives."""
+        asked = decode_request(payload).operations
+        assert isinstance(asked, Synced)
+        self._inputs.reports.append(asked.report)
         self._come_round()
 
     def receive_pulled(self, peer: str, payload: bytes) -> None:
@@ -328,6 +364,7 @@ class Machine:
             "batches held back": len(holdback.batches),
             "the holdback queue overflowed": holdback.evicted,
             "requests parked": len(holdback.requests),
+            "replies held back": node.replica.concerns.count,
             "a clock found far ahead": len(node.replica.clocks.ahead_us),
             "a commit failed": node.health.failures,
             "a new origin delivered": len(node.replica.cut.entries),
@@ -345,6 +382,10 @@ class Machine:
             self._world.reach("a commit failed with parked requests")
         if "a commit failed" in rose and inputs.pulled:
             self._world.reach("a commit failed during repair")
+        if "a commit failed" in rose and before["replies held back"]:
+            self._world.reach("a commit failed with replies held back")
+        if before["replies held back"] and inputs.reports:
+            self._world.reach("a report came to who waits")
         if "a new origin delivered" in rose and before["requests parked"]:
             self._world.reach("an incarnation opened with parked requests")
         allowed = {"forgotten"}
@@ -405,6 +446,7 @@ class Machine:
             ("held bytes", holdback.batch_bytes, limits.held_bytes_max),
             ("parked requests", len(holdback.requests), limits.parked_requests_max),
             ("parked bytes", holdback.request_bytes, limits.parked_bytes_max),
+            ("replies held back", replica.concerns.count, limits.concerns_max),
         ):
             if size > limit:
                 raise Violation("bounds", f"{self.name} has {size} {what}; the limit is {limit}")
@@ -440,7 +482,13 @@ class Machine:
         self.step()
         flight = reply.reply_to
         assert isinstance(flight, Flight)
-        if reply.ran:
+        if self.unanswered.pop(id(flight), None) is None:
+            raise Violation("one answer", f"{self.name} answers {flight} again")
+        if id(flight) in self._held:
+            self._held.remove(id(flight))
+            self._cluster.check_concern(self, flight.operations, reply.results)
+        elif reply.ran:
+            self._expect_nothing_to_wait_for(flight, reply)
             if flight.seen & ~self._shown:
                 lacking = self._cluster.oracle.dots(flight.seen & ~self._shown)
                 raise Violation(
@@ -467,6 +515,23 @@ class Machine:
         has_seen_all = reply.ran and reply.token is None
         self._cluster.send_answer(self.name, flight, payload, self.seen if has_seen_all else 0)
 
+    def holding(self, reply: Reply) -> None:
+        """The node holds this reply back, behind its commit: what it says is so from now on."""
+        self.step()
+        flight = reply.reply_to
+        assert isinstance(flight, Flight)
+        self._held.add(id(flight))
+        self._world.note(f"{self.name} holds back the answer to {flight.session}")
+        self._shown = self._cluster.oracle.answer(
+            self._shown, flight.operations[:-1], reply.results, self.expiry
+        )
+
+    def _expect_nothing_to_wait_for(self, flight: Flight, reply: Reply) -> None:
+        """A reply that was not held back must have had no cause to be."""
+        waits = isinstance(flight.operations[-1], AwaitReplicas)
+        if waits and any(isinstance(result, Written) for result in reply.results):
+            raise Violation("write concern", f"{self.name} answers {flight} without waiting")
+
     def _check_refusal(self, flight: Flight, result: Result) -> None:
         """What is called undone must be undone, and what is missing must be missing."""
         if isinstance(result, Delayed):
@@ -481,6 +546,19 @@ class Machine:
             may_read = not self._is_blind and not self.is_switching
             if reads and result.code == "unavailable" and may_read:
                 raise Violation("reads go on", f"{self.name} answers {flight}: {result.message}")
+
+    def awaited(self, dot: Dot) -> None:
+        """See `Outbox`."""
+        self.step()
+        self._gossip(gossip.AWAITED, gossip.encode_awaited(dot))
+
+    def report(self, report: Report) -> None:
+        """See `Outbox`."""
+        self.step()
+        dot = Dot(report.origin, report.seq)
+        self._world.note(f"{self.name} reports {dot.origin}:{dot.seq}")
+        payload = encode_request(0, None, 0, [synced(report.name, report.instance, dot)])
+        self._cluster.send_report(self.name, name_of(report.origin), payload)
 
     def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""
@@ -549,7 +627,7 @@ class Machine:
         self._origin = new_origin(
             self.bears, created_s, self._dice.between(0, (1 << RANDOM_BITS) - 1)
         )
-        return Replica(
+        replica = Replica(
             Identity(self.bears, self._origin, self._instance, self.name.encode()),
             saved,
             store,
@@ -559,6 +637,25 @@ class Machine:
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=self._plan.durability is Durability.ALWAYS,
         )
+        replica.concerns = SimulatedConcerns(self, self._origin)
+        return replica
+
+    def synced(self) -> None:
+        """What the disk holds is synced."""
+        self._cluster.synced[self.name] |= self._on_disk()
+
+
+class SimulatedConcerns(Concerns):
+    """Tells the machine of what is held back, in the order of the turn's answers."""
+
+    def __init__(self, machine: Machine, origin: str) -> None:
+        super().__init__(origin, machine.limits)
+        self._machine = machine
+
+    def hold(self, reply: Reply) -> None:
+        """See `Concerns.hold`."""
+        self._machine.holding(reply)
+        super().hold(reply)
 
 
 class SimulatedStore(MemoryStore):
@@ -600,9 +697,16 @@ class SimulatedStore(MemoryStore):
         super().switch(saved)
         self._machine.committed(self._seen, self._seen)
 
+    def sync(self) -> None:
+        """See `Store.sync`."""
+        super().sync()
+        self._machine.synced()
+
     def _write(self, puts: Puts, *, sync: bool) -> None:
         seen = self._seen.to_bytes((self._seen.bit_length() + 7) // 8, "big")
         super()._write([*puts, (_ORACLE, b"seen", seen)], sync=sync)
+        if sync:
+            self._machine.synced()
 
 
 def _values(operations: Iterable[Operation]) -> set[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 _AUTHOR: Final = "kvnode/core/author.py"
+_CONCERNS: Final = "kvnode/core/concerns.py"
 _HOLDBACK: Final = "kvnode/core/holdback.py"
 _REPAIR: Final = "kvnode/core/repair.py"
 _REPLICA: Final = "kvnode/core/replica.py"
@@ -748,5 +749,99 @@ MUTANTS: Final = (
         _WATCHES,
         " and not change.key.startswith(RESERVED_PREFIX)\n",
         "\n",
+    ),
+    # --- write concerns
+    _mutant(
+        "count as synced what a member has delivered",
+        _CONCERNS,
+        "succession.value(claim.synced, self._origin)",
+        "succession.value(claim.delivered, self._origin)",
+    ),
+    _mutant(
+        "report what is delivered, synced or not",
+        _REPLICA,
+        "        due = self.reports.due(self._synced_of)\n",
+        "        due = self.reports.due(lambda origin: self.cut.entries.get(origin, 0))\n",
+    ),
+    _mutant(
+        "count a write on this node before it is synced",
+        _REPLICA,
+        "        synced[self.identity.name] = self._synced_of(self.identity.origin)\n",
+        "        own = self.identity.origin\n"
+        "        synced[self.identity.name] = self.cut.entries.get(own, 0)\n",
+    ),
+    _mutant(
+        "report before the commit",
+        _NODE,
+        "            if effects.commit is not None:\n",
+        "            me, dots = self.replica.identity, self.replica.reports\n"
+        "            for dot in dots.due(self.replica._synced_of):\n"
+        "                outbox.report(Report(me.name, me.instance, *dot))\n"
+        "            if effects.commit is not None:\n",
+    ),
+    _mutant(
+        "hold a reply back before its commit",
+        _NODE,
+        "            if effects.stage is not None:\n                self._put_aside",
+        "            for reply in effects.replies:\n"
+        "                if reply.concern is not None:\n"
+        "                    self.replica.concerns.hold(reply)\n"
+        "            if effects.stage is not None:\n                self._put_aside",
+    ),
+    _mutant(
+        "count a member's report and its claim as two",
+        _CONCERNS,
+        "        reached = sorted(synced.values(), reverse=True)\n",
+        "        reached = sorted([*synced.values(), *self._reported.values()], reverse=True)\n",
+    ),
+    _mutant(
+        "count who is no member",
+        _CONCERNS,
+        "            if name in members\n",
+        "",
+    ),
+    _mutant(
+        "be content with one member less",
+        _CONCERNS,
+        "            last = reached[replicas - 1]\n",
+        "            last = reached[max(0, replicas - 2)]\n",
+    ),
+    _mutant(
+        "take reports by another process of the name",
+        _CONCERNS,
+        "        if claim is not None and claim.instance == report.instance:\n",
+        "        if claim is not None:\n",
+    ),
+    _mutant(
+        "never tell that a wait for replicas is in vain",
+        _CONCERNS,
+        "        while (least := self._deadlines.least()) and least[0] <= steady_us:\n",
+        "        while False:\n",
+    ),
+    _mutant(
+        "forget held replies when the replica is replaced",
+        _NODE,
+        "        self._abandon_concerns(reason, outbox)\n",
+        "",
+    ),
+    _mutant(
+        "forget held replies when the disk fails",
+        _NODE,
+        '        self._abandon_concerns(f"the node\'s disk failed: {error}", outbox)\n',
+        "",
+    ),
+    _mutant(
+        "refuse a write for want of room after it was made",
+        _REPLICA,
+        "            if awaits_replicas(request) and not self.concerns.has_room:\n",
+        "            if awaits_replicas(request) and not self.concerns.has_room:\n"
+        "                for operation in request.operations:\n"
+        "                    run(operation, self, now)\n",
+    ),
+    _mutant(
+        "hold back more replies than there is room for",
+        _REPLICA,
+        "            if awaits_replicas(request) and not self.concerns.has_room:\n",
+        "            if False:\n",
     ),
 )

@@ -51,11 +51,17 @@ _FORGETFUL: Final = (
     "capped logs",
 )
 
+#: After these a disk may lack what was synced there.
+_DISKS_CHANGE: Final = ("wiped disks", "rolled-back disks", "copied disks", "copies that run")
+
 TINY_LIMITS: Final = Limits(
     held_batches_max=3,
     held_bytes_max=400,
     parked_requests_max=2,
     parked_bytes_max=400,
+    concerns_max=2,
+    concern_bytes_max=700,
+    awaited_origins_max=1,
     delivered_writes_per_turn=2,
     answered_bytes_per_turn=64,
     snapshot_part_bytes=100,
@@ -98,6 +104,11 @@ class Plan:
         if "capped logs" in self.faults:
             limits = limits._replace(log_bytes_max=500)
         return limits
+
+    @property
+    def keeps_disks(self) -> bool:
+        """Whether what was synced on a disk stays there."""
+        return not set(_DISKS_CHANGE) & set(self.faults)
 
     @property
     def truncates_strictly(self) -> bool:

@@ -89,6 +89,7 @@ def _is_at_rest(cluster: Cluster) -> bool:
         all(machine.node is not None and machine.node.health.writable for machine in machines)
         and all(machine.seen == machines[0].seen for machine in machines)
         and not any(client.busy for client in cluster.clients)
+        and not any(machine.unanswered for machine in machines)
         and all(_knows_all(machine, cluster) for machine in machines)
         and not list(_in_vain(cluster))  # each that is asked begins to doubt
         and not any(_unended(machine, cluster) for machine in machines)
@@ -218,6 +219,9 @@ def _reckon_with(
     holdback = machine.node.replica.holdback
     if holdback.requests or any(client.busy for client in cluster.clients):
         raise Violation("liveness", f"requests still wait at {machine.name}, or for an answer")
+    if machine.unanswered:
+        told = [flight.session for flight in machine.unanswered.values()]
+        raise Violation("liveness", f"{machine.name} never answers {told}")
     if machine.node.replica.digest != digest_of(truth):
         raise Violation("convergence", f"the digest of {machine.name} is not its state's")
     table = _table(machine)

@@ -66,6 +66,7 @@ class SimulatedClient:
         else:
             self._wanted = self._wishes()
         operations, told = self._operations()
+        held_ms = self._wait_for_replicas(operations)
         wait_s = self._dice.pick((0.0, 0.05, 1.0, 1.0))
         request = self._session.request(operations, wait_s)
         self._request, self._told, self.busy = request, told, True
@@ -74,7 +75,8 @@ class SimulatedClient:
         flight = Flight(self._session_name, self._seen, decoded)
         self._world.note(f"{self._session_name} asks {self._home}: {operations}")
         self._cluster.send_request(self, self._home, flight, request.payload)
-        self._world.after(_PATIENCE_US + int(wait_s * 1_000_000), lambda: self._give_up(request))
+        patience_us = _PATIENCE_US + int(wait_s * 1_000_000) + 1000 * held_ms
+        self._world.after(patience_us, lambda: self._give_up(request))
 
     def receive(self, flight: Flight, payload: bytes, seen: Seen) -> None:
         """An answer arrives, perhaps one that nobody waits for any more."""
@@ -164,6 +166,15 @@ class SimulatedClient:
                 operations.append(self._ask(kind, key.encode()))
                 told.append(self._line("get", key, None))
         return operations, told
+
+    def _wait_for_replicas(self, operations: list[ask.Operation]) -> int:
+        """Perhaps have the answer wait for others; for how many milliseconds at the most."""
+        if not self._dice.chance(0.3):
+            return 0
+        timeout_ms = self._dice.pick((0, 20, 200, 1000))
+        nodes = self._cluster.plan.nodes
+        operations.append(ask.replicated(self._dice.pick((1, 2, 2, 2, 3, nodes)), timeout_ms))
+        return timeout_ms
 
     def _value(self) -> str:
         self._values += 1
