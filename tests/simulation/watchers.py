@@ -49,7 +49,8 @@ class SimulatedWatcher:
         if self._dice.chance(0.2):
             self._home = self._dice.pick(self._cluster.names)
             self._world.states["a watcher moved"] += 1
-        wait_s = self._dice.pick((0.0, 0.1, 1.0, 3.0))
+        # At the end nobody waits any more, so that it can be seen that all were answered.
+        wait_s = 0.0 if self._cluster.is_healed else self._dice.pick((0.0, 0.1, 1.0, 3.0))
         operation = ask.watch(self._prefix, is_now=self._is_new)
         request = self._request = self._session.request([operation], wait_s)
         decoded = decode_request(request.payload).operations
