@@ -8,6 +8,7 @@ from kvnode.core.vector import Dot
 from kvnode.errors import (
     CommitFailed,
     Conflict,
+    CutGone,
     DefiniteError,
     Delayed,
     IndefiniteError,
@@ -35,6 +36,7 @@ __all__ = [
     "Client",
     "CommitFailed",
     "Conflict",
+    "CutGone",
     "DefiniteError",
     "Delayed",
     "Dot",

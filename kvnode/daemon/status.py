@@ -37,6 +37,8 @@ def replica_status(replica: Replica) -> dict[str, Any]:
         "parked": [_request_shown(w) for w in islice(holdback.requests.values(), WAITING_SHOWN)],
         "parked_requests": len(holdback.requests),
         "parked_bytes": holdback.request_bytes,
+        "cuts": len(replica.scans.cuts),
+        "cut_bytes": replica.scans.cuts.size_bytes,
         "joining": replica.is_joining,
         "alarms": sorted(replica.alarms.raised.values()),
         "fetching_from": replica.repair.staging.name if replica.repair.staging else None,

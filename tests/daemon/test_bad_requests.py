@@ -103,7 +103,12 @@ BAD = {
     "an empty operation": (asking([]), 7, "malformed", "an operation must be an array"),
     "an unknown operation": (asking(["incr", b"k"]), 7, "unknown_operation", "'incr'"),
     "an operation by number": (asking([1, b"k"]), 7, "unknown_operation", "no operation 1"),
-    "too few arguments": (asking(["put", b"k"]), 7, "malformed", "'put' takes 2 or 3 arguments, not 1"),
+    "too few arguments": (
+        asking(["put", b"k"]),
+        7,
+        "malformed",
+        "'put' takes 2 or 3 arguments, not 1",
+    ),
     "too many arguments": (asking(["ping", 1]), 7, "malformed", "'ping' takes 0 arguments, not 1"),
     "an empty key": (asking(["get", b""]), 7, "malformed", "key must not be empty"),
     "a number as key": (asking(["get", 1]), 7, "malformed", "key must be bytes or a string"),
