@@ -158,7 +158,9 @@ def lost(tmp_path):
     def answer(asked):
         if asked.token == {origin: 3}:
             return [encode_answer(asked.id, None, [("lost", [(origin, 2, 3)], {origin: 1})])]
-        return [encode_answer(asked.id, encode_token("c", {origin: 2}), [("ok", origin, 2, 1, None)])]
+        return [
+            encode_answer(asked.id, encode_token("c", {origin: 2}), [("ok", origin, 2, 1, None)])
+        ]
 
     with FakeNode(answer) as node:
         yield node, file, origin
