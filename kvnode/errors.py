@@ -7,6 +7,7 @@
     │   ├── Delayed              the node has not yet what the session has seen
     │   ├── Compacted            the node's log starts later than the watch
     │   ├── SessionLost          nobody has any more what the session has seen
+    │   ├── CutGone              the node let go of what a scan was reading: begin it anew
     │   ├── Overloaded           a limit of the node is reached; try later or elsewhere
     │   ├── Refused              the node does not do this: other cluster, faults not allowed
     │   ├── Unavailable          the node stops, has no data yet, or its disk fails
@@ -124,6 +125,12 @@ class SessionLost(DefiniteError):
 
     def __reduce__(self) -> tuple[type[SessionLost], tuple[Any, ...]]:
         return SessionLost, (self.missing, self.token)
+
+
+class CutGone(DefiniteError):
+    """The node does not have any more what the pages of a scan show: nobody asked for a page in
+    a minute, it made room for other scans, or the node was started anew, or another one answers.
+    Begin the scan anew."""
 
 
 class Overloaded(DefiniteError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -13,6 +13,7 @@ import zmq.asyncio
 from kvnode.client.calls import CALLS, Call, Calls
 from kvnode.client.methods import as_method
 from kvnode.client.pipeline import AsyncPipeline
+from kvnode.client.scans import Page
 from kvnode.client.session import Request, Session, decoded_answer
 from kvnode.client.sync import DEFAULT_ADDRESS
 from kvnode.codec.client import Operation
@@ -38,6 +39,15 @@ def _asked(
 ) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
     async def method(client: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await client.make(call(CALLS, *args, **kwargs))
+
+    return as_method(method, call)
+
+
+def _iterated(
+    call: Callable[Concatenate[Calls, P], Call[Page[T]]],
+) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[T]]:
+    def method(client: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        return client._items(call(CALLS, *args, **kwargs))
 
     return as_method(method, call)
 
@@ -84,6 +94,9 @@ class AsyncClient:
     get = _asked(Calls.get)
     get_many = _asked(Calls.get_many)
     read = _asked(Calls.read)
+    scan = _iterated(Calls.scan)
+    keys = _iterated(Calls.keys)
+    count = _asked(Calls.count)
     forget = _asked(Calls.forget)
     ping = _asked(Calls.ping)
     status = _asked(Calls.status)
@@ -136,6 +149,15 @@ class AsyncClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    async def _items(self, call: Call[Page[T]]) -> AsyncIterator[T]:
+        """Those of one page after another, each asked for when the one before is used up."""
+        following: Call[Page[T]] | None = call
+        while following is not None:
+            page = await self.make(following)
+            following = page.following
+            for item in page.items:
+                yield item
 
     async def _run(self, operations: Sequence[Operation], wait_s: float, held_s: float) -> Results:
         loop = self._expect_own_loop()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from kvnode.client.scans import Page, Range, checked_count, range_of
 from kvnode.client.session import (
     Version,
     Written,
@@ -21,20 +22,24 @@ from kvnode.client.session import (
     unpacked_dot,
     unpacked_members,
     unpacked_name,
+    unpacked_page,
+    unpacked_record,
     unpacked_status,
     unpacked_touched,
     unpacked_versions,
 )
 from kvnode.codec import client as ask
-from kvnode.codec.packing import told
+from kvnode.codec.packing import INTEGER_MAX, told
 from kvnode.core.limits import (
     CONCERN_TIMEOUT_MS_MAX,
     REPLICAS_MAX,
+    SCAN_COUNT_MAX,
+    SCAN_RECORDS_MAX,
     WRITE_BYTES_MAX,
     WRITE_KEYS_MAX,
 )
 from kvnode.core.vector import Dot
-from kvnode.errors import InvalidRequest, KvnodeError
+from kvnode.errors import InvalidRequest, KvnodeError, UnreadableAnswer
 
 T = TypeVar("T")
 
@@ -223,6 +228,75 @@ class Calls:
         """
         return _read_on(packed_key(key), (), wait_s)
 
+    def scan(
+        self,
+        prefix: Key = "",
+        *,
+        start: Key | None = None,
+        end: Key | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        page: int = 500,
+        wait_s: float | None = None,
+    ) -> Call[Page[tuple[Any, Any]]]:
+        """Iterate over keys and their values in the order of the keys' bytes: those with the
+        prefix, from `start` (included) to before `end`, both whole keys; with `reverse` from the
+        last one on; `limit` of them at the most. Of siblings the value is the winner's.
+
+        All show one moment: what the node had when the first page came, which is all that the
+        session had seen. Pages of up to `page` records (1 to 1000, and half a MiB) are asked for
+        as they are used up, the first one too. Keys are strings if prefix, start and end are (bytes
+        that are no UTF-8 come as surrogate escapes, and are taken back so), or bytes if these are.
+
+        Raises InvalidRequest where these are mixed, or a number is out of bounds; `CutGone` if the
+        node let go of that moment, as after a minute in which no page was asked for: begin anew;
+        and `Overloaded` if too many others scan.
+        """
+        range_ = range_of(prefix, start, end)
+        asked = _Scan(range_, ask.ENTRIES, reverse, _page_size(page), _limit(limit), wait_s)
+
+        def item(record: Any) -> tuple[Any, Any]:
+            key, version = unpacked_record(record)
+            return range_.key(key), version.value
+
+        return _scan_page(asked, None, item)
+
+    def keys(
+        self,
+        prefix: Key = "",
+        *,
+        start: Key | None = None,
+        end: Key | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        page: int = 500,
+        wait_s: float | None = None,
+    ) -> Call[Page[Any]]:
+        """Iterate over keys alone; see `scan`."""
+        range_ = range_of(prefix, start, end)
+        asked = _Scan(range_, ask.KEYS, reverse, _page_size(page), _limit(limit), wait_s)
+
+        def item(record: Any) -> Any:
+            if type(record) is not bytes:
+                raise UnreadableAnswer("the node's answer has an unreadable key")
+            return range_.key(record)
+
+        return _scan_page(asked, None, item)
+
+    def count(
+        self,
+        prefix: Key = "",
+        *,
+        start: Key | None = None,
+        end: Key | None = None,
+        wait_s: float | None = None,
+    ) -> Call[int]:
+        """How many keys there are at one moment, with the prefix, from `start` to before `end`; see
+        `scan`. The node reads them all, a few thousand in each of several requests."""
+        range_ = range_of(prefix, start, end)
+        asked = _Scan(range_, ask.COUNT, False, SCAN_COUNT_MAX, None, wait_s)
+        return _count_on(asked, None, 0)
+
     def forget(self, name: str, *, wait_s: float | None = None) -> Call[Dot]:
         """Make a node that is gone for good no member any more, so that nothing waits for
         it. Refused while it is alive. Should it come back after all, it joins anew, and
@@ -268,6 +342,64 @@ def _read_on(
         return _read_on(key, versions, wait_s) if more else versions
 
     return Call([ask.read(key, len(known))], lambda results: unpacked(results[0]), wait_s)
+
+
+# --- scans
+
+
+class _Scan(NamedTuple):
+    """What is left of a scan."""
+
+    range: Range
+    shows: str
+    reverse: bool
+    page: int
+    limit: int | None
+    wait_s: float | None
+
+    def operation(self, cut: int | None) -> ask.Operation:
+        start, end, _ = self.range
+        return ask.scan(
+            cut, start, end, self.limit, self.page, reverse=self.reverse, shows=self.shows
+        )
+
+    def behind(self, next_: bytes, seen: int) -> _Scan:
+        range_ = self.range.behind(next_, reverse=self.reverse)
+        limit = None if self.limit is None else self.limit - seen
+        return self._replace(range=range_, limit=limit)
+
+
+def _scan_page(asked: _Scan, cut: int | None, item: Callable[[Any], T]) -> Call[Page[T]]:
+    def unpacked(result: list[Any]) -> Page[T]:
+        cut, records, goes_on_at = unpacked_page(result)
+        if type(records) is not list:
+            raise UnreadableAnswer("the node's answer has no records")
+        items = [item(record) for record in records]
+        if goes_on_at is None:
+            return Page(items, None)
+        return Page(items, _scan_page(asked.behind(goes_on_at, len(items)), cut, item))
+
+    return _one(asked.operation(cut), unpacked, asked.wait_s)
+
+
+def _count_on(asked: _Scan, cut: int | None, known: int) -> Call[int]:
+    def unpacked(result: list[Any]) -> int | Call[int]:
+        cut, count, goes_on_at = unpacked_page(result)
+        if type(count) is not int:
+            raise UnreadableAnswer("the node's answer has no count")
+        if goes_on_at is None:
+            return known + count
+        return _count_on(asked.behind(goes_on_at, count), cut, known + count)
+
+    return Call([asked.operation(cut)], lambda results: unpacked(results[0]), asked.wait_s)
+
+
+def _page_size(page: Any) -> int:
+    return checked_count(page, 1, SCAN_RECORDS_MAX, "page")
+
+
+def _limit(limit: Any) -> int | None:
+    return None if limit is None else checked_count(limit, 1, INTEGER_MAX, "limit")
 
 
 # --- several in one request

@@ -75,6 +75,7 @@ class Queue:
     get = _queued(Calls.get)
     get_many = _queued(Calls.get_many)
     read = _queued(Calls.read)
+    count = _queued(Calls.count)
 
     @property
     def results(self) -> list[Any]:

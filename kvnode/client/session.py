@@ -21,6 +21,7 @@ from kvnode.errors import (
     CommitFailed,
     Compacted,
     Conflict,
+    CutGone,
     DefiniteError,
     Delayed,
     IndefiniteError,
@@ -73,6 +74,7 @@ _ERRORS: Final[dict[str, type[KvnodeError]]] = {
     "too_large": InvalidRequest,
     "unknown_operation": InvalidRequest,
     "wrong_version": InvalidRequest,
+    "cut_gone": CutGone,
     "overloaded": Overloaded,
     "refused": Refused,
     "wrong_cluster": Refused,
@@ -206,10 +208,19 @@ def _unreadable(result: list[Any]) -> UnreadableAnswer:
     return UnreadableAnswer(f"the node's answer has a result that starts {told(result[0])}")
 
 
-def packed_key(key: str | bytes) -> bytes:
-    """A key as the node takes it. Raises InvalidRequest."""
+def encoded(key: Any) -> Any:
+    """A string as bytes, if it can be: surrogate escapes as what they stand for."""
     try:
-        return client_key(key)
+        return key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
+    except UnicodeEncodeError:
+        return key  # whoever checks it finds out
+
+
+def packed_key(key: str | bytes) -> bytes:
+    """A key as the node takes it; a string may have surrogate escapes (PEP 383) for bytes that are
+    no UTF-8, as scans give such keys. Raises InvalidRequest."""
+    try:
+        return client_key(encoded(key))
     except MalformedError as error:
         raise InvalidRequest(str(error)) from None
 
@@ -248,6 +259,25 @@ def unpacked_versions(result: list[Any]) -> tuple[tuple[Version, ...], int]:
             return tuple(_unpacked_version(version) for version in versions), more
         case _:
             raise _unreadable(result)
+
+
+def unpacked_page(result: list[Any]) -> tuple[int | None, Any, bytes | None]:
+    """The cut, the records and the next bound in the result of `scan`."""
+    raise_error(result)
+    match result:
+        case ["ok", None | int() as cut, list() | int() as records, None | bytes() as goes_on_at]:
+            return cut, records, goes_on_at
+        case _:
+            raise _unreadable(result)
+
+
+def unpacked_record(record: Any) -> tuple[bytes, Version]:
+    """A key and its winner, of the records of `scan`."""
+    match record:
+        case [bytes(key), [version], int()]:
+            return key, _unpacked_version(version)
+        case _:
+            raise UnreadableAnswer("the node's answer has an unreadable record")
 
 
 def _unpacked_version(version: Any) -> Version:

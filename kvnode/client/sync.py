@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
@@ -12,6 +12,7 @@ import zmq
 from kvnode.client.calls import CALLS, Call, Calls
 from kvnode.client.methods import as_method
 from kvnode.client.pipeline import Pipeline
+from kvnode.client.scans import Page
 from kvnode.client.session import Request, Session
 from kvnode.codec.client import Operation
 from kvnode.errors import InvalidRequest, TimedOut, Unreachable, UnreadableAnswer
@@ -26,6 +27,15 @@ T = TypeVar("T")
 def _asked(call: Callable[Concatenate[Calls, P], Call[T]]) -> Callable[Concatenate[Client, P], T]:
     def method(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return client.make(call(CALLS, *args, **kwargs))
+
+    return as_method(method, call)
+
+
+def _iterated(
+    call: Callable[Concatenate[Calls, P], Call[Page[T]]],
+) -> Callable[Concatenate[Client, P], Iterator[T]]:
+    def method(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return client._items(call(CALLS, *args, **kwargs))
 
     return as_method(method, call)
 
@@ -72,6 +82,9 @@ class Client:
     get = _asked(Calls.get)
     get_many = _asked(Calls.get_many)
     read = _asked(Calls.read)
+    scan = _iterated(Calls.scan)
+    keys = _iterated(Calls.keys)
+    count = _asked(Calls.count)
     forget = _asked(Calls.forget)
     ping = _asked(Calls.ping)
     status = _asked(Calls.status)
@@ -120,6 +133,14 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _items(self, call: Call[Page[T]]) -> Iterator[T]:
+        """Those of one page after another, each asked for when the one before is used up."""
+        following: Call[Page[T]] | None = call
+        while following is not None:
+            page = self.make(following)
+            following = page.following
+            yield from page.items
 
     def _run(
         self, operations: Sequence[Operation], wait_s: float, held_s: float

@@ -49,6 +49,12 @@ STATUS: Final[Operation] = ["status"]
 MEMBERS: Final[Operation] = ["members"]
 
 
+#: What a scan shows of each key.
+ENTRIES: Final = "entries"
+KEYS: Final = "keys"
+COUNT: Final = "count"
+
+
 def put(key: bytes, value: bytes, ttl_ms: int | None = None) -> Operation:
     """Answered with ["ok", origin, seq, stamp_us, expires_us]; the last is nil for never."""
     return ["put", key, value] if ttl_ms is None else ["put", key, value, ttl_ms]
@@ -98,6 +104,20 @@ def replicated(replicas: int, timeout_ms: int) -> Operation:
     """The last of a request: its answer waits until so many members have its writes. Answered with
     ["ok", replicas], or with ["unreplicated", reason, dot, replicas_wanted, names]."""
     return ["replicated", replicas, timeout_ms]
+
+
+def scan(
+    cut: int | None,
+    start: bytes | None,
+    end: bytes | None,
+    limit: int | None,
+    page: int,
+    *,
+    reverse: bool,
+    shows: str,
+) -> Operation:
+    """Answered with ["ok", cut, records, next]: see `core.messages.Page`."""
+    return ["scan", cut, start, end, limit, page, reverse, shows]
 
 
 def since(vector: Vector, bytes_max: int) -> Operation:

@@ -159,6 +159,16 @@ def client_key(value: Any) -> bytes:
     return key
 
 
+def bound(value: Any, what: str) -> bytes | None:
+    """Check for a bound of a range: a key of any kind, or one of no bytes, or nil."""
+    if value is None or value in (b"", ""):
+        return None if value is None else b""
+    try:
+        return key_bytes(value)
+    except MalformedError as error:
+        raise type(error)(f"{what}: {error}") from None
+
+
 def value_bytes(value: Any) -> bytes:
     """Check for a value, which is bytes to everyone but clients."""
     if type(value) is not bytes:

@@ -16,6 +16,7 @@ from kvnode.codec.packing import (
     MESSAGE_BYTES_MAX,
     TooLarge,
     array,
+    bound,
     check_version,
     client_key,
     dot,
@@ -38,6 +39,9 @@ from kvnode.core.limits import (
     REPLICAS_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
+    REQUEST_SCANS_MAX,
+    SCAN_COUNT_MAX,
+    SCAN_RECORDS_MAX,
     TTL_MS_MAX,
     WRITE_BYTES_MAX,
     WRITE_KEYS_MAX,
@@ -58,11 +62,14 @@ from kvnode.core.messages import (
     Get,
     Lost,
     Operation,
+    Page,
     Put,
     Read,
     Replicated,
     Report,
     Result,
+    Scan,
+    Shows,
     Touch,
     Unreplicated,
     Watch,
@@ -139,6 +146,13 @@ class Backup:
 
 NodeOperation = Ping | Status | Members | Hello | Since | Snapshot | Synced | Fault | Backup
 AnyOperation = Operation | NodeOperation
+
+#: How many records one page of a scan may have, by what it shows of them.
+_SCAN_PAGES_MAX: Final[Mapping[str, int]] = {
+    Shows.ENTRIES: SCAN_RECORDS_MAX,
+    Shows.KEYS: SCAN_RECORDS_MAX,
+    Shows.COUNT: SCAN_COUNT_MAX,
+}
 
 GOSSIP: Final = "gossip"
 REPAIR: Final = "repair"
@@ -223,6 +237,7 @@ def _decode_parts(parts: list[Any]) -> Asked:
     if any(isinstance(operation, AwaitReplicas) for operation in operations[:-1]):
         raise MalformedError("'replicated' must stand last in its request, behind the writes")
     _expect_few_keys(operations)
+    _expect_few_scans(operations)
     return Asked(id_, cluster, seen, deadline_ms, tuple(operations))
 
 
@@ -236,6 +251,13 @@ def _expect_few_keys(operations: list[Operation]) -> None:
     dots = sum(len(condition.dots) for write in writes for condition in write.conditions)
     if dots > CONDITION_DOTS_MAX:
         raise TooLarge(f"conditions must name at most {CONDITION_DOTS_MAX} versions together")
+
+
+def _expect_few_scans(operations: list[Operation]) -> None:
+    scans = sum(isinstance(operation, Scan) for operation in operations)
+    if scans > REQUEST_SCANS_MAX:
+        message = f"a request must have at most {REQUEST_SCANS_MAX} pages of scans"
+        raise TooLarge(f"{message}; this has {scans}")
 
 
 def _decode_operation(body: Any) -> AnyOperation:
@@ -264,6 +286,28 @@ def _ttl_ms(value: Any) -> int:
 def _decode_touch(body: list[Any]) -> Touch:
     _, key, ttl = body
     return Touch(client_key(key), None if ttl is None else _ttl_ms(ttl))
+
+
+def _decode_scan(body: list[Any]) -> Scan:
+    _, cut, start, end, limit, page, reverse, shows = body
+    if cut is not None:
+        integer(cut, 0, INTEGER_MAX, "a scan's cut")
+    if limit is not None:
+        integer(limit, 1, INTEGER_MAX, "a scan's limit")
+    if type(reverse) is not bool:
+        raise MalformedError("whether a scan goes in reverse must be true or false")
+    page_max = _SCAN_PAGES_MAX.get(shows) if type(shows) is str else None
+    if page_max is None:
+        raise MalformedError(f"a scan shows entries, keys or count; not {told(shows)}")
+    return Scan(
+        cut,
+        bound(start, "a scan's start"),
+        bound(end, "a scan's end"),
+        limit,
+        integer(page, 1, page_max, "a scan's page"),
+        reverse,
+        Shows(shows),
+    )
 
 
 def _decode_write(body: list[Any]) -> WriteAll:
@@ -374,6 +418,7 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "put": ((2, 3), _decode_put),
     "get": ((1,), lambda body: Get(client_key(body[1]))),
     "read": ((2,), _decode_read),
+    "scan": ((7,), _decode_scan),
     "delete": ((1,), lambda body: Delete(client_key(body[1]))),
     "write": ((2, 3), _decode_write),
     "replicated": ((2,), _decode_replicated),
@@ -404,6 +449,8 @@ def encode_result(result: Result) -> Sequence[Any]:
     match result:
         case Entry(versions, more):
             return ("ok", versions, more)
+        case Page(cut, records, next_):
+            return ("ok", cut, records, next_)
         case Written(dot, stamp_us, expires_us):
             return ("ok", dot.origin, dot.seq, stamp_us, expires_us)
         case Absent():

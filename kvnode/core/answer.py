@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvnode.core.limits import ANSWER_VALUE_BYTES_MAX
-from kvnode.core.messages import Conflict, Entry, Failed, Result
+from kvnode.core.messages import Conflict, Entry, Failed, Page, Result
 
 #: What the dot of a conflict takes at most: an origin's name and a number.
 _DOT_BYTES_MAX: Final = 100
@@ -24,6 +24,8 @@ class Answer:
             result = self._fitting(result)
         elif isinstance(result, Conflict):
             result = self._fitting_conflict(result)
+        elif isinstance(result, Page):
+            result = self._fitting_page(result)
         self.results.append(result)
 
     def _fitting_conflict(self, conflict: Conflict) -> Result:
@@ -33,6 +35,15 @@ class Answer:
             return Failed("too_large", f"{message}; nothing was done")
         self.size_bytes += size_bytes
         return conflict
+
+    def _fitting_page(self, page: Page) -> Result:
+        """A page fits an answer of its own; others may be in the way."""
+        size_bytes = page.size_bytes
+        if self.size_bytes + size_bytes > ANSWER_VALUE_BYTES_MAX:
+            message = f"an answer holds at most {ANSWER_VALUE_BYTES_MAX} bytes of values"
+            return Failed("too_large", f"{message}; ask for this page in a request of its own")
+        self.size_bytes += size_bytes
+        return page
 
     def _fitting(self, entry: Entry) -> Result:
         versions, more = entry

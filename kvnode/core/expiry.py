@@ -32,6 +32,12 @@ class ExpiryClock:
         """When what lives so long from now on expires."""
         return None if ttl_ms is None else self.now_us + ttl_ms * 1000
 
+    def stopped(self) -> ExpiryClock:
+        """One that stays at this moment."""
+        clock = ExpiryClock()
+        clock.now_us = self.now_us
+        return clock
+
     def visible(self, versions: Versions) -> Versions:
         """Those whose time has not come."""
         for version in versions:

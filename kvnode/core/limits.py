@@ -62,6 +62,14 @@ REPLICAS_MAX: Final = 1024
 
 #: How long a reply may be held back for them.
 CONCERN_TIMEOUT_MS_MAX: Final = 600_000
+#: Records in one page of a scan: about a millisecond of work.
+SCAN_RECORDS_MAX: Final = 1000
+
+#: What one page of a scan counts, since it carries nothing.
+SCAN_COUNT_MAX: Final = 2048
+
+#: Scans in one request, which run in one turn: each has at least one record, and may open a cut.
+REQUEST_SCANS_MAX: Final = 16
 
 #: Operations of one request, run in one turn.
 REQUEST_OPERATIONS_MAX: Final = 1024
@@ -100,6 +108,21 @@ class Limits(NamedTuple):
     #: Values in the answers of one turn, which stand in memory together; requests beyond
     #: it are served in the next turn, which starts at once.
     answered_bytes_per_turn: int = 64 * MIB
+
+    #: Work of one page of a scan, as `core.scans` counts it: 2048 small records or half a MiB at
+    #: the most, some milliseconds ...
+    scan_work_per_page: int = 2048
+    #: ... and of all pages of a turn together, which others wait for: one page. Requests beyond it
+    #: are served in the next turn, which starts at once.
+    scan_work_per_turn: int = 2048
+
+    #: Cuts that scans read. Each keeps replaced data on the disk, and up to one RocksDB buffer of
+    #: 32 MiB in memory, until it is let go.
+    cuts_max: int = 32
+
+    #: What the turns that opened them had changed by then, which cuts keep in memory; one cut may
+    #: have more.
+    cut_bytes_max: int = 64 * MIB
 
     #: What one part of a snapshot holds: little enough for the server's clients to be served
     #: in between, and to come over a slow link in time.

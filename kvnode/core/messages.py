@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -146,7 +147,34 @@ class AwaitReplicas:
     timeout_ms: int
 
 
-Operation = Get | Read | Put | Delete | WriteAll | Touch | Watch | Forget | AwaitReplicas
+class Shows(StrEnum):
+    """What a scan shows of each key."""
+
+    ENTRIES = "entries"
+    KEYS = "keys"
+    #: Only how many there are.
+    COUNT = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One page of a scan: answered with a `Page`."""
+
+    #: The cut that an earlier page opened; None for the first page.
+    cut: int | None
+    #: The first key, and the one behind the last; None for no bound.
+    start: bytes | None
+    end: bytes | None
+    #: How many records are wanted of this page and those behind it together; None for all.
+    limit: int | None
+    #: How many this page may have.
+    page: int
+    #: Whether it goes from the end to the start.
+    reverse: bool
+    shows: Shows
+
+
+Operation = Get | Read | Scan | Put | Delete | WriteAll | Touch | Watch | Forget | AwaitReplicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +278,35 @@ class Entry(NamedTuple):
     more: int
 
 
+#: A key, its winner alone, and the number of its siblings.
+ScanRecord = tuple[bytes, Versions, int]
+
+
+class Page(NamedTuple):
+    """What a part of a range holds, in the order of the scan."""
+
+    #: The cut that it shows; None if this is all, so that none was opened.
+    cut: int | None
+    #: Records, keys, or how many there are: see `Shows`.
+    records: tuple[ScanRecord, ...] | tuple[bytes, ...] | int
+    #: What bounds the following page: its `start`, or `end` in reverse; None at the end, or where
+    #: the limit is reached.
+    next: bytes | None
+
+    @property
+    def size_bytes(self) -> int:
+        """What its keys and values weigh in an answer."""
+        if isinstance(self.records, int):
+            return 0
+        size_bytes = 0
+        for record in self.records:
+            if isinstance(record, bytes):
+                size_bytes += len(record)
+            else:
+                size_bytes += len(record[0]) + len(record[1][0].value)
+        return size_bytes
+
+
 class Written(NamedTuple):
     """The write that was made; it is committed when this leaves."""
 
@@ -337,6 +394,7 @@ class Failed(NamedTuple):
 
 Result = (
     Entry
+    | Page
     | Written
     | Absent
     | Events

@@ -22,6 +22,7 @@ from kvnode.core.messages import (
     Read,
     Replicated,
     Result,
+    Scan,
     Touch,
     Watch,
     WriteAll,
@@ -41,6 +42,9 @@ class Shown(Protocol):
     def expiry(self) -> ExpiryClock:
         """By which versions expire."""
 
+    def scan(self, scan: Scan) -> Result:
+        """A page of a scan, this turn's changes included if it is the first."""
+
     def write(self, write: Write, now: Now) -> Result:
         """Make a write of this node's own."""
 
@@ -56,6 +60,8 @@ def run(operation: Operation, shown: Shown, now: Now) -> Result:
             return Entry(versions[:1], max(0, len(versions) - 1))
         case Read(key, skip):
             return Entry(_visible(key, shown)[skip:], 0)
+        case Scan():
+            return shown.scan(operation)
         case Put(key, value, ttl_ms):
             return _put((Change(key, value),), ttl_ms, shown, now)
         case Delete(key):

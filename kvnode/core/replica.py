@@ -46,15 +46,18 @@ from kvnode.core.messages import (
     Request,
     Result,
     Saved,
+    Scan,
     Settled,
     Stage,
     Watch,
     Written,
 )
 from kvnode.core.operations import run
+from kvnode.core.overlay import TableView
 from kvnode.core.registration import Registration
 from kvnode.core.repair import STRANGER_HEARTBEATS, Repair
 from kvnode.core.reports import Reports
+from kvnode.core.scans import Scans
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.truncation import Logged, Truncation
 from kvnode.core.vector import Dot, Missing, Vector, name_of
@@ -71,6 +74,9 @@ class Table(Log, Protocol):
     def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
         """The first keys behind `after`, of those with the prefix, in their order; not
         necessarily so many, but one if there is any."""
+
+    def table_view(self) -> TableView:
+        """The committed table as it is now."""
 
 
 class Identity(NamedTuple):
@@ -136,6 +142,7 @@ class Replica:
         self.clocks = ClocksAhead()
         #: By which versions expire.
         self.expiry = ExpiryClock()
+        self.scans = Scans(table, random, limits)
         #: Requests whose past is here, and that wait for their turn.
         self.ready: deque[Request] = deque()
         #: Those that this turn ran, and those that it refused: none of their answers is
@@ -174,6 +181,7 @@ class Replica:
         self.watches.begin(self.cut)
         self.ran, self.refused, self._stage = [], [], None
         self._turned_us = now.steady_us
+        self.scans.begin_turn(now.steady_us)
         if not self._registration.is_open:
             self.alarms.joined()  # whoever was forgotten has been told, after the turn before
         self._receive(inputs, now)
@@ -195,6 +203,7 @@ class Replica:
         """Its requests are carried elsewhere; it makes no more turns, but may still claim."""
         self.ran, self.refused, self._own = [], [], []
         self.ready.clear()
+        self.scans.cuts.close()
 
     def only_read(self) -> None:
         """The disk takes no writes: make none."""
@@ -532,10 +541,11 @@ class Replica:
         return lost_of(token, self.cut, lambda dot: self._is_lost(dot, claims))
 
     def _serve(self, now: Now) -> list[Reply]:
-        """Run what is ready, until the answers are as many as memory should hold."""
+        """Run what is ready, until the answers are as many as memory should hold, or scans have
+        taken long enough."""
         replies = []
         bytes_left = self.limits.answered_bytes_per_turn
-        while self.ready and bytes_left > 0:
+        while self.ready and bytes_left > 0 and not self.scans.is_spent:
             request = self.ready.popleft()
             if isinstance(request.operations[0], Watch):
                 replies += self._watch(request)
@@ -632,6 +642,10 @@ class Replica:
         """See `Shown`: what the turn has changed, else what is committed."""
         changed = self._changed.get(key)
         return self._table.versions(key) if changed is None else changed
+
+    def scan(self, scan: Scan) -> Result:
+        """See `Shown`."""
+        return self.scans.page(scan, self._changed, self.expiry)
 
     def _delayed(self, request: Request, reason: str) -> Reply:
         entries = self.cut.entries

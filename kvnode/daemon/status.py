@@ -39,6 +39,8 @@ def replica_status(replica: Replica) -> dict[str, Any]:
         "parked_bytes": holdback.request_bytes,
         "watches": len(replica.watches),
         "awaiting_replicas": replica.concerns.count,
+        "cuts": len(replica.scans.cuts),
+        "cut_bytes": replica.scans.cuts.size_bytes,
         "joining": replica.is_joining,
         "alarms": sorted(replica.alarms.raised.values()),
         "fetching_from": replica.repair.staging.name if replica.repair.staging else None,

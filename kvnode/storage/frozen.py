@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from kvnode.core.batch import Batch
 from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.overlay import Overlay, TableView
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -113,6 +114,10 @@ class FrozenStore:
     def view(self) -> View:
         """See `Store.view`. What is hidden could be seen in it."""
         raise StorageError("the disk takes no writes; there are no snapshots meanwhile")
+
+    def table_view(self) -> TableView:
+        """See `Store.table_view`."""
+        return Overlay(self._store.table_view(), self._was.table)
 
     def clear_staged(self) -> None:
         """See `Store.clear_staged`."""

@@ -11,6 +11,8 @@ from weakref import WeakSet
 
 from kvnode.core.batch import Batch
 from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.overlay import Record as TableRecord
+from kvnode.core.overlay import TableView
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -122,6 +124,25 @@ class MemoryView:
             raise StorageError("the view is closed")
 
 
+class MemoryTableView:
+    """A `TableView` of a `MemoryDisk`."""
+
+    def __init__(self, table: Mapping[bytes, bytes]) -> None:
+        self._records: dict[bytes, bytes] | None = dict(table)
+
+    def records(self, start: bytes, end: bytes | None, *, reverse: bool) -> Iterator[TableRecord]:
+        """See `TableView.records`."""
+        if self._records is None:
+            raise StorageError("the view is closed")
+        for key in sorted(self._records, reverse=reverse):
+            if start <= key and (end is None or key < end):
+                yield key, layout.decode_table_record(self._records[key])
+
+    def close(self) -> None:
+        """See `TableView.close`."""
+        self._records = None
+
+
 class MemoryStore:
     """A `Store` on a `MemoryDisk`."""
 
@@ -130,7 +151,7 @@ class MemoryStore:
             raise StorageError("no space left on the memory disk")
         disk.recover()
         self._disk = disk
-        self._views: WeakSet[MemoryView] = WeakSet()
+        self._views: WeakSet[MemoryView | MemoryTableView] = WeakSet()
         self._read_only = read_only
         self._position = layout.next_position(max(disk.families["log"], default=None))
         self._state = layout.decode_state(disk.families["meta"].get(layout.STATE))
@@ -206,6 +227,12 @@ class MemoryStore:
     def view(self) -> View:
         """See `Store.view`."""
         view = MemoryView(self._disk)
+        self._views.add(view)
+        return view
+
+    def table_view(self) -> TableView:
+        """See `Store.table_view`."""
+        view = MemoryTableView(self._table)
         self._views.add(view)
         return view
 

@@ -29,6 +29,8 @@ from rocksdict import (
 from kvnode.core.batch import Batch
 from kvnode.core.limits import KEY_BYTES_MAX, MIB
 from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.overlay import Record as TableRecord
+from kvnode.core.overlay import TableView
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -91,7 +93,7 @@ class RocksStore:
         self._unsynced = WriteOptions()
         #: Nothing is due before it. What was swept is still in the way of a scan from the start.
         self._due_start = b""
-        self._views: WeakSet[RocksView] = WeakSet()
+        self._views: WeakSet[RocksView | RocksTableView] = WeakSet()
         try:
             self._position = layout.next_position(_last_key(self._log))
             #: The log has nothing before it.
@@ -187,6 +189,12 @@ class RocksStore:
     def view(self) -> View:
         """See `Store.view`."""
         view = RocksView(self._meta, self._table, self._state)
+        self._views.add(view)
+        return view
+
+    def table_view(self) -> TableView:
+        """See `Store.table_view`."""
+        view = RocksTableView(self._table)
         self._views.add(view)
         return view
 
@@ -335,6 +343,31 @@ class RocksView:
         self._meta = self._table = None
 
 
+class RocksTableView:
+    """A `TableView`: an iterator, since what rocksdict calls a snapshot iterates over what is there
+    now (0.3.29)."""
+
+    def __init__(self, table: Rdict) -> None:
+        self._records: RdictIter | None = _iterator(table)
+
+    def records(self, start: bytes, end: bytes | None, *, reverse: bool) -> Iterator[TableRecord]:
+        """See `TableView.records`."""
+        if reverse:
+            for key, record in _records_backwards(_open(self._records), end):
+                if key < start:
+                    return
+                yield key, layout.decode_table_record(record)
+        else:
+            for key, record in _records(_open(self._records), start):
+                if end is not None and key >= end:
+                    return
+                yield key, layout.decode_table_record(record)
+
+    def close(self) -> None:
+        """See `TableView.close`."""
+        self._records = None
+
+
 def _open(records: RdictIter | None) -> RdictIter:
     if records is None:
         raise StorageError("the view is closed")
@@ -384,6 +417,25 @@ def _records(records: RdictIter, first: bytes) -> Iterator[Record]:
             records.next()
         records.status()
     except Exception as error:
+        del records  # or the traceback would hold the database, and its lock
+        raise StorageError(f"can't read the store: {error}") from error
+
+
+def _records_backwards(records: RdictIter, end: bytes | None) -> Iterator[Record]:
+    """All records before a key, or from the last one on."""
+    try:
+        if end is None:
+            records.seek_to_last()
+        else:
+            records.seek_for_prev(end)
+            if records.valid() and records.key() == end:
+                records.prev()
+        while records.valid():
+            yield records.key(), records.value()
+            records.prev()
+        records.status()
+    except Exception as error:
+        del records  # see `_records`
         raise StorageError(f"can't read the store: {error}") from error
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from kvnode.core.batch import Batch
 from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.overlay import TableView
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -92,6 +93,9 @@ class Store(Protocol):
 
     def view(self) -> View:
         """What is committed now."""
+
+    def table_view(self) -> TableView:
+        """The committed table as it is now, for scans."""
 
     def clear_staged(self) -> None:
         """Forget what is staged."""

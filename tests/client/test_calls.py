@@ -10,15 +10,18 @@ import pytest
 import kvnode
 from kvnode.client.calls import CALLS, Call, Calls, Transacted, together
 from kvnode.client.pipeline import Queue
+from kvnode.client.scans import Page
 from kvnode.client.session import Version, packed_value
 from kvnode.core.vector import Dot, new_origin
 from kvnode.errors import (
     Conflict,
+    CutGone,
     Delayed,
     InvalidRequest,
     KvnodeError,
     SessionLost,
     Unavailable,
+    UnreadableAnswer,
     Unreplicated,
 )
 
@@ -46,6 +49,13 @@ OK = ["ok", X, 3, 7, None]
         (CALLS.delete_many(["a", b"b"]), [["write", [], [(b"a",), (b"b",)]]]),
         (CALLS.get_many(["a", "b"]), [["get", b"a"], ["get", b"b"]]),
         (CALLS.get_many([]), []),
+        (CALLS.scan(), [["scan", None, None, None, None, 500, False, "entries"]]),
+        (
+            CALLS.scan("a", start="ab", end="az", limit=7, reverse=True),
+            [["scan", None, b"ab", b"az", 7, 500, True, "entries"]],
+        ),
+        (CALLS.keys("a", page=10, limit=20), [["scan", None, b"a", b"b", 20, 10, False, "keys"]]),
+        (CALLS.count(b"a"), [["scan", None, b"a", b"b", None, 2048, False, "count"]]),
         (CALLS.transact(reads=["a"]), [["get", b"a"]]),
         (
             CALLS.transact(puts={"a": 1}, deletes=["b"], reads=["a"], if_version={"c": []}),
@@ -86,6 +96,67 @@ def test_what_does_not_fit_one_answer_is_a_further_call() -> None:
     assert further.read([["ok", [VERSION], 0]]) == 2 * (Version(1, DOT, 7),)
 
 
+def test_a_page_tells_the_call_that_brings_the_next_one() -> None:
+    first = CALLS.scan("a", limit=5, page=2, wait_s=2)
+    page = first.read([["ok", 9, [[b"a", [VERSION], 0], [b"b", [VERSION], 1]], b"c"]])
+    assert isinstance(page, Page) and page.items == [("a", 1), ("b", 1)]
+    assert page.following.wait_s == 2
+    assert page.following.operations == [["scan", 9, b"c", b"b", 3, 2, False, "entries"]]
+    page = page.following.read([["ok", 9, [[b"c", [VERSION], 0], [b"d", [VERSION], 0]], b"e"]])
+    assert page.following.operations == [["scan", 9, b"e", b"b", 1, 2, False, "entries"]]
+    page = page.following.read([["ok", 9, [[b"e", [VERSION], 0]], None]])
+    assert page == ([("e", 1)], None)
+
+
+def test_pages_in_reverse_go_on_before_the_last_one() -> None:
+    page = CALLS.keys(start="a", reverse=True).read([["ok", 9, [b"c", b"b"], b"b"]])
+    assert isinstance(page, Page) and page.items == ["c", "b"]
+    assert page.following.operations == [["scan", 9, b"a", b"b", None, 500, True, "keys"]]
+    assert page.following.read([["ok", 9, [b"a"], None]]) == (["a"], None)
+
+
+def test_a_page_may_show_nothing_and_go_on() -> None:
+    page = CALLS.keys(limit=1).read([["ok", 9, [], b"b"]])
+    assert isinstance(page, Page) and page.items == []
+    assert page.following.operations == [["scan", 9, b"b", None, 1, 500, False, "keys"]]
+
+
+def test_a_count_is_the_sum_of_its_pages() -> None:
+    further = CALLS.count("a", wait_s=2).read([["ok", 9, 2048, b"ab"]])
+    assert isinstance(further, Call) and further.wait_s == 2
+    assert further.operations == [["scan", 9, b"ab", b"b", None, 2048, False, "count"]]
+    assert further.read([["ok", 9, 7, None]]) == 2055
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        ["ok"],
+        ["ok", "9", [], None],
+        ["ok", None, {}, None],
+        ["ok", None, 3, None],
+        ["ok", None, [7], None],
+        ["ok", None, [[b"a", [], 0]], None],
+        ["ok", None, [["a", [VERSION], 0]], None],
+        ["ok", None, [], "c"],
+    ],
+)
+def test_an_unreadable_page_is_an_error_of_ours(result: list) -> None:
+    for call in (CALLS.scan(), CALLS.keys()):
+        with pytest.raises(UnreadableAnswer):
+            call.read([result])
+
+
+def test_an_unreadable_count_is_an_error_of_ours() -> None:
+    with pytest.raises(UnreadableAnswer):
+        CALLS.count().read([["ok", None, [], None]])
+
+
+def test_a_cut_that_is_gone_is_an_error_of_its_own() -> None:
+    with pytest.raises(CutGone, match="begin anew"):
+        CALLS.keys().read([["error", "cut_gone", "begin anew", False]])
+
+
 def test_a_condition_that_does_not_hold_is_an_error_that_tells_what_is_there() -> None:
     call = CALLS.put("a", 1, if_version=())
     with pytest.raises(Conflict, match=rf"b'a' holds {X}:3") as raised:
@@ -124,6 +195,13 @@ def test_an_unreadable_conflict_is_an_error_of_ours(found: list) -> None:
         lambda: CALLS.put_many({"a": object()}),
         lambda: CALLS.delete_many([5]),
         lambda: CALLS.transact(reads=["a" * 5000]),
+        lambda: CALLS.scan(page=0),
+        lambda: CALLS.scan(page=1001),
+        lambda: CALLS.scan(page=True),
+        lambda: CALLS.keys(limit=0),
+        lambda: CALLS.keys(limit="7"),
+        lambda: CALLS.scan("a", start=b"ab"),
+        lambda: CALLS.count(start="a", end=b"b"),
     ],
 )
 def test_what_no_node_takes_is_not_sent(call) -> None:
@@ -233,7 +311,7 @@ def test_all_clients_have_the_same_methods() -> None:
 
 
 def test_a_pipeline_has_all_that_concerns_data() -> None:
-    alone = {"forget", "ping", "status", "members", "fault", "backup"}
+    alone = {"forget", "ping", "status", "members", "fault", "backup"} | {"scan", "keys"}
     assert methods(Queue).keys() == methods(kvnode.Client).keys() - alone
 
 

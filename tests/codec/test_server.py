@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.codec import client
-from kvnode.codec.client import Introduction, encode_request
+from kvnode.codec.client import Introduction, decode_answer, encode_request
 from kvnode.codec.packing import INTEGER_MAX, MESSAGE_BYTES_MAX, pack
 from kvnode.codec.server import (
     Asked,
@@ -24,6 +25,8 @@ from kvnode.codec.server import (
     Status,
     Synced,
     decode_request,
+    encode_answer,
+    encode_result,
 )
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Change
@@ -33,7 +36,10 @@ from kvnode.core.limits import (
     REPLICAS_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
+    REQUEST_SCANS_MAX,
     RESERVED_PREFIX,
+    SCAN_COUNT_MAX,
+    SCAN_RECORDS_MAX,
     VALUE_BYTES_MAX,
 )
 from kvnode.core.messages import (
@@ -42,15 +48,20 @@ from kvnode.core.messages import (
     Delete,
     Forget,
     Get,
+    Page,
     Put,
     Read,
     Report,
+    Scan,
+    Shows,
     WriteAll,
 )
-from kvnode.core.vector import Dot
+from kvnode.core.vector import Dot, new_origin
+from kvnode.core.versions import Version
 from tests.strategies import clusters, hostile, names, origins, seqs, values, vectors
 from tests.strategies import keys as all_keys
 
+X = new_origin("X", 1, 1)
 GET = ["get", b"key"]
 
 #: Those that clients may touch.
@@ -62,11 +73,27 @@ sessions = st.tuples(clusters, vectors)
 conditions = st.builds(
     Condition, keys, st.lists(st.builds(Dot, origins, seqs), max_size=3).map(frozenset)
 )
+bounds = st.none() | st.just(b"") | all_keys
+scans = st.builds(
+    Scan,
+    st.none() | ids,
+    bounds,
+    bounds,
+    st.none() | st.integers(1, INTEGER_MAX),
+    st.integers(1, SCAN_RECORDS_MAX),
+    st.booleans(),
+    st.sampled_from(Shows),
+)
 changes = st.builds(Change, keys, st.none() | values, st.none())
 
 
 def sent(change: Change) -> tuple[bytes] | tuple[bytes, bytes]:
     return (change.key,) if change.value is None else (change.key, change.value)
+
+
+def asked_for(scan: Scan) -> client.Operation:
+    cut, start, end, limit, page, reverse, shows = astuple(scan)
+    return client.scan(cut, start, end, limit, page, reverse=reverse, shows=shows.value)
 
 
 #: What is sent, and what it means.
@@ -76,6 +103,7 @@ data_operations = st.one_of(
     st.tuples(keys, ids).map(lambda it: (client.read(*it), Read(*it))),
     keys.map(lambda key: (client.delete(key), Delete(key))),
     names.map(lambda name: (client.forget(name), Forget(name))),
+    scans.map(lambda scan: (asked_for(scan), scan)),
     st.tuples(
         st.lists(conditions, max_size=3, unique_by=lambda it: it.key),
         st.lists(changes, min_size=1, max_size=3),
@@ -168,6 +196,26 @@ def test_the_greatest_value_and_the_most_operations_fit() -> None:
     assert asked.operations == (Put(b"k" * KEY_BYTES_MAX, bytes(VALUE_BYTES_MAX)),)
     many = decode_request(encoded(*[GET] * REQUEST_OPERATIONS_MAX)).operations
     assert many == (Get(b"key"),) * REQUEST_OPERATIONS_MAX
+
+
+def test_the_bounds_of_a_scan_may_be_text_or_empty_or_kvnodes_own() -> None:
+    for bound, meant in (("ä", "ä".encode()), ("", b""), (RESERVED_PREFIX, RESERVED_PREFIX)):
+        asked = decode_request(encoded(["scan", None, bound, bound, None, 1, True, "keys"]))
+        assert asked.operations == (Scan(None, meant, meant, None, 1, True, Shows.KEYS),)
+
+
+def test_the_greatest_pages_and_the_most_of_them_fit() -> None:
+    count = ["scan", None, None, None, 7, SCAN_COUNT_MAX, False, "count"]
+    asked = decode_request(encoded(*[count] * REQUEST_SCANS_MAX, *[GET] * 10))
+    assert asked.operations[0] == Scan(None, None, None, 7, SCAN_COUNT_MAX, False, Shows.COUNT)
+
+
+def test_a_page_is_encoded_as_it_is() -> None:
+    record = (b"a", (Version(7, X, 3, b"v"),), 1)
+    answer = decode_answer(encode_answer(1, None, [encode_result(Page(9, (record,), b"b"))]))
+    assert answer.results == [["ok", 9, [[b"a", [[7, X, 3, b"v", None]], 1]], b"b"]]
+    assert encode_result(Page(None, (b"a",), None)) == ("ok", None, (b"a",), None)
+    assert encode_result(Page(9, 3, None)) == ("ok", 9, 3, None)
 
 
 @pytest.mark.parametrize("key", [RESERVED_PREFIX, RESERVED_PREFIX + b"member/x", "\0kvnode/"])

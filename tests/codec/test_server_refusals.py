@@ -12,6 +12,7 @@ from kvnode.core.limits import (
     KEY_BYTES_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
+    REQUEST_SCANS_MAX,
     VALUE_BYTES_MAX,
     WRITE_BYTES_MAX,
     WRITE_KEYS_MAX,
@@ -55,6 +56,25 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
         ["read", b"key", None],
         ["read", b"key", True],
         ["delete", b"key", b"value"],
+        ["scan", None, None, None, None, 1, False],
+        ["scan", -1, None, None, None, 1, False, "keys"],
+        ["scan", b"1", None, None, None, 1, False, "keys"],
+        ["scan", True, None, None, None, 1, False, "keys"],
+        ["scan", None, 1, None, None, 1, False, "keys"],
+        ["scan", None, None, [b"a"], None, 1, False, "keys"],
+        ["scan", None, None, None, None, 0, False, "keys"],
+        ["scan", None, None, None, None, 1001, False, "keys"],
+        ["scan", None, None, None, None, 1001, False, "entries"],
+        ["scan", None, None, None, None, 2049, False, "count"],
+        ["scan", None, None, None, None, None, False, "keys"],
+        ["scan", None, None, None, 0, 1, False, "keys"],
+        ["scan", None, None, None, b"1", 1, False, "keys"],
+        ["scan", None, None, None, 1 << 63, 1, False, "keys"],
+        ["scan", None, None, None, None, 1, 0, "keys"],
+        ["scan", None, None, None, None, 1, None, "keys"],
+        ["scan", None, None, None, None, 1, False, "values"],
+        ["scan", None, None, None, None, 1, False, b"keys"],
+        ["scan", None, None, None, None, 1, False, None],
         ["write", []],
         ["write", [], []],
         ["write", None, [[b"key"]]],
@@ -199,9 +219,10 @@ def test_another_shape_is_malformed(parts: Any, told: tuple[int | None, str]) ->
         ["get", b"k" * (KEY_BYTES_MAX + 1)],
         ["put", b"k", bytes(VALUE_BYTES_MAX + 1)],
         ["write", [], [[b"k" * (KEY_BYTES_MAX + 1)]]],
+        ["scan", None, None, b"k" * (KEY_BYTES_MAX + 1), None, 1, False, "keys"],
         ["write", [], [[b"%d" % at, bytes(WRITE_BYTES_MAX // 2)] for at in range(2)]],
     ],
-    ids=["key", "value", "a write's key", "a write"],
+    ids=["key", "value", "a write's key", "a scan's end", "a write"],
 )
 def test_a_key_or_value_over_its_limit_is_too_large(operation: list[Any]) -> None:
     assert refusal(encoded(operation)) == (5, "too_large")
@@ -219,6 +240,11 @@ def test_a_key_or_value_over_its_limit_is_too_large(operation: list[Any]) -> Non
 def test_the_writes_of_a_request_have_limits_together(operations: list[Any]) -> None:
     """They are made in one turn, and nobody else is served meanwhile."""
     assert refusal(encoded(*operations)) == (5, "too_large")
+
+
+def test_the_pages_of_a_request_have_a_limit() -> None:
+    page = ["scan", None, None, None, None, 1, False, "keys"]
+    assert refusal(encoded(*[page] * (REQUEST_SCANS_MAX + 1))) == (5, "too_large")
 
 
 def test_a_message_over_its_limit_is_too_large_before_it_is_unpacked() -> None:

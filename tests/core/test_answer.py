@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from kvnode.core.answer import Answer
 from kvnode.core.limits import ANSWER_VALUE_BYTES_MAX
-from kvnode.core.messages import Condition, Conflict, Entry, Failed, Written
+from kvnode.core.messages import Condition, Conflict, Entry, Failed, Page, Written
 from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import Version
 
@@ -57,3 +61,27 @@ def test_a_conflict_weighs_by_its_keys_and_dots_and_may_not_fit() -> None:
     answer.size_bytes = ANSWER_VALUE_BYTES_MAX
     answer.add(Conflict(found))
     assert isinstance(answer.results[1], Failed) and answer.results[1].code == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("records", "size_bytes"),
+    [
+        (((b"key", (Version(1, X, 1, bytes(100)),), 3), (b"k", (Version(1, X, 1, b""),), 0)), 104),
+        ((b"key", b"k"), 4),
+        (7, 0),
+    ],
+)
+def test_a_page_weighs_by_its_keys_and_values_and_may_not_fit_beside_others(
+    records: Any, size_bytes: int
+) -> None:
+    page = Page(None, records, None)
+    answer = Answer()
+    answer.add(page)
+    assert (answer.results, answer.size_bytes) == ([page], size_bytes)
+    answer.size_bytes = ANSWER_VALUE_BYTES_MAX - size_bytes + 1
+    answer.add(page)
+    if size_bytes:
+        assert isinstance(answer.results[1], Failed) and answer.results[1].code == "too_large"
+    answer.size_bytes = ANSWER_VALUE_BYTES_MAX - size_bytes
+    answer.add(page)
+    assert answer.results[2] == page

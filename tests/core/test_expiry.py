@@ -55,3 +55,11 @@ def test_a_sweep_leaves_alone_what_holds_nothing_that_is_over() -> None:
 def test_each_version_that_expires_is_due() -> None:
     assert due_of(b"k", (LASTS, OVER, NEXT)) == {Due(NOW_US, b"k"), Due(NOW_US + 1, b"k")}
     assert due_of(b"k", (LASTS,)) == due_of(b"k", ()) == set()
+
+
+def test_a_stopped_clock_stays_at_its_moment() -> None:
+    clock = ExpiryClock()
+    clock.advance(5)
+    stopped = clock.stopped()
+    clock.advance(7)
+    assert (stopped.now_us, clock.now_us) == (5, 7)

@@ -16,6 +16,8 @@ from kvnode.core.limits import (
     KEY_BYTES_MAX,
     PULLED_BATCHES_MAX,
     REQUEST_OPERATIONS_MAX,
+    SCAN_COUNT_MAX,
+    SCAN_RECORDS_MAX,
     VALUE_BYTES_MAX,
     VECTOR_ENTRIES_MAX,
     Limits,
@@ -73,3 +75,11 @@ def test_each_buffer_has_room_for_the_greatest_item_and_each_turn_for_the_greate
     assert min(limits.held_bytes_max, limits.parked_bytes_max) >= MESSAGE_BYTES_MAX
     assert limits.answered_bytes_per_turn >= ANSWER_VALUE_BYTES_MAX
     assert limits.delivered_writes_per_turn >= BATCH_WRITES_MAX
+
+
+def test_the_greatest_page_of_a_scan_fits_an_answer() -> None:
+    """One that has more than half a MiB has just one record."""
+    assert KEY_BYTES_MAX + VALUE_BYTES_MAX <= ANSWER_VALUE_BYTES_MAX
+    limits = Limits()
+    assert min(limits.scan_work_per_turn, limits.scan_work_per_page) >= SCAN_COUNT_MAX
+    assert SCAN_RECORDS_MAX <= SCAN_COUNT_MAX <= BATCH_WRITES_MAX, "an array holds no more"

@@ -17,9 +17,12 @@ from kvnode.core.messages import (
     Forget,
     Get,
     Operation,
+    Page,
     Put,
     Read,
     Result,
+    Scan,
+    Shows,
     Touch,
     WriteAll,
     Written,
@@ -56,6 +59,9 @@ class State:
         self.written.append(write)
         return Written(Dot(X, 9), now.wall_us)
 
+    def scan(self, scan: Scan) -> Result:
+        return Page(scan.cut, scan.page, scan.end)
+
     def forget(self, name: str, now: Now) -> Result:
         return Failed("refused", name)
 
@@ -82,6 +88,7 @@ WRITTEN = Written(Dot(X, 9), 8)
         (Read(b"half over"), Entry((OTHER,), 0)),
         (Touch(b"none", 5), Absent()),
         (Touch(b"over", 5), Absent()),
+        (Scan(7, None, b"e", None, 3, False, Shows.COUNT), Page(7, 3, b"e")),
         (Forget("Z"), Failed("refused", "Z")),
     ],
 )

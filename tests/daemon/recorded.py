@@ -26,6 +26,7 @@ from kvnode.core.messages import (
     Request,
     Saved,
 )
+from kvnode.core.overlay import TableView
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import Versions
@@ -202,6 +203,11 @@ class RecordedStore(MemoryStore):
         """See `Store.versions`."""
         self._break("read after" if self._failed else "read")
         return super().versions(key)
+
+    def table_view(self) -> TableView:
+        """See `Store.table_view`."""
+        self._break("scan")
+        return super().table_view()
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""

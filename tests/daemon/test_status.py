@@ -6,6 +6,7 @@ import pytest
 
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.core.batch import Change
+from kvnode.core.messages import Scan, Shows
 from kvnode.daemon.status import WAITING_SHOWN, node_status, replica_status
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, Recorded
 
@@ -43,6 +44,14 @@ def test_a_parked_request_is_told_with_what_it_waits_for(node):
     status = replica_status(node.node.replica)
     assert status["parked"] == [{"id": request.id, "waits_for": (OTHER, 2)}]
     assert (status["parked_requests"], status["parked_bytes"]) == (1, request.size_bytes)
+
+
+def test_the_cuts_of_scans_are_counted(node):
+    node.turn(node.put("a", "v"), node.put("b", "v"))
+    scan = Scan(None, None, None, None, 1, False, Shows.KEYS)
+    node.turn(node.put("c", "value"), node.request(scan), node.request(scan))
+    status = replica_status(node.node.replica)
+    assert (status["cuts"], status["cut_bytes"]) == (2, 2 * len("cvalue"))
 
 
 def test_what_is_delivered_waits_no_more_and_counts(node):

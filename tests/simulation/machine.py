@@ -33,6 +33,7 @@ from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.concerns import Concerns
+from kvnode.core.cuts import CUT_QUIET_US
 from kvnode.core.limits import Limits
 from kvnode.core.messages import (
     AwaitReplicas,
@@ -48,6 +49,7 @@ from kvnode.core.messages import (
     Inputs,
     Lost,
     Operation,
+    Page,
     Pull,
     Pulled,
     Put,
@@ -57,6 +59,7 @@ from kvnode.core.messages import (
     Request,
     Result,
     Saved,
+    Scan,
     Watch,
     WriteAll,
     Written,
@@ -146,6 +149,8 @@ class Machine:
         self.staged: Seen = 0
         #: What the answers of this turn may show: grows with each that is a write.
         self._shown: Seen = 0
+        #: When the cuts that this replica opened were last read; long ago, if to their end.
+        self._cuts: dict[int, int] = {}
         #: The latest claim of each other that this process has taken in.
         self.claims: dict[str, Claim] = {}
         #: Requests that this process has taken in and not answered.
@@ -447,6 +452,7 @@ class Machine:
             ("parked requests", len(holdback.requests), limits.parked_requests_max),
             ("parked bytes", holdback.request_bytes, limits.parked_bytes_max),
             ("replies held back", replica.concerns.count, limits.concerns_max),
+            ("cuts", len(replica.scans.cuts), limits.cuts_max),
         ):
             if size > limit:
                 raise Violation("bounds", f"{self.name} has {size} {what}; the limit is {limit}")
@@ -496,13 +502,20 @@ class Machine:
                 )
             if self.node is not None and not self.node.health.writable:
                 self._world.reach("reads served from a full disk")
+                if any(isinstance(result, Page) and result.cut for result in reply.results):
+                    self._world.reach("a cut read on a full disk")
             self._shown = self._cluster.oracle.answer(
                 self._shown, flight.operations, reply.results, self.expiry
             )
             if flight.session == OPERATOR and isinstance(reply.results[0], Written):
                 self._world.reach("a member forgotten")
-        for result in reply.results:
-            self._check_refusal(flight, result)
+        for operation, result in zip(flight.operations, reply.results, strict=False):
+            if isinstance(operation, Scan):
+                self._check_cut(operation, result)
+        for at, result in enumerate(reply.results):
+            self._check_refusal(
+                (flight.operations[at],) if reply.ran else flight.operations, result
+            )
         for operation, result in zip(flight.operations, reply.results, strict=False):
             if isinstance(result, Conflict):
                 self._cluster.undone.update(_values([operation]))
@@ -532,7 +545,7 @@ class Machine:
         if waits and any(isinstance(result, Written) for result in reply.results):
             raise Violation("write concern", f"{self.name} answers {flight} without waiting")
 
-    def _check_refusal(self, flight: Flight, result: Result) -> None:
+    def _check_refusal(self, refused: Sequence[Operation], result: Result) -> None:
         """What is called undone must be undone, and what is missing must be missing."""
         if isinstance(result, Delayed):
             has = self._cluster.oracle.known(result.missing) & self._shown
@@ -541,11 +554,21 @@ class Machine:
         if isinstance(result, Lost):
             self._cluster.check_lost(self, result.missing)
         if isinstance(result, Failed) and not result.maybe:
-            self._cluster.undone.update(_values(flight.operations))
-            reads = all(isinstance(op, Get | Read | Watch) for op in flight.operations)
+            self._cluster.undone.update(_values(refused))
+            reads = all(isinstance(op, Get | Read | Scan | Watch) for op in refused)
             may_read = not self._is_blind and not self.is_switching
             if reads and result.code == "unavailable" and may_read:
-                raise Violation("reads go on", f"{self.name} answers {flight}: {result.message}")
+                raise Violation("reads go on", f"{self.name} answers {refused}: {result.message}")
+
+    def _check_cut(self, scan: Scan, result: Result) -> None:
+        """One that has more, and was read a moment ago, must be there."""
+        now_us = self._world.now_us
+        if isinstance(result, Page) and result.cut is not None:
+            self._cuts[result.cut] = now_us if result.next is not None else -CUT_QUIET_US
+        elif isinstance(result, Failed) and result.code == "cut_gone" and scan.cut is not None:
+            read_us = self._cuts.get(scan.cut, -CUT_QUIET_US)
+            if now_us - read_us < CUT_QUIET_US:
+                raise Violation("scans", f"{self.name} let go of {scan}, which was being read")
 
     def awaited(self, dot: Dot) -> None:
         """See `Outbox`."""
@@ -622,7 +645,7 @@ class Machine:
         return store
 
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
-        self._shown = self.seen
+        self._shown, self._cuts = self.seen, {}
         created_s = self._wall_us() // 1_000_000
         self._origin = new_origin(
             self.bears, created_s, self._dice.between(0, (1 << RANDOM_BITS) - 1)

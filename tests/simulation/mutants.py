@@ -8,6 +8,8 @@ _AUTHOR: Final = "kvnode/core/author.py"
 _CONCERNS: Final = "kvnode/core/concerns.py"
 _HOLDBACK: Final = "kvnode/core/holdback.py"
 _REPAIR: Final = "kvnode/core/repair.py"
+_OVERLAY: Final = "kvnode/core/overlay.py"
+_SCANS: Final = "kvnode/core/scans.py"
 _REPLICA: Final = "kvnode/core/replica.py"
 _SUCCESSION: Final = "kvnode/core/succession.py"
 _VECTOR: Final = "kvnode/core/vector.py"
@@ -351,6 +353,101 @@ MUTANTS: Final = (
         "kvnode/core/operations.py",
         "for it in _visible(key, shown))\n",
         "for it in _visible(key, shown)[:1])\n",
+    ),
+    # --- scans
+    _mutant(
+        "read further pages from the table as it is now",
+        _SCANS,
+        "        page = self._read(cut, scan)\n"
+        "        if page.next is None:\n            self.cuts",
+        "        cut = cut._replace(view=Overlay(self._table.table_view(), {}))\n"
+        "        page = self._read(cut, scan)\n"
+        "        if page.next is None:\n            self.cuts",
+    ),
+    _mutant(
+        "do not see in a scan what the turn has changed",
+        _SCANS,
+        "        cut = TableCut(Overlay(self._table.table_view(), changed), expiry.stopped())\n",
+        "        cut = TableCut(Overlay(self._table.table_view(), {}), expiry.stopped())\n",
+    ),
+    _mutant(
+        "let a cut see what its turn changes later",
+        _OVERLAY,
+        "        self._changes = dict(changes)\n",
+        "        self._changes = changes\n",
+    ),
+    _mutant(
+        "open a cut without what its turn has changed",
+        _SCANS,
+        "        number = self.cuts.keep(cut, self._turned_us)\n",
+        "        cut = TableCut(Overlay(self._table.table_view(), {}), expiry.stopped())\n"
+        "        number = self.cuts.keep(cut, self._turned_us)\n",
+    ),
+    _mutant(
+        "let a cut move with what is committed",
+        _MEMORY,
+        "        self._records: dict[bytes, bytes] | None = dict(table)\n",
+        "        self._records: dict[bytes, bytes] | None = table\n",
+    ),
+    _mutant(
+        "show kvnode's own keys in a scan",
+        _SCANS,
+        "    for first, last in (above, below) if scan.reverse else (below, above):\n",
+        "    for first, last in ((start, end),):\n",
+    ),
+    _mutant(
+        "show a deleted key in a scan",
+        _SCANS,
+        "        if versions := cut.expiry.visible(held):  # what",
+        "        if (versions := cut.expiry.visible(held)) or scan.shows is not Shows.ENTRIES:  #",
+    ),
+    _mutant(
+        "show in a scan what has expired",
+        _SCANS,
+        "        if versions := cut.expiry.visible(held):",
+        "        if versions := held:",
+    ),
+    _mutant(
+        "hide in a cut what expires after its first page",
+        "kvnode/core/expiry.py",
+        "        clock = ExpiryClock()\n        clock.now_us = self.now_us\n        return clock\n",
+        "        return self\n",
+    ),
+    _mutant(
+        "skip a key between two pages",
+        _SCANS,
+        "            goes_on_at = last if scan.reverse else key\n",
+        '            goes_on_at = last if scan.reverse else key + b"\\0"\n',
+    ),
+    _mutant(
+        "repeat a key in the next page in reverse",
+        _SCANS,
+        "            goes_on_at = last if scan.reverse else key\n",
+        '            goes_on_at = last + b"\\0" if scan.reverse else key\n',
+    ),
+    _mutant(
+        "merge a scan in reverse as if it went forward",
+        _OVERLAY,
+        "(key > record[0] if reverse else key < record[0])",
+        "key < record[0]",
+    ),
+    _mutant(
+        "show what a failed commit left in a scan",
+        "kvnode/storage/frozen.py",
+        "        return Overlay(self._store.table_view(), self._was.table)\n",
+        "        return self._store.table_view()\n",
+    ),
+    _mutant(
+        "let go of a cut that is being read",
+        "kvnode/core/cuts.py",
+        "        return number if steady_us - quietest.read_us >= CUT_QUIET_US else None\n",
+        "        return number\n",
+    ),
+    _mutant(
+        "keep more cuts than the limit",
+        "kvnode/core/cuts.py",
+        "        return fits and len(self._open) < self._limits.cuts_max\n",
+        "        return fits\n",
     ),
     # --- repair
     _mutant(

@@ -21,8 +21,11 @@ from kvnode.core.messages import (
     Events,
     Get,
     Operation,
+    Page,
     Put,
     Result,
+    Scan,
+    Shows,
     Touch,
     WriteAll,
     Written,
@@ -79,6 +82,8 @@ class Oracle:
         self.acknowledged: Seen = 0
         #: Writes that a disk lost as it may: it was wiped, or not synced.
         self.excused: Seen = 0
+        #: What each cut that a scan opened shows, by its number, and what may be over in it.
+        self.cuts: dict[int, tuple[Seen, ExpiryBounds]] = {}
 
     def commit(self, seen: Seen, own_origin: str, commit: Commit) -> tuple[Seen, Seen]:
         """A node that has seen this commits; what it has seen then, first without its own.
@@ -134,6 +139,8 @@ class Oracle:
                 seen |= bit
             elif isinstance(result, Events):
                 self._check_events(seen, result)
+            elif isinstance(operation, Scan) and isinstance(result, Page):
+                self._check_page(seen, operation, result, clock)
             elif isinstance(result, Entry):
                 self._check_read(seen, operation, result, clock)
         return seen
@@ -162,6 +169,40 @@ class Oracle:
     def of(self, dot: Dot) -> Made:
         """The write that was made so."""
         return self._by_dot[dot]
+
+    def _check_page(self, seen: Seen, scan: Scan, page: Page, clock: ExpiryBounds) -> None:
+        """A page shows all that the past at its scan's first page makes of its part of the range,
+        in order, and nothing else; what is left of the range, if more is wanted, is behind it."""
+        if scan.cut is not None:
+            seen, clock = self.cuts[scan.cut]
+        elif page.cut is not None:
+            self.cuts[page.cut] = seen, clock
+        start, end = scan.start or b"", scan.end
+        if page.next is not None and scan.reverse:
+            start = page.next
+        elif page.next is not None:
+            end = page.next
+        truth = []
+        for key in sorted(self._by_key, reverse=scan.reverse):
+            if key < start or (end is not None and key >= end) or key.startswith(RESERVED_PREFIX):
+                continue
+            versions = clock.visible(self.versions(seen, key))
+            if versions is None:
+                return
+            if versions:
+                truth.append((key, tuple(versions[:1]), len(versions) - 1))
+        if page.next is None:
+            truth = truth[: scan.limit]
+        found = page.records if isinstance(page.records, int) else list(page.records)
+        expected: object = truth
+        if scan.shows is Shows.KEYS:
+            expected = [key for key, _, _ in truth]
+        elif scan.shows is Shows.COUNT:
+            expected = len(truth)
+        if found != expected or len(truth) > scan.page:
+            raise Violation("scans", f"{scan} shows {page}, the truth is {truth}")
+        if page.next in ((scan.end,) if scan.reverse else (scan.start,)) and page.next is not None:
+            raise Violation("scans", f"{scan} goes on where it was: {page}")
 
     def _check_touch(
         self, seen: Seen, touch: Touch, result: Written | Absent, clock: ExpiryBounds

@@ -3,7 +3,7 @@ waiting, and go on."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kvnode.client.session import Request, Session, packed_value
 from kvnode.codec import client as ask
@@ -26,6 +26,40 @@ _PUT_ONLY: Final = "p"
 _DELAYS_MAX: Final = 3
 
 
+class SimulatedScan(NamedTuple):
+    """What is left of a scan."""
+
+    cut: int | None
+    start: bytes | None
+    end: bytes | None
+    limit: int | None
+    page_size: int
+    reverse: bool
+    shows: str
+
+    @staticmethod
+    def begun(dice: Dice, keys: int) -> SimulatedScan:
+        """Any range, as often as not all keys."""
+        bounds = [dice.pick((None, f"{dice.pick('kp')}{dice.between(1, keys)}".encode(), None))
+                  for _ in "se"]  # fmt: skip
+        shows = dice.pick((ask.ENTRIES, ask.ENTRIES, ask.KEYS, ask.COUNT))
+        return SimulatedScan(
+            None, bounds[0], bounds[1], dice.pick((None, None, 1, 5)), dice.between(1, 4),
+            dice.chance(0.5), shows,
+        )  # fmt: skip
+
+    def page(self) -> ask.Operation:
+        """What asks for its next page."""
+        cut, start, end, limit, page, reverse, shows = self
+        return ask.scan(cut, start, end, limit, page, reverse=reverse, shows=shows)
+
+    def behind(self, cut: int, seen: int, goes_on_at: bytes) -> SimulatedScan:
+        """What is left behind a page."""
+        limit = None if self.limit is None else self.limit - seen
+        bound = {"end" if self.reverse else "start": goes_on_at}
+        return self._replace(cut=cut, limit=limit, **bound)
+
+
 class SimulatedClient:
     """One client; when it drops its token, or some of it, it is a new session."""
 
@@ -39,6 +73,9 @@ class SimulatedClient:
         self._values = 0
         #: What each key held when it was last read.
         self._held: dict[str, list[Dot]] = {}
+        #: The scan that it is at, if it is at one.
+        self._scan: SimulatedScan | None = None
+        self._asked_scan: SimulatedScan | None = None
         #: What it has asked for and has no good answer to.
         self._wanted: list[tuple[str, str]] = []
         self._sessions = 0
@@ -134,7 +171,7 @@ class SimulatedClient:
             put_only = self._dice.chance(0.5)
             key = f"{_PUT_ONLY if put_only else 'k'}{number}"
             changing = "put" if put_only else "delete"
-            kinds = ("put", "get", "read", changing, "write")
+            kinds = ("put", "get", "read", changing, "write", "scan")
             kind = self._dice.pick(kinds if put_only else (*kinds, "put expiring", "touch"))
             wishes.append((kind, key))
         return wishes
@@ -162,6 +199,11 @@ class SimulatedClient:
                 operation, lines = self._write(key)
                 operations.append(operation)
                 told.append(lines)
+            elif kind == "scan":
+                self._scan = self._scan or SimulatedScan.begun(self._dice, self._cluster.plan.keys)
+                self._asked_scan = self._scan
+                operations.append(self._scan.page())
+                told.append([])
             else:
                 operations.append(self._ask(kind, key.encode()))
                 told.append(self._line("get", key, None))
@@ -233,8 +275,23 @@ class SimulatedClient:
         kind, key = self._wanted[at]
         if kind == "read" and result[0] == "ok":
             self._held[key] = [Dot(origin, seq) for _, origin, seq, *_ in result[1]]
+        elif kind == "scan":
+            self._scan_on(result)
         elif result[0] == "conflict":
             self._world.reach("told: Conflict")
+
+    def _scan_on(self, result: list[Any]) -> None:
+        """All pages in one request were asked for with the same words."""
+        scan = self._asked_scan
+        if result[0] == "ok" and scan is not None:
+            _, cut, records, goes_on_at = result
+            seen = records if isinstance(records, int) else len(records)
+            if goes_on_at is None and scan.cut is not None:
+                self._world.reach("a scan of several pages read to its end")
+            self._scan = None if goes_on_at is None else scan.behind(cut, seen, goes_on_at)
+        elif result[0] == "error":
+            self._world.reach(f"a scan ended: {result[1]}")
+            self._scan = None
 
     def _give_up(self, request: Request) -> None:
         if self.busy and self._request is request:

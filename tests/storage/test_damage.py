@@ -105,3 +105,30 @@ def test_a_hole_where_one_write_ahead_log_ends_and_the_next_begins_is_refused(
     older.write_bytes(older.read_bytes()[:-5])
     with pytest.raises(StorageError, match=r"lacks log positions 19 to 19"):
         contents(tmp_path / "killed")
+
+
+def test_a_scan_over_a_damaged_table_file_ends_with_an_error_and_holds_no_lock(
+    directory: Path,
+) -> None:
+    """RocksDB's iterators just end there. The error, while it is told, must not keep the store from
+    being opened again."""
+    RocksStore(directory).close()  # recovery moves all into table files
+    refused = 0
+    for file in sorted(directory.glob("*.sst")):
+        copy = directory.parent / file.stem
+        shutil.copytree(directory, copy)
+        damage(copy / file.name, 10)
+        try:
+            store = RocksStore(copy)
+        except StorageError:
+            continue
+        for reverse in (False, True):
+            try:
+                found = list(store.table_view().records(b"", None, reverse=reverse))
+                assert len(found) == COMMITS
+            except StorageError:
+                refused += 1
+                store.close()
+                store = RocksStore(copy)
+        store.close()
+    assert refused == 2, "one of the files is the table's"

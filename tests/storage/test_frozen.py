@@ -58,6 +58,15 @@ def test_a_failed_commit_is_not_shown_whether_it_is_there_or_not(*, kept: bool) 
 
 
 @KEPT_OR_LOST
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_failed_commit_is_not_shown_by_a_scan_either(*, kept: bool, reverse: bool) -> None:
+    found = list(frozen(FAILED, kept=kept).table_view().records(b"", None, reverse=reverse))
+    shown = [(key, versions) for key, versions in found if versions]
+    expected = [(b"a", (version(X, 1),)), (b"b", (version(Y, 1),))]
+    assert shown == (expected[::-1] if reverse else expected)
+
+
+@KEPT_OR_LOST
 def test_a_failed_commit_is_not_handed_to_peers(*, kept: bool) -> None:
     store = frozen(FAILED, kept=kept)
     assert store.since({X: 1, Y: 1}, MIB) == [batch(X, 1).encoded, batch(Y, 1).encoded]

@@ -10,7 +10,7 @@ from kvnode.codec.server import encode_answer
 from kvnode.core.batch import Batch
 from kvnode.core.messages import Due, OriginState, Saved
 from kvnode.core.truncation import Logged
-from kvnode.core.versions import DIGEST_MODULUS
+from kvnode.core.versions import DIGEST_MODULUS, Versions
 from kvnode.errors import StorageError
 from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
@@ -394,3 +394,71 @@ def test_a_store_that_does_not_know_its_table_is_refused(disk: Disk, live: bytes
     disk.set_meta(b"live", live)
     with pytest.raises(StorageError, match="unreadable"):
         disk.reopen()
+
+
+# --- views of the table, for scans
+
+
+def table_of(store: Store, *keys: bytes) -> dict[bytes, Versions]:
+    table = {key: (version(X, at), version(Y, at)) for at, key in enumerate(keys, 1)}
+    store.commit(commit(table=table), sync=True)
+    return table
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (b"", None),
+        (b"b", None),
+        (b"", b"b"),
+        (b"b", b"c"),
+        (b"aa", b"bb"),
+        (b"c", b"b"),
+        (b"b", b"b"),
+        (b"\xff" * 4096, None),
+        (b"", b"\0"),
+        (b"x", None),
+    ],
+)
+def test_a_view_of_the_table_has_ranges_in_both_directions(
+    disk: Disk, start: bytes, end: bytes | None, *, reverse: bool
+) -> None:
+    table = table_of(disk.store, b"\0", b"a", b"a\0", b"b", b"b\xff", b"c", b"\xff" * 4096)
+    keys = [key for key in table if start <= key and (end is None or key < end)]
+    found = list(disk.store.table_view().records(start, end, reverse=reverse))
+    assert found == [(key, table[key]) for key in sorted(keys, reverse=reverse)]
+
+
+def test_a_view_of_the_table_does_not_move_and_is_read_again_and_again(disk: Disk) -> None:
+    table = table_of(disk.store, b"a", b"b", b"c")
+    view = disk.store.table_view()
+    later = {b"a": (version(Z, 9),), b"b": (), b"d": (version(Z, 9),)}
+    disk.store.commit(commit(table=later), sync=True)
+    assert next(view.records(b"", None, reverse=False)) == (b"a", table[b"a"])
+    for reverse in (True, False):
+        assert dict(view.records(b"", None, reverse=reverse)) == table
+    now = dict(disk.store.table_view().records(b"", None, reverse=False))
+    assert now == {b"a": later[b"a"], b"c": table[b"c"], b"d": later[b"d"]}
+
+
+def test_a_view_of_the_table_ends_with_its_store_or_before(disk: Disk) -> None:
+    table_of(disk.store, b"a")
+    closed, left_open = disk.store.table_view(), disk.store.table_view()
+    closed.close()
+    disk.reopen()
+    for view in (closed, left_open):
+        for reverse in (False, True):
+            with pytest.raises(StorageError, match="closed"):
+                next(view.records(b"", None, reverse=reverse))
+    assert len(list(disk.opened_for_reading().table_view().records(b"", None, reverse=True))) == 1
+
+
+def test_a_view_of_the_table_is_of_the_live_one(disk: Disk) -> None:
+    table_of(disk.store, b"a")
+    view = disk.store.table_view()
+    disk.store.stage({b"b": (version(Y, 1),)})
+    disk.store.switch(Saved({}, 7, 0))
+    assert [key for key, _ in view.records(b"", None, reverse=False)] == [b"a"]
+    after = disk.store.table_view()
+    assert [key for key, _ in after.records(b"", None, reverse=False)] == [b"b"]
