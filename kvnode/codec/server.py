@@ -35,7 +35,6 @@ from kvnode.core.batch import Change
 from kvnode.core.limits import (
     CONCERN_TIMEOUT_MS_MAX,
     CONDITION_DOTS_MAX,
-    KEY_BYTES_MAX,
     REPLICAS_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
@@ -400,13 +399,12 @@ def _decode_backup(body: list[Any]) -> Backup:
 
 def _decode_watch(body: list[Any]) -> Watch:
     _, prefix, is_now = body
-    if type(prefix) is str:
-        prefix = prefix.encode(errors="surrogatepass")
-    if type(prefix) is not bytes or len(prefix) > KEY_BYTES_MAX:
-        raise MalformedError(f"a prefix must be at most {KEY_BYTES_MAX} bytes, or a string")
     if type(is_now) is not bool:
         raise MalformedError("a watch must say whether it starts now")
-    return Watch(prefix, is_now)
+    start = bound(prefix, "a prefix")
+    if start is None:
+        raise MalformedError("a watch must have a prefix, which may be empty")
+    return Watch(start, is_now)
 
 
 def _decode_read(body: list[Any]) -> Read:

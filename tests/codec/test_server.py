@@ -40,12 +40,16 @@ from kvnode.core.limits import (
     RESERVED_PREFIX,
     SCAN_COUNT_MAX,
     SCAN_RECORDS_MAX,
+    TTL_MS_MAX,
     VALUE_BYTES_MAX,
 )
 from kvnode.core.messages import (
     AwaitReplicas,
+    Compacted,
     Condition,
     Delete,
+    Event,
+    Events,
     Forget,
     Get,
     Page,
@@ -54,6 +58,8 @@ from kvnode.core.messages import (
     Report,
     Scan,
     Shows,
+    Touch,
+    Watch,
     WriteAll,
 )
 from kvnode.core.vector import Dot, new_origin
@@ -70,6 +76,7 @@ ids = st.integers(0, INTEGER_MAX)
 deadlines = st.integers(0, REQUEST_DEADLINE_MS_MAX)
 sessions = st.tuples(clusters, vectors)
 
+ttls = st.none() | st.integers(1, TTL_MS_MAX)
 conditions = st.builds(
     Condition, keys, st.lists(st.builds(Dot, origins, seqs), max_size=3).map(frozenset)
 )
@@ -98,11 +105,12 @@ def asked_for(scan: Scan) -> client.Operation:
 
 #: What is sent, and what it means.
 data_operations = st.one_of(
-    st.tuples(keys, values).map(lambda it: (client.put(*it), Put(*it))),
+    st.tuples(keys, values, ttls).map(lambda it: (client.put(*it), Put(*it))),
     keys.map(lambda key: (client.get(key), Get(key))),
     st.tuples(keys, ids).map(lambda it: (client.read(*it), Read(*it))),
     keys.map(lambda key: (client.delete(key), Delete(key))),
     names.map(lambda name: (client.forget(name), Forget(name))),
+    st.tuples(keys, ttls).map(lambda it: (client.touch(*it), Touch(*it))),
     scans.map(lambda scan: (asked_for(scan), scan)),
     st.tuples(
         st.lists(conditions, max_size=3, unique_by=lambda it: it.key),
@@ -208,6 +216,28 @@ def test_the_greatest_pages_and_the_most_of_them_fit() -> None:
     count = ["scan", None, None, None, 7, SCAN_COUNT_MAX, False, "count"]
     asked = decode_request(encoded(*[count] * REQUEST_SCANS_MAX, *[GET] * 10))
     assert asked.operations[0] == Scan(None, None, None, 7, SCAN_COUNT_MAX, False, Shows.COUNT)
+
+
+@given(st.binary(max_size=9), st.booleans())
+def test_a_watch_is_decoded_as_it_was_encoded(prefix: bytes, is_now: bool) -> None:
+    operation = client.watch(prefix, is_now=is_now)
+    request = decode_request(client.encode_request(1, None, 0, [operation]))
+    assert request.operations == (Watch(prefix, is_now),)
+
+
+def test_a_prefix_may_be_text() -> None:
+    request = decode_request(client.encode_request(1, None, 0, [["watch", "ä", False]]))
+    assert request.operations == (Watch("ä".encode(), False),)
+
+
+def test_events_have_what_they_have() -> None:
+    put, expiring = Event(Dot(X, 1), 7, b"a", b"1", None), Event(Dot(X, 2), 8, b"a", b"2", 99)
+    delete = Event(Dot(X, 3), 9, b"a", None, None)
+    assert encode_result(Events((put, expiring, delete))) == (
+        "ok",
+        [(X, 1, 7, b"a", b"1"), (X, 2, 8, b"a", b"2", 99), (X, 3, 9, b"a")],
+    )
+    assert encode_result(Compacted({X: 1})) == ("compacted", {X: 1})
 
 
 def test_a_page_is_encoded_as_it_is() -> None:

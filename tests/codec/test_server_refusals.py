@@ -13,6 +13,7 @@ from kvnode.core.limits import (
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
     REQUEST_SCANS_MAX,
+    TTL_MS_MAX,
     VALUE_BYTES_MAX,
     WRITE_BYTES_MAX,
     WRITE_KEYS_MAX,
@@ -128,6 +129,18 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
         ["synced", "X", -1, X, 1],
         ["synced", "X", 1, "X", 1],
         ["synced", "X", 1, X, 0],
+        ["watch", b"a"],
+        ["watch", None, False],
+        ["watch", 1, False],
+        ["watch", bytes(KEY_BYTES_MAX + 1), False],
+        ["watch", b"a", 1],
+        ["touch", b"a"],
+        ["touch", b"a", 0],
+        ["touch", b"a", TTL_MS_MAX + 1],
+        ["touch", b"a", 1.5],
+        ["put", b"a", b"", 0],
+        ["put", b"a", b"", None],
+        ["write", [], [[b"a"]], "soon"],
         ["fault", "X", "gossip", "stop"],
         ["fault", "X", "everything", "hold"],
         ["fault", "X", ["gossip"], "hold"],
@@ -137,6 +150,12 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
 def test_an_unsound_operation_is_malformed_and_its_request_known_by_id(operation: Any) -> None:
     assert refusal(encoded(operation)) == (5, "malformed")
     assert refusal(encoded(GET, operation)) == (5, "malformed")
+
+
+@pytest.mark.parametrize("others", [[GET], [["watch", b"", False]]])
+def test_a_watch_stands_alone(others: list[Any]) -> None:
+    assert refusal(encoded(["watch", b"", False], *others)) == (5, "malformed")
+    assert refusal(encoded(*others, ["watch", b"", False])) == (5, "malformed")
 
 
 @pytest.mark.parametrize("behind", [GET, ["replicated", 2, 100]])

@@ -747,12 +747,6 @@ MUTANTS: Final = (
     ),
     # --- watches
     _mutant(
-        "do not tell a watcher what the turn itself has brought",
-        _WATCHES,
-        "        batches = [*batches, *delivered]\n",
-        "        pass\n",
-    ),
-    _mutant(
         "tell a parked watcher nothing",
         _WATCHES,
         "        if not self._parked or not delivered:\n",
@@ -818,22 +812,6 @@ MUTANTS: Final = (
         _NODE,
         "        watches = self.replica.watches.waiting()\n",
         "        watches = []\n",
-    ),
-    Mutant(
-        "carry a watch on from what a failed commit would have brought",
-        (
-            Edit(
-                _WATCHES,
-                "            request if arrival >= self._first_new else"
-                " replace(request, token=self._seen)\n",
-                "            replace(request, token=dict(self._cut.heads))\n",
-            ),
-            Edit(
-                _WATCHES,
-                "        self._first_new = self._arrivals + 1\n",
-                "        self._first_new, self._cut = self._arrivals + 1, cut\n",
-            ),
-        ),
     ),
     _mutant(
         "let a watch wait beyond its deadline",
