@@ -132,7 +132,6 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
         ["watch", b"a"],
         ["watch", None, False],
         ["watch", 1, False],
-        ["watch", bytes(KEY_BYTES_MAX + 1), False],
         ["watch", b"a", 1],
         ["touch", b"a"],
         ["touch", b"a", 0],
@@ -239,9 +238,10 @@ def test_another_shape_is_malformed(parts: Any, told: tuple[int | None, str]) ->
         ["put", b"k", bytes(VALUE_BYTES_MAX + 1)],
         ["write", [], [[b"k" * (KEY_BYTES_MAX + 1)]]],
         ["scan", None, None, b"k" * (KEY_BYTES_MAX + 1), None, 1, False, "keys"],
+        ["watch", b"k" * (KEY_BYTES_MAX + 1), False],
         ["write", [], [[b"%d" % at, bytes(WRITE_BYTES_MAX // 2)] for at in range(2)]],
     ],
-    ids=["key", "value", "a write's key", "a scan's end", "a write"],
+    ids=["key", "value", "a write's key", "a scan's end", "a prefix", "a write"],
 )
 def test_a_key_or_value_over_its_limit_is_too_large(operation: list[Any]) -> None:
     assert refusal(encoded(operation)) == (5, "too_large")
