@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from kvnode.codec.client import Introduction
+from kvnode.codec.client import REQUEST_ID_BYTES, Introduction
 from kvnode.codec.packing import (
     ADDRESS_BYTES_MAX,
     INTEGER_MAX,
@@ -34,6 +34,7 @@ from kvnode.core.batch import Change
 from kvnode.core.limits import (
     CONDITION_DOTS_MAX,
     KEY_BYTES_MAX,
+    ONCE_WRITES_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
     TTL_MS_MAX,
@@ -53,7 +54,9 @@ from kvnode.core.messages import (
     Failed,
     Forget,
     Get,
+    Known,
     Lost,
+    Once,
     Operation,
     Put,
     Read,
@@ -61,6 +64,7 @@ from kvnode.core.messages import (
     Touch,
     Watch,
     WriteAll,
+    WriteOperation,
     Written,
 )
 from kvnode.core.vector import NAME_PATTERN, Vector, is_name
@@ -124,7 +128,12 @@ class Backup:
     name: str
 
 
-NodeOperation = Ping | Status | Members | Hello | Since | Snapshot | Fault | Backup
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Answered with what a request with an id must say: the node's name, and how many it did."""
+
+
+NodeOperation = Ping | Status | Members | Hello | Since | Snapshot | Fault | Backup | Position
 AnyOperation = Operation | NodeOperation
 
 GOSSIP: Final = "gossip"
@@ -208,6 +217,7 @@ def _decode_parts(parts: list[Any]) -> Asked:
             raise MalformedError(f"{name!r} must stand alone in its request")
         operations.append(operation)
     _expect_few_keys(operations)
+    _expect_once_first(operations)
     return Asked(id_, cluster, seen, deadline_ms, tuple(operations))
 
 
@@ -221,6 +231,19 @@ def _expect_few_keys(operations: list[Operation]) -> None:
     dots = sum(len(condition.dots) for write in writes for condition in write.conditions)
     if dots > CONDITION_DOTS_MAX:
         raise TooLarge(f"conditions must name at most {CONDITION_DOTS_MAX} versions together")
+
+
+def _expect_once_first(operations: list[Operation]) -> None:
+    """What follows is what is done once: a write, and no more than can be remembered."""
+    if any(isinstance(operation, Once) for operation in operations[1:]):
+        raise MalformedError("'once' must stand first in its request")
+    if isinstance(operations[0], Once):
+        writes = sum(isinstance(operation, WriteOperation) for operation in operations)
+        if not writes:
+            raise MalformedError("'once' needs a write to be done once")
+        if writes > ONCE_WRITES_MAX:
+            message = f"a request with an id must have at most {ONCE_WRITES_MAX} writes"
+            raise TooLarge(f"{message}; this has {writes}")
 
 
 def _decode_operation(body: Any) -> AnyOperation:
@@ -280,6 +303,13 @@ def _decode_change(change: Any) -> Change:
         raise MalformedError("a change must be [key] or [key, value]")
     key, *value = change
     return Change(client_key(key), value_bytes(value[0]) if value else None)
+
+
+def _decode_once(body: list[Any]) -> Once:
+    _, id_, node, position_ = body
+    if type(id_) is not bytes or len(id_) != REQUEST_ID_BYTES:
+        raise MalformedError(f"a request's own id must be {REQUEST_ID_BYTES} bytes")
+    return Once(id_, node_name(node), integer(position_, 0, INTEGER_MAX, "a position"))
 
 
 def _decode_hello(body: list[Any]) -> Hello:
@@ -348,6 +378,8 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "delete": ((1,), lambda body: Delete(client_key(body[1]))),
     "write": ((2, 3), _decode_write),
     "touch": ((2,), _decode_touch),
+    "once": ((3,), _decode_once),
+    "position": ((0,), lambda body: Position()),
     "watch": ((2,), _decode_watch),
     "ping": ((0,), lambda body: Ping()),
     "status": ((0,), lambda body: Status()),
@@ -375,6 +407,8 @@ def encode_result(result: Result) -> Sequence[Any]:
             return ("ok", versions, more)
         case Written(dot, stamp_us, expires_us):
             return ("ok", dot.origin, dot.seq, stamp_us, expires_us)
+        case Known(repeated, position_):
+            return ("ok", repeated, position_)
         case Absent():
             return ("absent",)
         case Events(events):

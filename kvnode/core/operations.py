@@ -16,6 +16,7 @@ from kvnode.core.messages import (
     Entry,
     Forget,
     Get,
+    Once,
     Operation,
     Put,
     Read,
@@ -70,6 +71,8 @@ def run(operation: Operation, shown: Shown, now: Now) -> Result:
             raise AssertionError("a watch waits for the end of the turn")
         case Forget(name):
             return shown.forget(name, now)
+        case Once():
+            raise AssertionError("it stands first, and says how the others are run")
 
 
 def _visible(key: bytes, shown: Shown) -> Versions:

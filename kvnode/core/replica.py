@@ -38,6 +38,7 @@ from kvnode.core.messages import (
     Fetch,
     Inputs,
     Lost,
+    Once,
     OriginState,
     Pull,
     Reply,
@@ -48,6 +49,7 @@ from kvnode.core.messages import (
     Watch,
     Written,
 )
+from kvnode.core.once import Done, Remembering, run_once
 from kvnode.core.operations import run
 from kvnode.core.registration import Registration
 from kvnode.core.repair import STRANGER_HEARTBEATS, Repair
@@ -58,7 +60,7 @@ from kvnode.core.versions import DIGEST_MODULUS, Version, Versions, digest_chang
 from kvnode.core.watches import Log, Watches
 
 
-class Table(Log, Protocol):
+class Table(Log, Remembering, Protocol):
     """Where the replica reads what is committed; the storage is one."""
 
     def versions(self, key: bytes) -> Versions:
@@ -142,6 +144,7 @@ class Replica:
         )
         self._synced: Vector | None = None if commits_are_synced else dict(self.cut.heads)
         self._changed: dict[bytes, Versions] = {}
+        self._done = Done(table, limits.remembered_requests_max)
         self._touched: dict[str, None] = {}
         self._writes_left = 0
         #: When the latest turn was, by the steady clock.
@@ -158,6 +161,7 @@ class Replica:
     def turn(self, inputs: Inputs, now: Now) -> Effects:
         """Take in what was received; say what to commit, then publish, then answer."""
         self._changed, self._touched, self._log, self._own = {}, {}, [], []
+        self._done = Done(self._table, self.limits.remembered_requests_max)
         self._due = {}
         self.expiry.advance(now.wall_us)
         self.watches.begin(self.cut)
@@ -486,13 +490,22 @@ class Replica:
         bytes_left = self.limits.answered_bytes_per_turn
         while self.ready and bytes_left > 0:
             request = self.ready.popleft()
-            if isinstance(request.operations[0], Watch):
+            first = request.operations[0]
+            if isinstance(first, Watch):
                 replies += self._watch(request)
+                continue
+            if isinstance(first, Once) and (
+                failed := self._done.refusal(first, self.identity.name)
+            ):
+                replies.append(self._for_all(request, failed))
                 continue
             self.ran.append(request)
             answer = Answer()
-            for operation in request.operations:
-                answer.add(run(operation, self, now))
+            if isinstance(first, Once):
+                run_once(first, request.operations[1:], self._done, answer, self, now)
+            else:
+                for operation in request.operations:
+                    answer.add(run(operation, self, now))
             bytes_left -= answer.size_bytes
             replies.append(Reply(request.reply_to, request.id, tuple(answer.results), ran=True))
         return replies
@@ -602,6 +615,8 @@ class Replica:
             clock_us=self.clock.last_us,
             digest=self.digest,
             due=self._due,
+            done=self._done.added,
+            remembered_max=self.limits.remembered_requests_max,
         )
 
     def _next_pull(self, now: Now) -> Pull | Fetch | None:

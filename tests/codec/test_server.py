@@ -19,6 +19,7 @@ from kvnode.codec.server import (
     Hello,
     Members,
     Ping,
+    Position,
     Since,
     Snapshot,
     Status,
@@ -33,7 +34,7 @@ from kvnode.core.limits import (
     RESERVED_PREFIX,
     VALUE_BYTES_MAX,
 )
-from kvnode.core.messages import Condition, Delete, Forget, Get, Put, Read, WriteAll
+from kvnode.core.messages import Condition, Delete, Forget, Get, Once, Put, Read, WriteAll
 from kvnode.core.vector import Dot
 from tests.strategies import clusters, hostile, names, origins, seqs, values, vectors
 from tests.strategies import keys as all_keys
@@ -84,6 +85,7 @@ introductions = st.builds(
 )
 node_operations = st.one_of(
     st.just((client.PING, Ping())),
+    st.just((client.POSITION, Position())),
     st.just((client.STATUS, Status())),
     st.just((client.MEMBERS, Members())),
     introductions.map(lambda it: (client.hello(it), Hello(it))),
@@ -125,6 +127,13 @@ def test_operations_on_data_are_decoded_as_they_were_encoded(
     cluster, seen = session or (None, {})
     meant = tuple(operation for _, operation in pairs)
     assert asked == Asked(id_, cluster, seen, deadline_ms, meant)
+
+
+@given(st.binary(min_size=16, max_size=16), names, ids, keys)
+def test_what_is_done_once_stands_behind_its_id(id_, node, position, key) -> None:
+    sent = [client.once(id_, node, position), client.delete(key), client.get(key)]
+    asked = decode_request(encode_request(1, None, 0, sent))
+    assert asked.operations == (Once(id_, node, position), Delete(key), Get(key))
 
 
 @given(node_operations)
