@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from kvnode.client.calls import CALLS, Call, Calls, together
+from kvnode.client.calls import Call, Calls, together
 from kvnode.client.methods import as_method
 from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError
 
 if TYPE_CHECKING:
-    from kvnode.client.asynchronous import AsyncClient
-    from kvnode.client.sync import Client
+    from kvnode.client.asynchronous import AsyncClientSession
+    from kvnode.client.sync import ClientSession
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def _queued(
     call: Callable[Concatenate[Calls, P], Call[T]],
 ) -> Callable[Concatenate[Queue, P], Pending[T]]:
     def method(queue: Queue, /, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
-        return queue.add(call(CALLS, *args, **kwargs))
+        return queue.add(call(queue.calls, *args, **kwargs))
 
     return as_method(method, call)
 
@@ -56,8 +56,9 @@ def _queued(
 class Queue:
     """The operations that a pipeline will send, in order."""
 
-    def __init__(self) -> None:
-        self._calls: list[Call[Any]] = []
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self._queued: list[Call[Any]] = []
         self._pending: list[Pending[Any]] = []
         self._is_begun = False
         self._is_over = False
@@ -84,7 +85,7 @@ class Queue:
             raise InvalidRequest("this pipeline is over: begin another one")
         if call.wait_s is not None:
             raise InvalidRequest("a pipeline's operations wait together: give it wait_s itself")
-        self._calls.append(call)
+        self._queued.append(call)
         self._pending.append(Pending())
         return self._pending[-1]
 
@@ -115,8 +116,8 @@ class Pipeline(Queue):
     result or raises its error, and `results` has all of them.
     """
 
-    def __init__(self, client: Client, wait_s: float | None) -> None:
-        super().__init__()
+    def __init__(self, client: ClientSession, wait_s: float | None) -> None:
+        super().__init__(client.calls)
         self._client = client
         self._wait_s = wait_s
 
@@ -131,10 +132,10 @@ class Pipeline(Queue):
         traceback: TracebackType | None,
     ) -> None:
         self._is_over = True
-        if error is not None or not self._calls:
+        if error is not None or not self._queued:
             return
         try:
-            outcomes = self._client.make(together(self._calls, self._wait_s))
+            outcomes = self._client.make(together(self._queued, self._wait_s))
             self._settle([self._rest(it) if isinstance(it, Call) else it for it in outcomes])
         except BaseException as failure:
             self._fail(failure)
@@ -150,8 +151,8 @@ class Pipeline(Queue):
 class AsyncPipeline(Queue):
     """A pipeline of an `AsyncClient`; see `Pipeline`."""
 
-    def __init__(self, client: AsyncClient, wait_s: float | None) -> None:
-        super().__init__()
+    def __init__(self, client: AsyncClientSession, wait_s: float | None) -> None:
+        super().__init__(client.calls)
         self._client = client
         self._wait_s = wait_s
 
@@ -166,10 +167,10 @@ class AsyncPipeline(Queue):
         traceback: TracebackType | None,
     ) -> None:
         self._is_over = True
-        if error is not None or not self._calls:
+        if error is not None or not self._queued:
             return
         try:
-            outcomes = await self._client.make(together(self._calls, self._wait_s))
+            outcomes = await self._client.make(together(self._queued, self._wait_s))
             self._settle([await self._rest(it) if isinstance(it, Call) else it for it in outcomes])
         except BaseException as failure:
             self._fail(failure)
