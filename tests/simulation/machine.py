@@ -18,7 +18,15 @@ from kvnode.codec.client import (
     since,
     snapshot,
 )
-from kvnode.codec.server import Hello, Since, Snapshot, decode_request, encode_answer, encode_result
+from kvnode.codec.server import (
+    Hello,
+    Position,
+    Since,
+    Snapshot,
+    decode_request,
+    encode_answer,
+    encode_result,
+)
 from kvnode.codec.snapshots import Part, decode_chunk, encode_part
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
@@ -35,6 +43,7 @@ from kvnode.core.messages import (
     Get,
     Inputs,
     Lost,
+    Once,
     Operation,
     Pull,
     Pulled,
@@ -88,7 +97,13 @@ class Flight(NamedTuple):
 
     session: str
     seen: Seen
+    #: None are of a question to the node itself.
     operations: tuple[Operation, ...]
+
+    @property
+    def has_id(self) -> bool:
+        """Whether its client knows what became of it, and may ask again."""
+        return isinstance(self.operations[0], Once)
 
 
 class Machine:
@@ -186,6 +201,7 @@ class Machine:
                 lost = self._cluster.oracle.dots(before & ~self.seen)
                 raise Violation("durability", f"{self.name} lost {lost} though it always syncs")
             self._cluster.oracle.excused |= before & ~self.seen
+            self._cluster.oracle.forgetful.add(self.bears)
             if self._cluster.oracle.known([Missing(self._origin, 1, 1)]) & before & ~self.seen:
                 told = f"{self.name} forgot that it had opened {self._origin}"
                 raise Violation("incarnations are known", told)
@@ -195,6 +211,7 @@ class Machine:
         self.kill()
         self._world.reach("a disk wiped")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
+        self._cluster.oracle.forgetful.add(self.bears)
         self.disk, self.seen = _new_disk(), 0
 
     def keep_copy(self) -> None:
@@ -214,6 +231,7 @@ class Machine:
         ):
             self._world.reach("a disk swapped for one that diverged")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
+        self._cluster.oracle.forgetful.add(self.bears)
         self.disk.crash()
         self.disk, self.other_disk = self.other_disk, self.disk
         self.seen = self._on_disk()
@@ -232,12 +250,24 @@ class Machine:
     def receive_request(self, flight: Flight, payload: bytes) -> None:
         """A client's request arrives."""
         asked = decode_request(payload)
+        if isinstance(asked.operations, Position):
+            self._tell_position(flight, asked.id)
+            return
         assert isinstance(asked.operations, tuple)
         deadline_us = self._world.now_us + asked.deadline_ms * 1000 if asked.deadline_ms else None
         self._inputs.requests.append(
             Request(flight, asked.id, asked.token, deadline_us, asked.operations, len(payload))
         )
         self._come_round()
+
+    def _tell_position(self, flight: Flight, id_: int) -> None:
+        assert self.node is not None
+        result: tuple[Any, ...]
+        try:
+            result = ("ok", self.bears, self.node.requests_done)
+        except StorageError as error:
+            result = ("error", "unavailable", str(error), False)
+        self._cluster.send_answer(self.name, flight, encode_answer(id_, None, [result]), 0)
 
     def ask_to_forget(self, name: str) -> None:
         """An operator's request arrives."""
@@ -456,8 +486,8 @@ class Machine:
         for result in reply.results:
             self._check_refusal(flight, result)
         for operation, result in zip(flight.operations, reply.results, strict=False):
-            if isinstance(result, Conflict):
-                self._cluster.undone.update(_values([operation]))
+            if isinstance(result, Conflict) and not flight.has_id:
+                self._cluster.undone.update(values_of([operation]))
         results = [encode_result(result) for result in reply.results]
         if reply.token is not None:
             token = reply.token
@@ -476,7 +506,8 @@ class Machine:
         if isinstance(result, Lost):
             self._cluster.check_lost(self, result.missing)
         if isinstance(result, Failed) and not result.maybe:
-            self._cluster.undone.update(_values(flight.operations))
+            if not flight.has_id:  # else this says nothing of the other attempts
+                self._cluster.undone.update(values_of(flight.operations))
             reads = all(isinstance(op, Get | Read | Watch) for op in flight.operations)
             may_read = not self._is_blind and not self.is_switching
             if reads and result.code == "unavailable" and may_read:
@@ -605,7 +636,7 @@ class SimulatedStore(MemoryStore):
         super()._write([*puts, (_ORACLE, b"seen", seen)], sync=sync)
 
 
-def _values(operations: Iterable[Operation]) -> set[bytes]:
+def values_of(operations: Iterable[Operation]) -> set[bytes]:
     """All that these would put."""
     values: set[bytes | None] = set()
     for operation in operations:

@@ -56,6 +56,7 @@ TINY_LIMITS: Final = Limits(
     held_bytes_max=400,
     parked_requests_max=2,
     parked_bytes_max=400,
+    remembered_requests_max=3,
     delivered_writes_per_turn=2,
     answered_bytes_per_turn=64,
     snapshot_part_bytes=100,

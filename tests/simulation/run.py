@@ -52,10 +52,11 @@ def run(plan: Plan, tell: Callable[[str], None] | None = None) -> Outcome:
         invariant, message = "no crash", f"{type(error).__name__}: {error}"
     if invariant is not None:
         world.note(f"VIOLATION {message}")
+    doubled = cluster.oracle.put_again()
+    history = [line for line in cluster.history if line["key"] not in doubled]
     return Outcome(
-        plan, world.trace, world.now_us / SECOND_US, world.states, invariant, message,
-        cluster.history,
-    )  # fmt: skip
+        plan, world.trace, world.now_us / SECOND_US, world.states, invariant, message, history
+    )
 
 
 def _play(world: World, cluster: Cluster) -> None:
@@ -89,6 +90,7 @@ def _is_at_rest(cluster: Cluster) -> bool:
         all(machine.node is not None and machine.node.health.writable for machine in machines)
         and all(machine.seen == machines[0].seen for machine in machines)
         and not any(client.busy for client in cluster.clients)
+        and not any(machine.node and machine.node.replica.holdback.requests for machine in machines)
         and all(_knows_all(machine, cluster) for machine in machines)
         and not list(_in_vain(cluster))  # each that is asked begins to doubt
         and not any(_unended(machine, cluster) for machine in machines)
@@ -146,6 +148,7 @@ def _reckon(cluster: Cluster) -> None:
     for made in oracle.made:
         if made.bit & everything and any(value in cluster.undone for _, value, _ in made.changes):
             raise Violation("definite errors", f"{made.dot} was called undone, and is there")
+    oracle.check_done_once(everything)
     truth = oracle.state(everything)
     for machine in cluster.living:
         _reckon_with(machine, cluster, everything, truth)

@@ -35,7 +35,9 @@ STATES = (
     "a message lost",
     "a node gone for good",
     "a peer refused",
+    "a request found done",
     "a request timed out",
+    "a request with an id asked for again",
     "a session given up",
     "a session moved",
     "a snapshot begun",
@@ -59,6 +61,7 @@ STATES = (
     "told: Overloaded",
     "told: SessionLost",
     "told: Unavailable",
+    "told: WrongNode",
     "unsynced writes lost",
 )
 
