@@ -28,7 +28,7 @@ READERS = [
 
 
 def test_the_document_has_examples_of_all_kinds():
-    assert len(EXAMPLES) == 20
+    assert len(EXAMPLES) == 24
 
 
 @pytest.mark.parametrize(("shown", "in_hex"), EXAMPLES)
