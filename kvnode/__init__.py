@@ -3,7 +3,8 @@
 from kvnode.client.calls import Transacted
 from kvnode.client.pipeline import AsyncPipeline, Pending, Pipeline
 from kvnode.client.session import Version, Written
-from kvnode.client.sync import Client
+from kvnode.client.sync import Client, ClientSession
+from kvnode.codec.token import printable
 from kvnode.core.vector import Dot
 from kvnode.errors import (
     CommitFailed,
@@ -24,18 +25,21 @@ from kvnode.errors import (
     Unreachable,
     UnreadableAnswer,
     Unreplicated,
+    WrongNode,
 )
 
 __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kvnode.client.asynchronous import AsyncClient
+    from kvnode.client.asynchronous import AsyncClient, AsyncClientSession
 
 __all__ = [
     "AsyncClient",
+    "AsyncClientSession",
     "AsyncPipeline",
     "Client",
+    "ClientSession",
     "CommitFailed",
     "Compacted",
     "Conflict",
@@ -60,17 +64,19 @@ __all__ = [
     "Unreplicated",
     "Version",
     "Written",
+    "WrongNode",
+    "printable",
 ]
 
 
 def __getattr__(name: str) -> object:
     """asyncio costs more than all the rest, and is loaded when it is asked for."""
-    if name == "AsyncClient":
-        from kvnode.client.asynchronous import AsyncClient
+    if name in ("AsyncClient", "AsyncClientSession"):
+        from kvnode.client.asynchronous import AsyncClient, AsyncClientSession
 
-        return AsyncClient
+        return AsyncClient if name == "AsyncClient" else AsyncClientSession
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*globals(), "AsyncClient"]
+    return [*globals(), "AsyncClient", "AsyncClientSession"]

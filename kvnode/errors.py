@@ -10,6 +10,7 @@
     │   ├── CutGone              the node let go of what a scan was reading: begin it anew
     │   ├── Overloaded           a limit of the node is reached; try later or elsewhere
     │   ├── Refused              the node does not do this: other cluster, faults not allowed
+    │   ├── WrongNode            the node can't tell whether it did this request before
     │   ├── Unavailable          the node stops, has no data yet, or its disk fails
     │   └── Unreachable          no connection to the node: nothing was sent
     ├── IndefiniteError          the operation may have happened, or may still
@@ -139,6 +140,11 @@ class Overloaded(DefiniteError):
 
 class Refused(DefiniteError):
     """The node understood and will not: another cluster's token, faults not allowed."""
+
+
+class WrongNode(DefiniteError):
+    """A request with an id came to a node that can't tell whether it was done before: one of
+    another name, or one that does not remember so far back. Nothing was done now."""
 
 
 class Unavailable(DefiniteError):

@@ -16,8 +16,7 @@ SURFACE = Path(kvnode.__file__).read_text(encoding="utf-8")
 #: What `from kvnode import ...` gives, beside the errors of operations.
 PROMISED = {
     *("AsyncClient", "AsyncPipeline", "Client", "Dot", "Pending", "Pipeline", "Transacted"),
-    "Version",
-    "Written",
+    *("AsyncClientSession", "ClientSession", "Version", "Written", "printable"),
 }
 
 #: Errors of a daemon that can't start or save: a client never sees them.
@@ -67,8 +66,8 @@ def test_an_error_says_whether_the_operation_may_have_happened(name: str) -> Non
 def test_every_public_method_of_the_client_is_explained() -> None:
     methods = {
         name: value
-        for name, value in vars(kvnode.Client).items()
-        if not name.startswith("_") and callable(value)
+        for name, value in inspect.getmembers(kvnode.Client, callable)
+        if not name.startswith("_")
     }
     assert {"get", "put", "delete", "read"} <= methods.keys()
     assert all(method.__doc__ for method in methods.values())

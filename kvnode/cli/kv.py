@@ -7,7 +7,6 @@ Each command is one function from a client and the arguments to an exit code, in
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import os
 import sys
@@ -20,7 +19,7 @@ from kvnode.cli.exits import NOT_FOUND, OK, UNHEALTHY, code_of, guarded
 from kvnode.cli.output import Output
 from kvnode.cli.parser import Parser, seconds
 from kvnode.client.sync import DEFAULT_ADDRESS, Client
-from kvnode.codec.token import decode_token
+from kvnode.codec.token import decode_token, printable, token_of
 from kvnode.core.vector import Dot, is_origin
 from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError, MalformedError, SessionLost
 
@@ -229,7 +228,7 @@ def _read_token(file: Path | None) -> bytes | None:
     if file is None or not file.exists():
         return None
     try:
-        token = base64.b64decode(file.read_bytes().strip(), validate=True)
+        token = token_of(file.read_text())
         if token:
             decode_token(token)
     except (OSError, ValueError, MalformedError) as error:
@@ -243,7 +242,7 @@ def _write_token(file: Path | None, token: bytes | None) -> None:
         return
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(base64.b64encode(token) + b"\n")
+        partial.write_text(printable(token) + "\n")
         partial.replace(file)
     except OSError as error:
         raise IndefiniteError(

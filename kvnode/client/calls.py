@@ -51,6 +51,9 @@ Seen = Iterable[Version | Dot]
 #: How long a write waits for its replicas if it is not told.
 REPLICAS_TIMEOUT_S: Final = 5.0
 
+#: Makes a value of a key's siblings, the winner first.
+Resolver = Callable[[Key, tuple[Version, ...]], Any]
+
 #: The result of each operation, as it came.
 Results = Sequence[list[Any]]
 
@@ -79,6 +82,9 @@ class Transacted(NamedTuple):
 
 class Calls:
     """Each of these is a method of every kind of client."""
+
+    def __init__(self, resolver: Resolver | None = None) -> None:
+        self._resolver = resolver
 
     def put(
         self,
@@ -186,11 +192,12 @@ class Calls:
         conditions = _conditions(if_version)
         changes: _Changes = [*_puts(puts or {}), *_deletes(deletes)]
         writes = [_write(conditions, changes, ttl_s)] if changes or conditions else []
-        operations = [*writes, *(ask.get(packed_key(key)) for key in _several(reads, "reads"))]
+        keys = list(_several(reads, "reads"))
+        operations = [*writes, *(self._to_get(key) for key in keys)]
 
         def read(results: Results) -> Transacted:
             dot = unpacked_dot(results[0]) if writes else None
-            return Transacted(dot, [_winner(it, None) for it in results[len(writes) :]])
+            return Transacted(dot, self._values(keys, results[len(writes) :], None))
 
         if replicas is not None and not writes:
             raise InvalidRequest("there is nothing to write that could wait for replicas")
@@ -210,15 +217,21 @@ class Calls:
         return _one(ask.touch(packed_key(key), None), unpacked_touched, wait_s)
 
     def get(self, key: Key, default: Any = None, *, wait_s: float | None = None) -> Call[Any]:
-        """The value of a key, of its winner if there are siblings; else the default."""
+        """The value of a key, of its winner if there are siblings and no resolver; else the
+        default."""
+        if self._resolver is not None:
+            return _read_on(
+                packed_key(key), (), wait_s, lambda held: self._value(key, held, default)
+            )
         return _one(ask.get(packed_key(key)), lambda result: _winner(result, default), wait_s)
 
     def get_many(
         self, keys: Iterable[Key], default: Any = None, *, wait_s: float | None = None
     ) -> Call[list[Any]]:
         """The values of up to 1024 keys, of 12 MiB together, as the node had them at one moment."""
-        operations = [ask.get(packed_key(key)) for key in _several(keys, "keys")]
-        return Call(operations, lambda results: [_winner(it, default) for it in results], wait_s)
+        asked = list(_several(keys, "keys"))
+        operations = [self._to_get(key) for key in asked]
+        return Call(operations, lambda results: self._values(asked, results, default), wait_s)
 
     def read(self, key: Key, *, wait_s: float | None = None) -> Call[tuple[Version, ...]]:
         """All versions of a key, the winner first; more than one are concurrent siblings.
@@ -226,7 +239,7 @@ class Calls:
         Siblings beyond what one answer holds (12 MiB) are read by further requests; what is
         written between these may show.
         """
-        return _read_on(packed_key(key), (), wait_s)
+        return _read_on(packed_key(key), (), wait_s, lambda versions: versions)
 
     def scan(
         self,
@@ -328,18 +341,44 @@ class Calls:
         where it is, and what it has. Refused if there is such a backup already."""
         return _one(ask.backup(name), unpacked_status, 0)
 
+    # --- values, and what a resolver makes of siblings
 
-#: They keep nothing; one is enough.
-CALLS: Final = Calls()
+    def _to_get(self, key: Key) -> ask.Operation:
+        packed = packed_key(key)
+        return ask.get(packed) if self._resolver is None else ask.read(packed, 0)
+
+    def _values(self, keys: Sequence[Key], results: Results, default: Any) -> list[Any]:
+        if self._resolver is None:
+            return [_winner(result, default) for result in results]
+        values = []
+        for key, result in zip(keys, results, strict=True):
+            versions, more = unpacked_versions(result)
+            if more:
+                raise InvalidRequest(
+                    f"the siblings of {told(key)} do not fit one answer with the others: read it "
+                    f"by itself"
+                )
+            values.append(self._value(key, versions, default))
+        return values
+
+    def _value(self, key: Key, versions: tuple[Version, ...], default: Any) -> Any:
+        if len(versions) > 1 and self._resolver is not None:
+            return self._resolver(key, versions)
+        return versions[0].value if versions else default
 
 
 def _read_on(
-    key: bytes, known: tuple[Version, ...], wait_s: float | None
-) -> Call[tuple[Version, ...]]:
-    def unpacked(result: list[Any]) -> tuple[Version, ...] | Call[tuple[Version, ...]]:
+    key: bytes,
+    known: tuple[Version, ...],
+    wait_s: float | None,
+    then: Callable[[tuple[Version, ...]], T],
+) -> Call[T]:
+    """What becomes of all versions of a key, by as many requests as it takes."""
+
+    def unpacked(result: list[Any]) -> T | Call[T]:
         versions, more = unpacked_versions(result)
         versions = known + versions
-        return _read_on(key, versions, wait_s) if more else versions
+        return _read_on(key, versions, wait_s, then) if more else then(versions)
 
     return Call([ask.read(key, len(known))], lambda results: unpacked(results[0]), wait_s)
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from kvnode.client.calls import CALLS, Call, Calls, concern, together
+from kvnode.client.calls import Call, Calls, concern, together
 from kvnode.client.methods import as_method
 from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError
 
 if TYPE_CHECKING:
-    from kvnode.client.asynchronous import AsyncClient
-    from kvnode.client.sync import Client
+    from kvnode.client.asynchronous import AsyncClientSession
+    from kvnode.client.sync import ClientSession
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def _queued(
     call: Callable[Concatenate[Calls, P], Call[T]],
 ) -> Callable[Concatenate[Queue, P], Pending[T]]:
     def method(queue: Queue, /, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
-        return queue.add(call(CALLS, *args, **kwargs))
+        return queue.add(call(queue.calls, *args, **kwargs))
 
     return as_method(method, call)
 
@@ -56,11 +56,14 @@ def _queued(
 class Queue:
     """The operations that a pipeline will send, in order."""
 
-    def __init__(self, wait_s: float | None, replicas: int | None, timeout_s: float | None) -> None:
+    def __init__(
+        self, calls: Calls, wait_s: float | None, replicas: int | None, timeout_s: float | None
+    ) -> None:
+        self.calls = calls
         self._wait_s = wait_s
         #: What the writes of all operations wait for together, if they do.
         self._concern = concern(replicas, timeout_s)
-        self._calls: list[Call[Any]] = []
+        self._queued: list[Call[Any]] = []
         self._pending: list[Pending[Any]] = []
         self._is_begun = False
         self._is_over = False
@@ -90,7 +93,7 @@ class Queue:
             raise InvalidRequest("a pipeline's operations wait together: give it wait_s itself")
         if call.held_s is not None:
             raise InvalidRequest("a pipeline's writes wait together: give it replicas itself")
-        self._calls.append(call)
+        self._queued.append(call)
         self._pending.append(Pending())
         return self._pending[-1]
 
@@ -102,7 +105,7 @@ class Queue:
 
     def _together(self) -> Call[list[Any]]:
         waiting = [] if self._concern is None else [self._concern]
-        return together([*self._calls, *waiting], self._wait_s)
+        return together([*self._queued, *waiting], self._wait_s)
 
     def _settle(self, outcomes: Sequence[Any]) -> None:
         """Each operation has its own outcome; that of the wait for replicas concerns all."""
@@ -135,12 +138,12 @@ class Pipeline(Queue):
 
     def __init__(
         self,
-        client: Client,
+        client: ClientSession,
         wait_s: float | None,
         replicas: int | None = None,
         timeout_s: float | None = None,
     ) -> None:
-        super().__init__(wait_s, replicas, timeout_s)
+        super().__init__(client.calls, wait_s, replicas, timeout_s)
         self._client = client
 
     def __enter__(self) -> Self:
@@ -154,7 +157,7 @@ class Pipeline(Queue):
         traceback: TracebackType | None,
     ) -> None:
         self._is_over = True
-        if error is not None or not self._calls:
+        if error is not None or not self._queued:
             return
         try:
             outcomes = self._client.make(self._together())
@@ -175,12 +178,12 @@ class AsyncPipeline(Queue):
 
     def __init__(
         self,
-        client: AsyncClient,
+        client: AsyncClientSession,
         wait_s: float | None,
         replicas: int | None = None,
         timeout_s: float | None = None,
     ) -> None:
-        super().__init__(wait_s, replicas, timeout_s)
+        super().__init__(client.calls, wait_s, replicas, timeout_s)
         self._client = client
 
     async def __aenter__(self) -> Self:
@@ -194,7 +197,7 @@ class AsyncPipeline(Queue):
         traceback: TracebackType | None,
     ) -> None:
         self._is_over = True
-        if error is not None or not self._calls:
+        if error is not None or not self._queued:
             return
         try:
             outcomes = await self._client.make(self._together())

@@ -6,15 +6,16 @@ until it has what the session has seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
 from kvnode.codec.client import Answer, Operation, decode_answer, encode_request
 from kvnode.codec.packing import MESSAGE_BYTES_MAX, client_key, node_name, told, value_bytes
-from kvnode.codec.token import decode_token, encode_token, merge_tokens
+from kvnode.codec.token import decode_token, encode_token, merge_tokens, token_of
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX, TTL_MS_MAX
 from kvnode.core.vector import Dot
 from kvnode.errors import (
@@ -34,6 +35,7 @@ from kvnode.errors import (
     Unavailable,
     UnreadableAnswer,
     Unreplicated,
+    WrongNode,
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,6 +50,12 @@ class Version(NamedTuple):
     stamp_us: int
     #: When it expires by the clock of the node that it was put at; None is never.
     expires_at: datetime | None = None
+
+    @property
+    def origin(self) -> str:
+        """The incarnation of a node that wrote it: the node's name, `~`, and what tells its
+        incarnations apart."""
+        return self.dot.origin
 
 
 class Written(Dot):
@@ -78,6 +86,7 @@ _ERRORS: Final[dict[str, type[KvnodeError]]] = {
     "overloaded": Overloaded,
     "refused": Refused,
     "wrong_cluster": Refused,
+    "wrong_node": WrongNode,
     "unavailable": Unavailable,
     "joining": Unavailable,
     "clock_exhausted": Unavailable,
@@ -88,29 +97,32 @@ _ERRORS: Final[dict[str, type[KvnodeError]]] = {
 class Session:
     """What one client has seen, and the requests that it makes."""
 
-    def __init__(self, token: bytes | None) -> None:
-        if token is not None:
-            try:
+    def __init__(self, token: bytes | str | None, ids: Iterator[int] | None = None) -> None:
+        """The ids of its requests come from `ids`, where sessions share a connection."""
+        try:
+            if isinstance(token, str):
+                token = token_of(token)
+            if token is not None:
                 decode_token(token)
-            except MalformedError as error:
-                raise InvalidRequest(f"this is no session token: {error}") from None
+        except MalformedError as error:
+            raise InvalidRequest(f"this is no session token: {error}") from None
         self.token = token
-        self._last_id = 0
+        self._ids = count(1) if ids is None else ids
 
     def request(self, operations: Sequence[Operation], wait_s: float) -> Request:
         """Encode a request that the node may keep waiting for so long."""
-        self._last_id += 1
         if not 0 <= wait_s <= REQUEST_DEADLINE_MS_MAX / 1000:  # nor is that so for NaN
             raise InvalidRequest(f"wait_s must be from 0 to {REQUEST_DEADLINE_MS_MAX // 1000}")
         if len(operations) > REQUEST_OPERATIONS_MAX:
             message = f"a request has at most {REQUEST_OPERATIONS_MAX} operations"
             raise InvalidRequest(f"{message}; this has {len(operations)}")
         deadline_ms = int(wait_s * 1000)
-        payload = encode_request(self._last_id, self.token, deadline_ms, operations)
+        id_ = next(self._ids)
+        payload = encode_request(id_, self.token, deadline_ms, operations)
         if len(payload) > MESSAGE_BYTES_MAX:
             message = f"a request has at most {MESSAGE_BYTES_MAX} bytes"
             raise InvalidRequest(f"{message}; this has {len(payload)}")
-        return Request(self._last_id, payload, self.token, len(operations))
+        return Request(id_, payload, self.token, len(operations))
 
     def results(self, request: Request, payload: bytes) -> list[list[Any]] | None:
         """The results in an answer; None if it answers an earlier request, which adds to

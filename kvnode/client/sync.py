@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
-import zmq
-
-from kvnode.client.calls import CALLS, Call, Calls
+from kvnode.client.calls import Call, Calls, Resolver
+from kvnode.client.connection import Connection
+from kvnode.client.failover import Endpoints, Patience
 from kvnode.client.methods import as_method
 from kvnode.client.pipeline import Pipeline
 from kvnode.client.scans import Page
-from kvnode.client.session import Request, Session
-from kvnode.codec.client import Operation
-from kvnode.errors import InvalidRequest, TimedOut, Unreachable, UnreadableAnswer
-from kvnode.transport.sockets import dealer, receive_frames, tcp_address
+from kvnode.client.session import Session
+from kvnode.errors import InvalidRequest
+from kvnode.transport.sockets import tcp_address
 
 DEFAULT_ADDRESS: Final = "tcp://127.0.0.1:7411"
 
@@ -24,53 +22,44 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _asked(call: Callable[Concatenate[Calls, P], Call[T]]) -> Callable[Concatenate[Client, P], T]:
-    def method(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return client.make(call(CALLS, *args, **kwargs))
+def _asked(
+    call: Callable[Concatenate[Calls, P], Call[T]],
+) -> Callable[Concatenate[ClientSession, P], T]:
+    def method(client: ClientSession, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return client.make(call(client.calls, *args, **kwargs))
 
     return as_method(method, call)
 
 
 def _iterated(
     call: Callable[Concatenate[Calls, P], Call[Page[T]]],
-) -> Callable[Concatenate[Client, P], Iterator[T]]:
-    def method(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return client._items(call(CALLS, *args, **kwargs))
+) -> Callable[Concatenate[ClientSession, P], Iterator[T]]:
+    def method(client: ClientSession, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return client._items(call(client.calls, *args, **kwargs))
 
     return as_method(method, call)
 
 
-class Client:
-    """A session with one node.
-
-    `address` is the node's request address, `tcp://host:port` or `host:port`. `timeout_s`
-    bounds how long an answer may take beside the time that the node may spend waiting for
-    the session's past, which is `wait_s`; with 0 a node that is behind answers at once,
-    and `Delayed` is raised. A write that waits for replicas may take its own `timeout_s` more.
-    `token` carries on a session begun elsewhere.
-
-    A client belongs to one thread. Its errors are in `kvnode.errors`: definite ones say
-    that the operation surely did not happen.
-    """
+class ClientSession:
+    """A session of its own over a client's connection: what `Client.session` gives."""
 
     def __init__(
         self,
-        address: str = DEFAULT_ADDRESS,
+        connection: Connection,
+        calls: Calls,
+        token: bytes | str | None,
         *,
-        timeout_s: float = 5.0,
-        wait_s: float = 5.0,
-        token: bytes | None = None,
+        timeout_s: float,
+        wait_s: float,
+        retry_writes: bool,
     ) -> None:
-        self.address = tcp_address(address)
         self.timeout_s = timeout_s
         self.wait_s = wait_s
-        self._session = Session(token)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        try:
-            self._socket = dealer(self._context, self.address)
-        except zmq.ZMQError as error:
-            self._context.term()
-            raise InvalidRequest(f"{address!r} is no address of a node: {error}") from None
+        self.retry_writes = retry_writes
+        self.calls = calls
+        self._connection = connection
+        self._session = Session(token, connection.ids)
+        self._is_over = False
 
     put = _asked(Calls.put)
     put_many = _asked(Calls.put_many)
@@ -93,8 +82,14 @@ class Client:
     backup = _asked(Calls.backup)
 
     @property
+    def address(self) -> str:
+        """The node that it is at: the one that is asked next."""
+        return self._connection.endpoints.address
+
+    @property
     def token(self) -> bytes | None:
-        """What this session has seen, for `Client(token=...)`; None if nothing yet."""
+        """What this session has seen, for `token=` of another; None if nothing yet. As text:
+        `kvnode.printable`."""
         return self._session.token
 
     def pipeline(
@@ -110,18 +105,33 @@ class Client:
     def make(self, call: Call[T]) -> T:
         """Make a call, and those that it takes to know its result."""
         while True:
+            if self._is_over:
+                raise InvalidRequest("this session is over: begin another one")
             wait_s = self.wait_s if call.wait_s is None else call.wait_s
-            held_s = call.held_s or 0
-            results = self._run(call.operations, wait_s, held_s) if call.operations else []
+            patience = Patience(self.timeout_s, wait_s, call.held_s or 0)
+            results = (
+                self._connection.run(
+                    self._session, call.operations, patience, retry_writes=self.retry_writes
+                )
+                if call.operations
+                else []
+            )
             result = call.read(results)
             if not isinstance(result, Call):
                 return result
             call = result
 
+    def _items(self, call: Call[Page[T]]) -> Iterator[T]:
+        """Those of one page after another, each asked for when the one before is used up."""
+        following: Call[Page[T]] | None = call
+        while following is not None:
+            page = self.make(following)
+            following = page.following
+            yield from page.items
+
     def close(self) -> None:
-        """Close the connection. The token stays readable."""
-        self._socket.close()
-        self._context.term()
+        """End the session. The token stays readable; the connection is the client's."""
+        self._is_over = True
 
     def __enter__(self) -> Self:
         return self
@@ -134,37 +144,59 @@ class Client:
     ) -> None:
         self.close()
 
-    def _items(self, call: Call[Page[T]]) -> Iterator[T]:
-        """Those of one page after another, each asked for when the one before is used up."""
-        following: Call[Page[T]] | None = call
-        while following is not None:
-            page = self.make(following)
-            following = page.following
-            yield from page.items
 
-    def _run(
-        self, operations: Sequence[Operation], wait_s: float, held_s: float
-    ) -> list[list[Any]]:
-        if self._socket.closed:
-            raise InvalidRequest("this client is closed")
-        request = self._session.request(operations, wait_s)
-        if not self._socket.poll(int(self.timeout_s * 1000), zmq.POLLOUT):
-            raise Unreachable(f"no connection to {self.address} within {self.timeout_s} s")
-        try:
-            self._socket.send(request.payload, zmq.NOBLOCK)
-        except zmq.Again:
-            raise Unreachable(f"the connection to {self.address} was lost") from None
-        return self._receive(request, wait_s + held_s + self.timeout_s)
+class Client(ClientSession):
+    """A session with a node, or with whichever of several answers.
 
-    def _receive(self, request: Request, patience_s: float) -> list[list[Any]]:
-        give_up = time.monotonic() + patience_s
-        while (left_s := give_up - time.monotonic()) > 0:
-            if not self._socket.poll(max(1, int(left_s * 1000))):
-                break
-            frames = receive_frames(self._socket, 1)
-            if not frames:
-                raise UnreadableAnswer(f"{self.address} does not speak kvnode's protocol")
-            results = self._session.results(request, frames[0])
-            if results is not None:
-                return results
-        raise TimedOut(f"no answer from {self.address} within {patience_s:g} s")
+    `addresses` are nodes' request addresses, `tcp://host:port` or `host:port`. The client stays
+    with one node as long as that answers. Else it goes on to the next with its token: for reads,
+    and for writes that surely were not done; see the table in `kvnode.client.failover`.
+
+    `timeout_s` bounds how long a call may take, all attempts together, beside the time that nodes
+    may spend waiting for the session's past, which is `wait_s`; with 0 a node that is behind
+    answers at once, and `Delayed` is raised. A write that waits for replicas may take its own
+    `timeout_s` more. `token` carries on a session begun elsewhere. With
+    `retry_writes` a write that got no answer is asked for again at the same node, which makes it
+    once. `resolver(key, versions)` makes a value of siblings, the winner first, for `get`,
+    `get_many` and the reads of `transact`; it writes nothing.
+
+    A client belongs to one thread. Its errors are in `kvnode.errors`: definite ones say
+    that the operation surely did not happen.
+    """
+
+    def __init__(
+        self,
+        *addresses: str,
+        timeout_s: float = 5.0,
+        wait_s: float = 5.0,
+        token: bytes | str | None = None,
+        retry_writes: bool = False,
+        resolver: Resolver | None = None,
+    ) -> None:
+        endpoints = Endpoints([tcp_address(it) for it in addresses or (DEFAULT_ADDRESS,)])
+        Session(token)  # a wrong one is told before there is a connection to close
+        super().__init__(
+            Connection(endpoints),
+            Calls(resolver),
+            token,
+            timeout_s=timeout_s,
+            wait_s=wait_s,
+            retry_writes=retry_writes,
+        )
+
+    def session(self, token: bytes | str | None = None) -> ClientSession:
+        """Another session over this connection, for one user of many: with this token, or else
+        after all that the client has seen. What it sees then is its own: the client's token does
+        not change."""
+        return ClientSession(
+            self._connection,
+            self.calls,
+            self.token if token is None else token,
+            timeout_s=self.timeout_s,
+            wait_s=self.wait_s,
+            retry_writes=self.retry_writes,
+        )
+
+    def close(self) -> None:
+        """Close the connection, and end all sessions over it. The token stays readable."""
+        self._connection.close()

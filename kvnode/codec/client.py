@@ -44,7 +44,15 @@ class Introduction(NamedTuple):
 #: An operation as it travels: its name, then its arguments.
 Operation = list[Any]
 
+#: What two requests never have in common if it is made at random.
+REQUEST_ID_BYTES: Final = 16
+
+#: Those that only read, and those that write or wait for writes. All others concern the node itself.
+READS: Final = frozenset({"get", "read", "scan", "watch"})
+WRITES: Final = frozenset({"put", "delete", "write", "touch", "forget", "replicated"})
+
 PING: Final[Operation] = ["ping"]
+POSITION: Final[Operation] = ["position"]
 STATUS: Final[Operation] = ["status"]
 MEMBERS: Final[Operation] = ["members"]
 
@@ -80,6 +88,12 @@ def touch(key: bytes, ttl_ms: int | None) -> Operation:
     """Put the winner's value again, to live so long; nil is for ever: answered as `put`, or with
     ["absent"]."""
     return ["touch", key, ttl_ms]
+
+
+def once(id_: bytes, node: str, position: int) -> Operation:
+    """Stands first, so that the writes behind it are made once however often this is asked: see
+    `core.once`. Answered with ["ok", repeated, position]."""
+    return ["once", id_, node, position]
 
 
 def get(key: bytes) -> Operation:

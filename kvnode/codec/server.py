@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from kvnode.codec.client import Introduction
+from kvnode.codec.client import REQUEST_ID_BYTES, Introduction
 from kvnode.codec.packing import (
     ADDRESS_BYTES_MAX,
     INTEGER_MAX,
@@ -35,6 +35,7 @@ from kvnode.core.batch import Change
 from kvnode.core.limits import (
     CONCERN_TIMEOUT_MS_MAX,
     CONDITION_DOTS_MAX,
+    ONCE_WRITES_MAX,
     REPLICAS_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
@@ -59,7 +60,9 @@ from kvnode.core.messages import (
     Failed,
     Forget,
     Get,
+    Known,
     Lost,
+    Once,
     Operation,
     Page,
     Put,
@@ -73,6 +76,7 @@ from kvnode.core.messages import (
     Unreplicated,
     Watch,
     WriteAll,
+    WriteOperation,
     Written,
 )
 from kvnode.core.vector import NAME_PATTERN, Vector, is_name
@@ -143,7 +147,14 @@ class Backup:
     name: str
 
 
-NodeOperation = Ping | Status | Members | Hello | Since | Snapshot | Synced | Fault | Backup
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Answered with what a request with an id must say: the node's name, and how many it did."""
+
+
+NodeOperation = (
+    Ping | Status | Members | Hello | Since | Snapshot | Synced | Fault | Backup | Position
+)
 AnyOperation = Operation | NodeOperation
 
 #: How many records one page of a scan may have, by what it shows of them.
@@ -237,6 +248,7 @@ def _decode_parts(parts: list[Any]) -> Asked:
         raise MalformedError("'replicated' must stand last in its request, behind the writes")
     _expect_few_keys(operations)
     _expect_few_scans(operations)
+    _expect_once_first(operations)
     return Asked(id_, cluster, seen, deadline_ms, tuple(operations))
 
 
@@ -257,6 +269,19 @@ def _expect_few_scans(operations: list[Operation]) -> None:
     if scans > REQUEST_SCANS_MAX:
         message = f"a request must have at most {REQUEST_SCANS_MAX} pages of scans"
         raise TooLarge(f"{message}; this has {scans}")
+
+
+def _expect_once_first(operations: list[Operation]) -> None:
+    """What follows is what is done once: a write, and no more than can be remembered."""
+    if any(isinstance(operation, Once) for operation in operations[1:]):
+        raise MalformedError("'once' must stand first in its request")
+    if isinstance(operations[0], Once):
+        writes = sum(isinstance(operation, WriteOperation) for operation in operations)
+        if not writes:
+            raise MalformedError("'once' needs a write to be done once")
+        if writes > ONCE_WRITES_MAX:
+            message = f"a request with an id must have at most {ONCE_WRITES_MAX} writes"
+            raise TooLarge(f"{message}; this has {writes}")
 
 
 def _decode_operation(body: Any) -> AnyOperation:
@@ -340,6 +365,13 @@ def _decode_change(change: Any) -> Change:
     return Change(client_key(key), value_bytes(value[0]) if value else None)
 
 
+def _decode_once(body: list[Any]) -> Once:
+    _, id_, node, position_ = body
+    if type(id_) is not bytes or len(id_) != REQUEST_ID_BYTES:
+        raise MalformedError(f"a request's own id must be {REQUEST_ID_BYTES} bytes")
+    return Once(id_, node_name(node), integer(position_, 0, INTEGER_MAX, "a position"))
+
+
 def _decode_hello(body: list[Any]) -> Hello:
     _, cluster, name, instance, listen, gossip, record = body
     if record is not None:
@@ -421,6 +453,8 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "write": ((2, 3), _decode_write),
     "replicated": ((2,), _decode_replicated),
     "touch": ((2,), _decode_touch),
+    "once": ((3,), _decode_once),
+    "position": ((0,), lambda body: Position()),
     "watch": ((2,), _decode_watch),
     "ping": ((0,), lambda body: Ping()),
     "status": ((0,), lambda body: Status()),
@@ -451,6 +485,8 @@ def encode_result(result: Result) -> Sequence[Any]:
             return ("ok", cut, records, next_)
         case Written(dot, stamp_us, expires_us):
             return ("ok", dot.origin, dot.seq, stamp_us, expires_us)
+        case Known(repeated, position_):
+            return ("ok", repeated, position_)
         case Absent():
             return ("absent",)
         case Events(events):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from functools import lru_cache
 from typing import Final
 
@@ -44,6 +45,20 @@ def _decode(token: bytes) -> tuple[str, Vector]:
 
 # Requests in flight carry the same few tokens.
 _decode_cached = lru_cache(maxsize=256)(_decode)
+
+
+def printable(token: bytes) -> str:
+    """A token as text, for a cookie, a header or a file: URL-safe base64 without padding."""
+    return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
+
+
+def token_of(text: str) -> bytes:
+    """The inverse, also of usual base64 with padding. Raises MalformedError."""
+    standard = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except ValueError as error:
+        raise MalformedError(f"a printable token must be base64: {error}") from None
 
 
 def merge_tokens(one: bytes | None, other: bytes) -> bytes:

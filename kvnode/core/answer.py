@@ -11,6 +11,11 @@ from kvnode.core.messages import Conflict, Entry, Failed, Page, Result
 _DOT_BYTES_MAX: Final = 100
 
 
+def conflict_bytes(conflict: Conflict) -> int:
+    """What a conflict takes at most."""
+    return sum(len(key) + _DOT_BYTES_MAX * len(dots) for key, dots in conflict.found)
+
+
 class Answer:
     """Results as they come."""
 
@@ -29,7 +34,7 @@ class Answer:
         self.results.append(result)
 
     def _fitting_conflict(self, conflict: Conflict) -> Result:
-        size_bytes = sum(len(key) + _DOT_BYTES_MAX * len(dots) for key, dots in conflict.found)
+        size_bytes = conflict_bytes(conflict)
         if self.size_bytes + size_bytes > ANSWER_VALUE_BYTES_MAX:
             message = "conditions do not hold, and what is there does not fit an answer"
             return Failed("too_large", f"{message}; nothing was done")

@@ -50,6 +50,14 @@ class Author:
         if self._unsent is not None:
             self._unsent[origin] = None
 
+    @property
+    def latest(self) -> Dot:
+        """The latest write of this incarnation; its seq is 0 if there is none."""
+        made = self._cut.entries.get(self.origin, 0)
+        if self._open is not None:
+            made = self._open.first + len(self._open.writes) - 1
+        return Dot(self.origin, made)
+
     def has_room(self, write_bytes: int) -> bool:
         """Whether the open batch can take a write of this size too."""
         return self._open is not None and (

@@ -42,9 +42,15 @@ def awaits_replicas(request: Request) -> bool:
     return isinstance(request.operations[-1], AwaitReplicas)
 
 
-def with_concern(reply: Reply, request: Request, size_bytes: int, steady_us: int) -> Reply:
+def with_concern(
+    reply: Reply, request: Request, size_bytes: int, steady_us: int, latest: Dot
+) -> Reply:
     """The reply to a request that was run, with what it is to be held back for. Its last write
-    stands for all: who has that has those before it."""
+    stands for all: who has that has those before it.
+
+    What was written once may be of an earlier incarnation, of which nobody reports any more. This
+    one's latest write, or its first one that will come, stands for it then.
+    """
     asked = request.operations[-1]
     if not isinstance(asked, AwaitReplicas):
         return reply
@@ -53,7 +59,9 @@ def with_concern(reply: Reply, request: Request, size_bytes: int, steady_us: int
         return reply
     weight = size_bytes + _RESULT_BYTES * len(reply.results)
     deadline_us = steady_us + 1000 * asked.timeout_ms
-    concern = Concern(written[-1].dot, asked.replicas, deadline_us, weight)
+    dot = written[-1].dot
+    awaited = dot if dot.origin == latest.origin else latest._replace(seq=max(1, latest.seq))
+    concern = Concern(dot, awaited, asked.replicas, deadline_us, weight)
     return replace(reply, results=reply.results[:-1], concern=concern)
 
 
@@ -89,11 +97,11 @@ class Concerns:
     def hold(self, reply: Reply) -> None:
         """Hold a promised reply back: its turn is committed."""
         concern = reply.concern
-        assert concern is not None and concern.dot.origin == self._origin
+        assert concern is not None and concern.awaited.origin == self._origin
         self._arrivals += 1
         self._waiting.setdefault(concern.replicas, {})[self._arrivals] = reply
         self._deadlines.push((concern.replicas, self._arrivals), concern.deadline_us)
-        self._unasked = concern.dot
+        self._unasked = concern.awaited
 
     # --- what members have
 
@@ -168,15 +176,15 @@ class Concerns:
         reached = []
         for arrival, reply in self._waiting[replicas].items():
             assert reply.concern is not None
-            if reply.concern.dot.seq > last:
+            if reply.concern.awaited.seq > last:
                 break
-            reached.append((arrival, reply.concern.dot))
+            reached.append((arrival, reply.concern.awaited))
         return reached
 
     def _give_up(self, replicas: int, arrival: int, synced: Synced, reason: str) -> Reply:
         concern = self._waiting[replicas][arrival].concern
         assert concern is not None
-        names = _names(concern.dot, synced)
+        names = _names(concern.awaited, synced)
         result = Unreplicated(reason, concern.dot, replicas, tuple(sorted(names)))
         return self._take(replicas, arrival, result)
 

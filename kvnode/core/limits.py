@@ -74,6 +74,12 @@ REQUEST_SCANS_MAX: Final = 16
 #: Operations of one request, run in one turn.
 REQUEST_OPERATIONS_MAX: Final = 1024
 
+#: Writes of one request with an id: their results are remembered.
+ONCE_WRITES_MAX: Final = 64
+
+#: What its conflicts tell, to be remembered too.
+ONCE_CONFLICT_BYTES_MAX: Final = 4 * KIB
+
 #: Values in one answer: what one message can hold beside the framing. Versions that do not
 #: fit are counted, and can be read by another request; what is read beyond gets an error.
 ANSWER_VALUE_BYTES_MAX: Final = 12 * MIB
@@ -104,6 +110,11 @@ class Limits(NamedTuple):
     #: Writes delivered in one turn before the clients get theirs: about 30 ms of work.
     #: The rest stays ready, and the next turn starts at once.
     delivered_writes_per_turn: int = 4096
+
+    #: Requests with ids whose results are remembered, the latest: some 20 MB on disk, and ten
+    #: seconds of the greatest load. One that may have been forgotten is never done again, so a
+    #: client that asks later than that is only left in doubt.
+    remembered_requests_max: int = 100_000
 
     #: Values in the answers of one turn, which stand in memory together; requests beyond
     #: it are served in the next turn, which starts at once.

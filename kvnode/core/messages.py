@@ -174,7 +174,24 @@ class Scan:
     shows: Shows
 
 
-Operation = Get | Read | Scan | Put | Delete | WriteAll | Touch | Watch | Forget | AwaitReplicas
+@dataclass(frozen=True, slots=True)
+class Once:
+    """Stands first in a request whose writes are made once, however often it comes: a repetition
+    brings the results of the first. Answered with a `Known`."""
+
+    #: The request's own, made at random by whoever asks.
+    id: bytes
+    #: Only the node of this name can tell whether it was done.
+    node: str
+    #: How many requests with ids the node had done before this was asked for the first time: one
+    #: that has forgotten any of those after it can't tell.
+    position: int
+
+
+#: What changes the data.
+WriteOperation = Put | Delete | WriteAll | Touch | Forget
+
+Operation = Get | Read | Scan | Watch | Once | AwaitReplicas | WriteOperation
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +362,15 @@ class Compacted(NamedTuple):
     floor: Vector
 
 
+class Known(NamedTuple):
+    """What a node knows of a request with an id."""
+
+    #: Whether it was done before.
+    repeated: bool
+    #: How many requests with ids the node has done, this one included.
+    position: int
+
+
 class Conflict(NamedTuple):
     """Conditions did not hold: what these keys do hold. Nothing was done."""
 
@@ -396,6 +422,7 @@ Result = (
     Entry
     | Page
     | Written
+    | Known
     | Absent
     | Events
     | Compacted
@@ -407,11 +434,17 @@ Result = (
     | Failed
 )
 
+#: What the writes of a request brought, in their order.
+WriteResult = Written | Absent | Conflict | Failed
+WriteResults = tuple[WriteResult, ...]
+
 
 class Concern(NamedTuple):
     """What a reply is held back for: a write, and how many names are to have it synced."""
 
     dot: Dot
+    #: Who has this write of the present incarnation has that one, which may be of an earlier one.
+    awaited: Dot
     replicas: int
     #: When to give up, by the steady clock.
     deadline_us: int
@@ -450,6 +483,10 @@ class Commit:
     digest: int
     #: What expires from now on; and False where it does not any more, since it was replaced.
     due: Mapping[Due, bool] = field(default_factory=dict)
+    #: Requests with ids that were done, and what their writes brought, in order ...
+    done: Mapping[bytes, WriteResults] = field(default_factory=dict)
+    #: ... and how many of all to remember with them, the latest.
+    remembered_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from kvnode.core.messages import (
     Entry,
     Forget,
     Get,
+    Once,
     Operation,
     Put,
     Read,
@@ -80,6 +81,8 @@ def run(operation: Operation, shown: Shown, now: Now) -> Result:
             return shown.forget(name, now)
         case AwaitReplicas():
             return Replicated(0)  # if nothing was written; else `concerns` has the last word
+        case Once():
+            raise AssertionError("it stands first, and says how the others are run")
 
 
 def _visible(key: bytes, shown: Shown) -> Versions:

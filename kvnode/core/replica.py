@@ -39,6 +39,7 @@ from kvnode.core.messages import (
     Fetch,
     Inputs,
     Lost,
+    Once,
     OriginState,
     Pull,
     Reply,
@@ -52,6 +53,7 @@ from kvnode.core.messages import (
     Watch,
     Written,
 )
+from kvnode.core.once import Done, Remembering, run_once
 from kvnode.core.operations import run
 from kvnode.core.overlay import TableView
 from kvnode.core.registration import Registration
@@ -65,7 +67,7 @@ from kvnode.core.versions import DIGEST_MODULUS, Version, Versions, digest_chang
 from kvnode.core.watches import Log, Watches
 
 
-class Table(Log, Protocol):
+class Table(Log, Remembering, Protocol):
     """Where the replica reads what is committed; the storage is one."""
 
     def versions(self, key: bytes) -> Versions:
@@ -160,6 +162,7 @@ class Replica:
         )
         self._synced: Vector | None = None if commits_are_synced else dict(self.cut.heads)
         self._changed: dict[bytes, Versions] = {}
+        self._done = Done(table, limits.remembered_requests_max)
         self._touched: dict[str, None] = {}
         self._writes_left = 0
         #: When the latest turn was, by the steady clock.
@@ -176,6 +179,7 @@ class Replica:
     def turn(self, inputs: Inputs, now: Now) -> Effects:
         """Take in what was received; say what to commit, then publish, then answer."""
         self._changed, self._touched, self._log, self._own = {}, {}, [], []
+        self._done = Done(self._table, self.limits.remembered_requests_max)
         self._due = {}
         self.expiry.advance(now.wall_us)
         self.watches.begin(self.cut)
@@ -547,23 +551,36 @@ class Replica:
         bytes_left = self.limits.answered_bytes_per_turn
         while self.ready and bytes_left > 0 and not self.scans.is_spent:
             request = self.ready.popleft()
-            if isinstance(request.operations[0], Watch):
+            first = request.operations[0]
+            if isinstance(first, Watch):
                 replies += self._watch(request)
                 continue
-            if awaits_replicas(request) and not self.concerns.has_room:
-                replies.append(self._for_all(request, _TOO_MANY_CONCERNS))
+            if refusal := self._refusal(request):
+                replies.append(self._for_all(request, refusal))
                 continue
             self.ran.append(request)
             answer = Answer()
-            for operation in request.operations:
-                answer.add(run(operation, self, now))
+            if isinstance(first, Once):
+                run_once(first, request.operations[1:], self._done, answer, self, now)
+            else:
+                for operation in request.operations:
+                    answer.add(run(operation, self, now))
             bytes_left -= answer.size_bytes
             reply = Reply(request.reply_to, request.id, tuple(answer.results), ran=True)
-            reply = with_concern(reply, request, answer.size_bytes, now.steady_us)
+            reply = with_concern(
+                reply, request, answer.size_bytes, now.steady_us, self._author.latest
+            )
             if reply.concern is not None:
                 self.concerns.promise(reply.concern)
             replies.append(reply)
         return replies
+
+    def _refusal(self, request: Request) -> Failed | None:
+        """Why not to run a request though its past is here."""
+        first = request.operations[0]
+        if awaits_replicas(request) and not self.concerns.has_room:
+            return _TOO_MANY_CONCERNS
+        return self._done.refusal(first, self.identity.name) if isinstance(first, Once) else None
 
     def _watch(self, request: Request) -> list[Reply]:
         """Take in a watch; it is answered when all of the turn's writes are made."""
@@ -674,6 +691,8 @@ class Replica:
             clock_us=self.clock.last_us,
             digest=self.digest,
             due=self._due,
+            done=self._done.added,
+            remembered_max=self.limits.remembered_requests_max,
         )
 
     def _next_pull(self, now: Now) -> Pull | Fetch | None:

@@ -21,22 +21,18 @@ from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
     Claim,
     Commit,
-    Delete,
     Effects,
     Failed,
     Fetch,
-    Forget,
     Inputs,
     Pull,
-    Put,
     Reply,
     Report,
     Request,
     Saved,
     Snapshot,
     Stage,
-    Touch,
-    WriteAll,
+    WriteOperation,
 )
 from kvnode.core.replica import Replica
 from kvnode.core.vector import Dot, Vector
@@ -215,6 +211,14 @@ class Node:
     def snapshots_open(self) -> int:
         """How many snapshots peers are reading."""
         return len(self._snapshots)
+
+    @property
+    def requests_done(self) -> int:
+        """How many requests with ids were done ever. Raises StorageError while the node takes no
+        writes."""
+        if self._store is None or not self.health.writable:
+            raise StorageError(self.trouble())
+        return self._store.remembered_span.end
 
     @property
     def log_bytes(self) -> int:
@@ -543,10 +547,7 @@ def _is_late(request: Request, now: Now) -> bool:
 
 
 def _writes(request: Request) -> bool:
-    return any(
-        isinstance(operation, Put | Delete | WriteAll | Touch | Forget)
-        for operation in request.operations
-    )
+    return any(isinstance(operation, WriteOperation) for operation in request.operations)
 
 
 def _failed(request: Request, code: str, message: str, *, maybe: bool) -> Reply:

@@ -15,6 +15,7 @@ from kvnode.codec.server import (
     Members,
     NodeOperation,
     Ping,
+    Position,
     Since,
     Snapshot,
     Status,
@@ -65,6 +66,8 @@ class Questions:
                 if not self._node.health.writable:
                     raise StorageError(self._node.trouble())
                 return ("ok", self._config.name)
+            case Position():
+                return ("ok", self._config.name, self._node.requests_done)
             case Status():
                 return ("ok", self._status(steady_us))
             case Since(vector, bytes_max):

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.messages import Commit, Due, Saved, WriteResults
+from kvnode.core.once import Span
 from kvnode.core.overlay import Overlay, TableView
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
@@ -27,6 +28,8 @@ class Before(NamedTuple):
     table: Mapping[bytes, Versions]
     #: What the commit would add to the log, as encoded.
     hidden: frozenset[bytes]
+    #: The requests with ids that it would remember, by their ids.
+    forgotten: frozenset[bytes] = frozenset()
 
 
 def before(store: Store, failed: Commit | None) -> Before:
@@ -40,7 +43,8 @@ def before(store: Store, failed: Commit | None) -> Before:
         for batch in failed.batches
         if batch.origin not in saved.origins or saved.origins[batch.origin].delivered < batch.last
     }
-    return Before(saved, table, frozenset(hidden))
+    forgotten = frozenset(id_ for id_ in failed.done if store.remembered(id_) is None)
+    return Before(saved, table, frozenset(hidden), forgotten)
 
 
 class FrozenStore:
@@ -67,6 +71,15 @@ class FrozenStore:
         """See `Store.page`; what was there and is not any more is left out."""
         found = self._store.page(prefix, after, records_max)
         return {key: self._was.table.get(key, versions) for key, versions in found.items()}
+
+    @property
+    def remembered_span(self) -> Span:
+        """See `Store.remembered_span`. What is hidden counts: to know of more is no harm."""
+        return self._store.remembered_span
+
+    def remembered(self, id_: bytes) -> WriteResults | None:
+        """See `Store.remembered`."""
+        return None if id_ in self._was.forgotten else self._store.remembered(id_)
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""

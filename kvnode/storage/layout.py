@@ -8,6 +8,8 @@
                      "state"                    -> format, clock, digest, size of the log
                      "floor"                    -> the vector below which the log has gaps
                      "live"                     -> which of the two tables is the node's
+    once             "id/" id                   -> what the writes of that request brought
+                     "position/" position       -> the id of the request that was done then
 
 Each table has a list of what is due in it. The other table is where a snapshot is staged, until
 one commit makes it the live one. Positions count deliveries; numbers in keys are big-endian, so
@@ -42,7 +44,7 @@ from kvnode.errors import MalformedError, StorageError
 TABLES: Final = ("table0", "table1")
 #: What expires in each of the tables, the next first.
 DUES: Final = ("due0", "due1")
-FAMILIES: Final = (*TABLES, *DUES, "log", "index", "meta")
+FAMILIES: Final = (*TABLES, *DUES, "log", "index", "meta", "once")
 
 #: A store of another format is refused; raise it with every change of this layout.
 STORE_FORMAT: Final = 3

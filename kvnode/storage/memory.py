@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from weakref import WeakSet
 
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.messages import Commit, Due, Saved, WriteResults
+from kvnode.core.once import Span
 from kvnode.core.overlay import Record as TableRecord
 from kvnode.core.overlay import TableView
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
-from kvnode.storage import layout
+from kvnode.storage import layout, once
 from kvnode.storage.store import Record, Records, View
 
 
@@ -156,6 +157,10 @@ class MemoryStore:
         self._position = layout.next_position(max(disk.families["log"], default=None))
         self._state = layout.decode_state(disk.families["meta"].get(layout.STATE))
         self._live = layout.decode_live(disk.families["meta"].get(layout.LIVE))
+        positions = [key for key in disk.families["once"] if key.startswith(once.POSITION)]
+        self._once = once.Once(
+            disk.families["once"].get, min(positions, default=None), max(positions, default=None)
+        )
         if self._staged and not read_only:
             self.clear_staged()
 
@@ -181,10 +186,21 @@ class MemoryStore:
         """See `Store.page`."""
         return _page(self._table, prefix, after, records_max)
 
+    @property
+    def remembered_span(self) -> Span:
+        """See `Store.remembered_span`."""
+        return self._once.span
+
+    def remembered(self, id_: bytes) -> WriteResults | None:
+        """See `Store.remembered`."""
+        return self._once.results(id_)
+
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
         puts = layout.encode_commit(commit, self._live, self._position, self.log_bytes)
-        self._write(puts, sync=sync)
+        span = self._once.after(commit)
+        self._write([*puts, *self._once.puts(commit, span)] if commit.done else puts, sync=sync)
+        self._once.span = span
         log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
         self._state = layout.State(commit.clock_us, commit.digest, log_bytes)
         self._position += len(commit.batches)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -28,14 +29,15 @@ from rocksdict import (
 
 from kvnode.core.batch import Batch
 from kvnode.core.limits import KEY_BYTES_MAX, MIB
-from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.messages import Commit, Due, Saved, WriteResults
+from kvnode.core.once import Span
 from kvnode.core.overlay import Record as TableRecord
 from kvnode.core.overlay import TableView
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
-from kvnode.storage import layout
+from kvnode.storage import layout, once
 from kvnode.storage.store import Record, Records, View
 
 #: RocksDB's own log files, for a person who looks into a failure.
@@ -100,6 +102,7 @@ class RocksStore:
             self._log_start = layout.log_start(0)
             self._state = layout.decode_state(read(self._meta, layout.STATE))
             self._point(layout.decode_live(read(self._meta, layout.LIVE)))
+            self._once = self._opened_once(self._families["once"])
             self._expect_no_hole()
             if not read_only and _last_key(self._staged) is not None:
                 self.clear_staged()
@@ -132,10 +135,21 @@ class RocksStore:
         """See `Store.page`."""
         return _page(self._table, prefix, after, records_max)
 
+    @property
+    def remembered_span(self) -> Span:
+        """See `Store.remembered_span`."""
+        return self._once.span
+
+    def remembered(self, id_: bytes) -> WriteResults | None:
+        """See `Store.remembered`."""
+        return self._once.results(id_)
+
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
         puts = layout.encode_commit(commit, self._live, self._position, self.log_bytes)
-        self._write(puts, sync=sync)
+        span = self._once.after(commit)
+        self._write([*puts, *self._once.puts(commit, span)] if commit.done else puts, sync=sync)
+        self._once.span = span
         if commit.due:
             self._due_start = min(self._due_start, layout.due_key(*min(commit.due)))
         log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
@@ -261,6 +275,10 @@ class RocksStore:
                 family.close()
             except Exception as error:  # after a failed write, closing tells of it once more
                 LOGGER.debug("closing the store: %s", error)
+
+    def _opened_once(self, family: Rdict) -> once.Once:
+        first = next(_behind(_iterator(family), once.POSITION, once.POSITION), None)
+        return once.Once(partial(read, family), first and first[0], _last_key(family))
 
     def _expect_no_hole(self) -> None:
         """Of several write-ahead logs RocksDB takes the end of an older one to be torn as
@@ -479,7 +497,7 @@ def options() -> Options:
 def _family_options(name: str) -> Options:
     options = Options(raw_mode=True)
     options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-    if name in layout.TABLES:  # the others are not asked for what is not there
+    if name in (*layout.TABLES, "once"):  # the others are not asked for what is not there
         # Where much was deleted, a scan steps over all of it. Let such files be compacted soon.
         options.add_compact_on_deletion_collector_factory(*_DELETIONS)
         blocks = BlockBasedOptions()

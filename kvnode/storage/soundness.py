@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from kvnode.codec.batches import decode_batch
+from kvnode.codec.once import checked_done
 from kvnode.codec.packing import integer, key_bytes, told, vector
 from kvnode.codec.records import checked_origin_state, checked_versions
 from kvnode.core.clock import STAMP_US_MAX
-from kvnode.core.messages import OriginState
+from kvnode.core.messages import OriginState, Written
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Vector, is_origin, name_of
 from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint, ranked
 from kvnode.errors import MalformedError, StorageError
-from kvnode.storage import layout
+from kvnode.storage import layout, once
 from kvnode.storage.reading import Reading
 from kvnode.storage.store import Record
 
@@ -53,6 +54,8 @@ class Findings:
     versions: int = 0
     #: Keys of a snapshot that was coming; the next start forgets them.
     staged: int = 0
+    #: Requests with ids that are remembered.
+    remembered: int = 0
     #: The first ones.
     problems: list[str] = field(default_factory=list)
     problems_count: int = 0
@@ -79,6 +82,7 @@ def examined(store: Readable) -> Findings:
         examination.table,
         examination.due,
         examination.staged,
+        examination.once,
     ):
         try:
             part()
@@ -262,3 +266,33 @@ class _Examination:
         for family in (layout.DUES[1 - self._live], layout.TABLES[1 - self._live]):
             staged = sum(1 for _ in self._store.scan(family))
         self.findings.staged = staged
+
+    # --- requests that were done once
+
+    def once(self) -> None:
+        """Each that is remembered has one position, and what it wrote is delivered."""
+        positions: list[int] = []
+        for key, record in self._store.scan("once"):
+            if key.startswith(once.ID):
+                self.findings.remembered += 1
+                self._take_done(key, record)
+            elif (position := once.position_of(key)) >= 0:
+                positions.append(position)
+                if self._store.get("once", once.ID + record) is None:
+                    self._add(f"the request at position {position} is not remembered")
+            else:
+                self._add(f"once has a record {told(key)}, which is none of kvnode's")
+        if len(positions) != self.findings.remembered:
+            counted, said = len(positions), self.findings.remembered
+            self._add(f"{said} requests are remembered, but {counted} have a position")
+        if positions and positions[-1] - positions[0] + 1 != len(positions):
+            self._add("the positions of requests have a gap")
+
+    def _take_done(self, key: bytes, record: bytes) -> None:
+        try:
+            results = checked_done(record)
+        except MalformedError as error:
+            self._add(f"request {told(key)}: {error}")
+            return
+        dots = {result.dot.origin: result.dot.seq for result in results if type(result) is Written}
+        self._expect_delivered(f"the request {told(key)}", dots)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.messages import Commit, Due, Saved, WriteResults
+from kvnode.core.once import Span
 from kvnode.core.overlay import TableView
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
@@ -57,6 +58,13 @@ class Store(Protocol):
     def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
         """The first keys behind `after`, of those with the prefix, in their order; fewer if they
         are large, but one if there is any."""
+
+    @property
+    def remembered_span(self) -> Span:
+        """Which requests with ids are remembered."""
+
+    def remembered(self, id_: bytes) -> WriteResults | None:
+        """What the writes of such a request brought; None if it is not remembered."""
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """Save a turn, all of it or nothing; with `sync`, so that it survives power loss.

@@ -96,6 +96,12 @@ def dealer(context: zmq.Context[AnySocket], address: str) -> AnySocket:
     return socket
 
 
+def is_connected(socket: zmq.Socket[Any]) -> bool:
+    """Whether a DEALER of ours has a connection. What was sent over one that is gone is not
+    answered any more: another connection is another client to the node."""
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & int(zmq.POLLOUT))
+
+
 class Return(NamedTuple):
     """Where an answer goes."""
 

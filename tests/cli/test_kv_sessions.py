@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 
 import pytest
 
 from kvnode.cli.cluster import until
-from kvnode.codec.token import decode_token
+from kvnode.codec.token import decode_token, token_of
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def set_links(trio):
 
 
 def seen(token):
-    return decode_token(base64.b64decode(token.read_bytes()))[1]
+    return decode_token(token_of(token.read_text()))[1]
 
 
 def test_a_session_reads_its_own_writes_at_another_node(at, token):

@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 import kvnode
-from kvnode.client.calls import CALLS, Call, Calls, Transacted, together
+from kvnode.client.calls import Call, Calls, Transacted, together
 from kvnode.client.pipeline import Queue
 from kvnode.client.scans import Page
 from kvnode.client.session import Version, packed_value
@@ -25,6 +25,7 @@ from kvnode.errors import (
     Unreplicated,
 )
 
+CALLS = Calls()
 X = new_origin("X", 1, 1)
 DOT = Dot(X, 3)
 ONE = packed_value(1)
@@ -289,25 +290,75 @@ def test_calls_together_are_one_request_and_each_has_its_own_outcome() -> None:
     assert (many, get) == ([1, None], None)
 
 
+# --- a resolver
+
+SIBLING = [5, X, 1, packed_value(5), None]
+
+
+def summed(key: str | bytes, versions: tuple[Version, ...]) -> object:
+    return key, sum(version.value for version in versions)
+
+
+@pytest.mark.parametrize(
+    ("result", "value"),
+    [
+        (["ok", [VERSION, SIBLING], 0], ("a", 6)),
+        (["ok", [VERSION], 0], 1),
+        (["ok", [], 0], "default"),
+    ],
+    ids=["siblings", "one version", "absent"],
+)
+def test_a_resolver_makes_a_value_of_siblings_alone(result: list[object], value: object) -> None:
+    calls = Calls(summed)
+    one, many = calls.get("a", "default"), calls.get_many(["a"], "default")
+    assert one.operations == many.operations == [["read", b"a", 0]]
+    assert one.read([result]) == value and many.read([result]) == [value]
+
+
+def test_a_resolver_sees_the_siblings_that_another_request_brings() -> None:
+    more = Calls(summed).get("a").read([["ok", [VERSION], 1]])
+    assert isinstance(more, Call)
+    assert more.operations == [["read", b"a", 1]]
+    assert more.read([["ok", [SIBLING], 0]]) == ("a", 6)
+
+
+def test_siblings_that_do_not_fit_beside_others_are_told_not_resolved() -> None:
+    with pytest.raises(InvalidRequest, match="read it by itself"):
+        Calls(summed).get_many(["a"]).read([["ok", [VERSION], 1]])
+
+
+def test_a_resolver_serves_the_reads_of_a_transaction() -> None:
+    call = Calls(summed).transact(puts={"b": 1}, reads=["a"])
+    assert call.read([OK, ["ok", [VERSION, SIBLING], 0]]) == Transacted(DOT, [("a", 6)])
+
+
+def test_a_version_tells_its_origin() -> None:
+    assert Version(1, DOT, 7).origin == X
+
+
 # --- the same everywhere
 
 
 def methods(of: type) -> dict[str, inspect.Signature]:
-    """Those that are made of CALLS."""
+    """Those that are made of calls."""
     return {
         name: inspect.signature(value)
-        for name, value in vars(of).items()
-        if callable(value) and name in vars(Calls) and not name.startswith("_")
+        for name, value in inspect.getmembers(of, callable)
+        if name in vars(Calls) and not name.startswith("_")
     }
 
 
 def test_all_clients_have_the_same_methods() -> None:
     assert methods(kvnode.Client) == methods(kvnode.AsyncClient)
     assert methods(kvnode.Client).keys() >= {"put", "get", "read", "delete", "transact", "status"}
-    own = {"pipeline", "make", "close", "token"}
-    for client in (kvnode.Client, kvnode.AsyncClient):
-        public = {name for name in vars(client) if not name.startswith("_")}
+    own = {"pipeline", "make", "close", "token", "address"}
+    for client, session in (
+        (kvnode.Client, kvnode.ClientSession),
+        (kvnode.AsyncClient, kvnode.AsyncClientSession),
+    ):
+        public = {name for name in dir(session) if not name.startswith("_")}
         assert public == own | methods(client).keys()
+        assert set(dir(client)) - set(dir(session)) == {"session"}
 
 
 def test_a_pipeline_has_all_that_concerns_data() -> None:

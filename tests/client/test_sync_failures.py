@@ -180,8 +180,12 @@ def test_errors_are_definite_or_indefinite_and_never_both():
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
 def test_a_garbage_answer_is_an_error_of_ours(garbage):
     def call(ask):
-        with FakeNode(lambda _: [garbage]) as node, Client(node.listen, timeout_s=1) as client:
+        with FakeNode(answers) as node, Client(node.listen, timeout_s=1) as client:
             ask(client)
+
+    def answers(asked):
+        """Each time with the id that was asked."""
+        return [garbage.replace(b"\x93\x01", bytes([0x93, asked.id]), 1)]
 
     for ask in (lambda it: it.put("k", "v"), lambda it: it.get("k"), Client.status, Client.members):
         with pytest.raises(KvnodeError):

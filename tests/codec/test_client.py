@@ -26,6 +26,7 @@ from kvnode.core.messages import (
     Delayed,
     Entry,
     Failed,
+    Known,
     Lost,
     Replicated,
     Result,
@@ -58,6 +59,7 @@ found = st.lists(versions, max_size=3).map(tuple)
 results: st.SearchStrategy[Result] = st.one_of(
     st.builds(Entry, found, st.integers(0, 9)),
     st.builds(Written, st.builds(Dot, origins, seqs), stamps, expiries),
+    st.builds(Known, st.booleans(), st.integers(0, INTEGER_MAX)),
     st.just(Absent()),
     st.builds(Conflict, st.lists(conditions, max_size=3).map(tuple)),
     st.builds(Delayed, st.text(), vectors, vectors, missing),

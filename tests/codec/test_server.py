@@ -20,6 +20,7 @@ from kvnode.codec.server import (
     Hello,
     Members,
     Ping,
+    Position,
     Since,
     Snapshot,
     Status,
@@ -52,6 +53,7 @@ from kvnode.core.messages import (
     Events,
     Forget,
     Get,
+    Once,
     Page,
     Put,
     Read,
@@ -133,6 +135,7 @@ introductions = st.builds(
 )
 node_operations = st.one_of(
     st.just((client.PING, Ping())),
+    st.just((client.POSITION, Position())),
     st.just((client.STATUS, Status())),
     st.just((client.MEMBERS, Members())),
     introductions.map(lambda it: (client.hello(it), Hello(it))),
@@ -185,6 +188,13 @@ def test_waiting_for_replicas_stands_last(pairs, concern) -> None:
     operations = [*(sent for sent, _ in pairs), client.replicated(*concern)]
     asked = decode_request(encode_request(1, None, 0, operations))
     assert asked.operations == (*(operation for _, operation in pairs), AwaitReplicas(*concern))
+
+
+@given(st.binary(min_size=16, max_size=16), names, ids, keys)
+def test_what_is_done_once_stands_behind_its_id(id_, node, position, key) -> None:
+    sent = [client.once(id_, node, position), client.delete(key), client.get(key)]
+    asked = decode_request(encode_request(1, None, 0, sent))
+    assert asked.operations == (Once(id_, node, position), Delete(key), Get(key))
 
 
 @given(node_operations)

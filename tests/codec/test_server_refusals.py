@@ -10,6 +10,7 @@ from kvnode.codec.packing import INTEGER_MAX, MESSAGE_BYTES_MAX, pack
 from kvnode.codec.server import BadRequest, decode_request
 from kvnode.core.limits import (
     KEY_BYTES_MAX,
+    ONCE_WRITES_MAX,
     REQUEST_DEADLINE_MS_MAX,
     REQUEST_OPERATIONS_MAX,
     REQUEST_SCANS_MAX,
@@ -90,6 +91,12 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
         ["write", [[b"key", [[X, 0]]]], [[b"key"]]],
         ["write", [[b"key", [["X", 1]]]], [[b"key"]]],
         ["write", [], [[b"\0kvnode/member/x"]]],
+        ["once", bytes(15), "X", 0],
+        ["once", "text of 16 chars", "X", 0],
+        ["once", bytes(16), "a~b", 0],
+        ["once", bytes(16), "X", -1],
+        ["once", bytes(16), "X"],
+        ["position", 1],
         ["ping", 1],
         ["status", None],
         ["hello", "c", "X", 1],
@@ -161,6 +168,24 @@ def test_a_watch_stands_alone(others: list[Any]) -> None:
 def test_nothing_stands_behind_a_wait_for_replicas(behind: list[Any]) -> None:
     put = ["put", b"key", b"value"]
     assert refusal(encoded(put, ["replicated", 2, 100], behind)) == (5, "malformed")
+
+
+ONCE = ["once", bytes(16), "X", 0]
+PUT = ["put", b"key", b"value"]
+
+
+@pytest.mark.parametrize(
+    ("operations", "code"),
+    [
+        ([ONCE], "malformed"),
+        ([ONCE, GET], "malformed"),
+        ([PUT, ONCE], "malformed"),
+        ([ONCE, ONCE, PUT], "malformed"),
+        ([ONCE, *(ONCE_WRITES_MAX + 1) * [PUT]], "too_large"),
+    ],
+)
+def test_what_is_done_once_is_a_few_writes_behind_its_id(operations: list[Any], code: str) -> None:
+    assert refusal(encoded(*operations)) == (5, code)
 
 
 @pytest.mark.parametrize("name", ["", "PUT", "put ", b"put", None, 1, ["put"], {}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from kvnode.codec.token import (
     decode_token,
     encode_token,
     merge_tokens,
+    printable,
+    token_of,
 )
 from kvnode.core.vector import joined, new_origin
 from kvnode.errors import MalformedError, Refused
@@ -81,3 +85,18 @@ def test_a_token_over_its_limit_is_malformed_before_it_is_unpacked() -> None:
 def test_a_token_has_room_for_two_thousand_origins() -> None:
     seen = {new_origin(f"node-{number:04}", 1, 1): 1 << 20 for number in range(2000)}
     assert decode_token(encode_token("cluster", seen)) == ("cluster", seen)
+
+
+@given(clusters, vectors)
+def test_a_printable_token_comes_back_as_it_was(cluster: str, seen: dict[str, int]) -> None:
+    token = encode_token(cluster, seen)
+    text = printable(token)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", text)
+    assert token_of(text) == token_of(f" {text}\n") == token
+    assert token_of(base64.b64encode(token).decode()) == token, "as token files had it before"
+
+
+@pytest.mark.parametrize("text", ["%", "a", "a b", "ä", "====a"])
+def test_text_that_is_no_token_is_told(text: str) -> None:
+    with pytest.raises(MalformedError, match="base64"):
+        token_of(text)

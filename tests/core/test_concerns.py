@@ -32,7 +32,7 @@ PUT = Put(b"k", b"v")
 
 def reply(seq: int, replicas: int, deadline_us: int = 1000, size_bytes: int = 10) -> Reply:
     """What is held back for a write; its id is the seq."""
-    concern = Concern(Dot(X, seq), replicas, deadline_us, size_bytes)
+    concern = Concern(Dot(X, seq), Dot(X, seq), replicas, deadline_us, size_bytes)
     return Reply("client", seq, (Written(Dot(X, seq), 7),), ran=True, concern=concern)
 
 
@@ -74,7 +74,7 @@ def test_the_last_write_of_a_request_is_waited_for_if_there_is_one(
 ) -> None:
     asked = request(PUT, AwaitReplicas(2, 30))
     before = Reply("client", 1, (*results, Replicated(0)), ran=True)
-    after = with_concern(before, asked, 40, steady_us=5)
+    after = with_concern(before, asked, 40, steady_us=5, latest=Dot(X, 9))
     if dot is None:
         assert after is before, "nothing to wait for: it is answered with 0"
     else:
@@ -87,7 +87,7 @@ def test_only_who_asks_for_it_waits() -> None:
     written = Reply("client", 1, (Written(Dot(X, 1), 7),), ran=True)
     assert not awaits_replicas(request(PUT))
     assert awaits_replicas(request(PUT, AwaitReplicas(1, 0)))
-    assert with_concern(written, request(PUT), 0, 0) is written
+    assert with_concern(written, request(PUT), 0, 0, Dot(X, 9)) is written
 
 
 # --- what may leave

@@ -11,7 +11,7 @@ import zmq
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.codec.client import Introduction
 from kvnode.codec.records import MemberRecord, encode_member
-from kvnode.codec.server import DROP, GOSSIP, Fault, Hello, Members, Ping, Since, Status
+from kvnode.codec.server import DROP, GOSSIP, Fault, Hello, Members, Ping, Position, Since, Status
 from kvnode.core.batch import Change
 from kvnode.core.members import member_key
 from kvnode.core.vector import Dot
@@ -84,6 +84,7 @@ def break_the_disk(node):
 
 def test_a_ping_is_answered_with_the_name(answer):
     assert answer(Ping()) == ("ok", "X")
+    assert answer(Position()) == ("ok", "X", 0)
 
 
 def test_a_ping_tells_that_the_disk_fails(answer, node):

@@ -158,6 +158,7 @@ class Faults:
         if name in self._cluster.machines:
             return
         self._world.reach("a copy started beside its original")
+        self._cluster.oracle.forgetful.add(original.bears)
         copy = Machine(self._cluster, name, original.bears)
         copy.disk = deepcopy(original.disk)
         copy.disk.sync()

@@ -21,6 +21,7 @@ from kvnode.codec.client import (
 )
 from kvnode.codec.server import (
     Hello,
+    Position,
     Since,
     Snapshot,
     Synced,
@@ -48,6 +49,7 @@ from kvnode.core.messages import (
     Get,
     Inputs,
     Lost,
+    Once,
     Operation,
     Page,
     Pull,
@@ -104,7 +106,13 @@ class Flight(NamedTuple):
 
     session: str
     seen: Seen
+    #: None are of a question to the node itself.
     operations: tuple[Operation, ...]
+
+    @property
+    def has_id(self) -> bool:
+        """Whether its client knows what became of it, and may ask again."""
+        return isinstance(self.operations[0], Once)
 
 
 class Machine:
@@ -216,6 +224,7 @@ class Machine:
                 lost = self._cluster.oracle.dots(before & ~self.seen)
                 raise Violation("durability", f"{self.name} lost {lost} though it always syncs")
             self._cluster.oracle.excused |= before & ~self.seen
+            self._cluster.oracle.forgetful.add(self.bears)
             if self._cluster.oracle.known([Missing(self._origin, 1, 1)]) & before & ~self.seen:
                 told = f"{self.name} forgot that it had opened {self._origin}"
                 raise Violation("incarnations are known", told)
@@ -225,6 +234,7 @@ class Machine:
         self.kill()
         self._world.reach("a disk wiped")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
+        self._cluster.oracle.forgetful.add(self.bears)
         self.disk, self.seen = _new_disk(), 0
 
     def keep_copy(self) -> None:
@@ -244,6 +254,7 @@ class Machine:
         ):
             self._world.reach("a disk swapped for one that diverged")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
+        self._cluster.oracle.forgetful.add(self.bears)
         self.disk.crash()
         self.disk, self.other_disk = self.other_disk, self.disk
         self.seen = self._on_disk()
@@ -264,6 +275,9 @@ class Machine:
     def receive_request(self, flight: Flight, payload: bytes) -> None:
         """A client's request arrives."""
         asked = decode_request(payload)
+        if isinstance(asked.operations, Position):
+            self._tell_position(flight, asked.id)
+            return
         assert isinstance(asked.operations, tuple)
         deadline_us = self._world.now_us + asked.deadline_ms * 1000 if asked.deadline_ms else None
         self.unanswered[id(flight)] = flight
@@ -271,6 +285,15 @@ class Machine:
             Request(flight, asked.id, asked.token, deadline_us, asked.operations, len(payload))
         )
         self._come_round()
+
+    def _tell_position(self, flight: Flight, id_: int) -> None:
+        assert self.node is not None
+        result: tuple[Any, ...]
+        try:
+            result = ("ok", self.bears, self.node.requests_done)
+        except StorageError as error:
+            result = ("error", "unavailable", str(error), False)
+        self._cluster.send_answer(self.name, flight, encode_answer(id_, None, [result]), 0)
 
     def ask_to_forget(self, name: str) -> None:
         """An operator's request arrives."""
@@ -513,12 +536,11 @@ class Machine:
             if isinstance(operation, Scan):
                 self._check_cut(operation, result)
         for at, result in enumerate(reply.results):
-            self._check_refusal(
-                (flight.operations[at],) if reply.ran else flight.operations, result
-            )
+            refused = (flight.operations[at],) if reply.ran else flight.operations
+            self._check_refusal(flight, refused, result)
         for operation, result in zip(flight.operations, reply.results, strict=False):
-            if isinstance(result, Conflict):
-                self._cluster.undone.update(_values([operation]))
+            if isinstance(result, Conflict) and not flight.has_id:
+                self._cluster.undone.update(values_of([operation]))
         results = [encode_result(result) for result in reply.results]
         if reply.token is not None:
             token = reply.token
@@ -545,7 +567,7 @@ class Machine:
         if waits and any(isinstance(result, Written) for result in reply.results):
             raise Violation("write concern", f"{self.name} answers {flight} without waiting")
 
-    def _check_refusal(self, refused: Sequence[Operation], result: Result) -> None:
+    def _check_refusal(self, flight: Flight, refused: Sequence[Operation], result: Result) -> None:
         """What is called undone must be undone, and what is missing must be missing."""
         if isinstance(result, Delayed):
             has = self._cluster.oracle.known(result.missing) & self._shown
@@ -554,7 +576,8 @@ class Machine:
         if isinstance(result, Lost):
             self._cluster.check_lost(self, result.missing)
         if isinstance(result, Failed) and not result.maybe:
-            self._cluster.undone.update(_values(refused))
+            if not flight.has_id:  # else this says nothing of the other attempts
+                self._cluster.undone.update(values_of(refused))
             reads = all(isinstance(op, Get | Read | Scan | Watch) for op in refused)
             may_read = not self._is_blind and not self.is_switching
             if reads and result.code == "unavailable" and may_read:
@@ -732,7 +755,7 @@ class SimulatedStore(MemoryStore):
             self._machine.synced()
 
 
-def _values(operations: Iterable[Operation]) -> set[bytes]:
+def values_of(operations: Iterable[Operation]) -> set[bytes]:
     """All that these would put."""
     values: set[bytes | None] = set()
     for operation in operations:

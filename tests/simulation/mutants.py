@@ -23,6 +23,7 @@ _UPKEEP: Final = "kvnode/daemon/upkeep.py"
 _WATCHES: Final = "kvnode/core/watches.py"
 _FOLD: Final = "kvnode/daemon/fold.py"
 _LOST: Final = "kvnode/core/lost.py"
+_ONCE: Final = "kvnode/core/once.py"
 _MEMBERS: Final = "kvnode/core/members.py"
 _SNAPSHOT: Final = "kvnode/core/snapshot.py"
 _TRUNCATION: Final = "kvnode/core/truncation.py"
@@ -334,6 +335,63 @@ MUTANTS: Final = (
         _SESSION,
         "            self.token = answer.token\n",
         "            self.token = self.token or answer.token\n",
+    ),
+    # --- requests that are done once
+    _mutant(
+        "commit a request's id apart from its write",
+        _MEMORY,
+        "        self._write([*puts, *self._once.puts(commit, span)] if commit.done else puts,"
+        " sync=sync)\n",
+        "        self._write(puts, sync=sync)\n"
+        "        if commit.done:\n"
+        "            self._write(self._once.puts(commit, span), sync=sync)\n",
+    ),
+    _mutant(
+        "remember a request though its commit failed",
+        _MEMORY,
+        "        span = self._once.after(commit)\n",
+        "        span = self._once.after(commit)\n"
+        "        self._disk.write(self._once.puts(commit, span), sync=sync)\n",
+    ),
+    _mutant(
+        "forget the ids of requests at a restart",
+        _MEMORY,
+        "        positions = [key for key",
+        "        if not read_only:\n"
+        '            disk.families["once"].clear()\n'
+        "        positions = [key for key",
+    ),
+    _mutant(
+        "answer with what another request brought",
+        "kvnode/storage/once.py",
+        "        record = self._read(ID + id_)\n",
+        "        last = self._read(position_key(self.span.end - 1)) if self.span.end else None\n"
+        "        record = self._read(ID + (last or id_))\n",
+    ),
+    _mutant(
+        "do a request twice in one turn",
+        _ONCE,
+        "        added = self.added.get(id_)\n",
+        "        added = None\n",
+    ),
+    _mutant(
+        "do again what may be forgotten",
+        _ONCE,
+        "        if start <= once.position <= self.position or",
+        "        if True or",
+    ),
+    _mutant(
+        "do what another node was asked for",
+        _ONCE,
+        "        if once.node != name:\n",
+        "        if False:\n",
+    ),
+    _mutant(
+        "write again what is answered as before",
+        _ONCE,
+        "        answer.add(next(left, _TOO_LARGE) if is_made else run(operation, shown, now))\n",
+        "        ran = run(operation, shown, now)\n"
+        "        answer.add(next(left, _TOO_LARGE) if is_made else ran)\n",
     ),
     # --- writes of several keys
     _mutant(

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import reduce
+from operator import or_
+from typing import Final, NamedTuple
 
-from kvnode.core.batch import Batch, Change, Write
+from kvnode.core.batch import Batch, Change, Write, reduced
 from kvnode.core.limits import RESERVED_PREFIX
 from kvnode.core.messages import (
     Absent,
     Commit,
     Condition,
     Conflict,
+    Delete,
     Entry,
     Events,
     Get,
+    Known,
     Operation,
     Page,
     Put,
@@ -30,9 +34,12 @@ from kvnode.core.messages import (
     WriteAll,
     Written,
 )
-from kvnode.core.vector import Dot, Missing
+from kvnode.core.vector import Dot, Missing, name_of
 from kvnode.core.versions import Version, Versions, ranked
 from tests.simulation.world import Violation
+
+#: What the keys start with that are only put, each time with another value.
+PUT_ONLY: Final = b"p"
 
 #: A set of writes.
 Seen = int
@@ -84,6 +91,12 @@ class Oracle:
         self.excused: Seen = 0
         #: What each cut that a scan opened shows, by its number, and what may be over in it.
         self.cuts: dict[int, tuple[Seen, ExpiryBounds]] = {}
+        #: The names of nodes whose disk may have forgotten, or has a copy: they may do again what
+        #: they did once.
+        self.forgetful: set[str] = set()
+        #: The writes that put each value on such keys: no client asks for one twice, but with an
+        #: id.
+        self._putting: dict[bytes, Seen] = {}
 
     def commit(self, seen: Seen, own_origin: str, commit: Commit) -> tuple[Seen, Seen]:
         """A node that has seen this commits; what it has seen then, first without its own.
@@ -124,16 +137,18 @@ class Oracle:
         clock: ExpiryBounds,
     ) -> Seen:
         """A node that has seen this answered so, in this order; what it has seen then."""
+        repeated = False
         for operation, result in zip(operations, results, strict=True):
-            if isinstance(operation, WriteAll) and isinstance(result, Written | Conflict):
-                self._check_conditions(seen, operation, result, clock)
-            if isinstance(operation, Touch) and isinstance(result, Written | Absent):
-                self._check_touch(seen, operation, result, clock)
-            if isinstance(operation, Put | WriteAll | Touch) and isinstance(result, Written):
-                self._check_expiry(operation, result, clock)
+            if isinstance(result, Known):
+                repeated = result.repeated
+            elif repeated:
+                self._check_repeated(seen, operation, result)
+            else:
+                self._check_write(seen, operation, result, clock)
             if isinstance(result, Written):
                 if result.dot not in self._by_dot:
                     raise Violation("save, then send", f"{result.dot} is answered uncommitted")
+                self._check_written(operation, result)
                 bit = self._by_dot[result.dot].bit
                 self.acknowledged |= bit
                 seen |= bit
@@ -144,6 +159,72 @@ class Oracle:
             elif isinstance(result, Entry):
                 self._check_read(seen, operation, result, clock)
         return seen
+
+    def _check_repeated(self, seen: Seen, operation: Operation, result: Result) -> None:
+        """What was done before is here."""
+        if isinstance(result, Written):
+            made = self._by_dot.get(result.dot)
+            if made is None or not made.bit & seen:
+                raise Violation("done once", f"{operation} is called done, and is not here")
+
+    def _check_written(self, operation: Operation, result: Written) -> None:
+        """The write with this dot is the one that was asked for."""
+        match operation:
+            case Put(key, value):
+                asked: list[tuple[bytes, bytes | None]] = [(key, value)]
+            case Delete(key):
+                asked = [(key, None)]
+            case WriteAll(_, changes):
+                asked = [(change.key, change.value) for change in reduced(changes)]
+            case _:
+                return
+        made = self._by_dot[result.dot]
+        if [(change.key, change.value) for change in made.changes] != asked:
+            raise Violation(
+                "done once", f"{operation} is answered with {result.dot}, another write"
+            )
+
+    def check_done_once(self, seen: Seen) -> None:
+        """Of the writes that are seen, none does again what another did."""
+        for value, writes in self._putting.items():
+            if (writes & seen).bit_count() > 1 and not self._may_forget(writes):
+                raise Violation("done once", f"{value!r} is put by {self.dots(writes & seen)}")
+
+    def put_again(self) -> set[str]:
+        """The keys to which a node that forgot has put a value again: the judge takes each value
+        for one write."""
+        writes = [it for it in self._putting.values() if it.bit_count() > 1]
+        doubled = reduce(or_, filter(self._may_forget, writes), 0)
+        return {
+            key.decode()
+            for made in self.made
+            if made.bit & doubled
+            for key, *_ in made.changes
+            if key.startswith(PUT_ONLY)
+        }
+
+    def _may_forget(self, writes: Seen) -> bool:
+        names = {name_of(made.dot.origin) for made in self.made if made.bit & writes}
+        return bool(names & self.forgetful)
+
+    def _note_puts(self, seen: Seen, made: Made) -> None:
+        for key, value, _ in made.changes:
+            if key.startswith(PUT_ONLY) and value is not None:
+                before = self._putting.get(value, 0)
+                self._putting[value] = before | made.bit
+                if before & seen and not self._may_forget(before | made.bit):
+                    raise Violation("done once", f"{made.dot} puts what was put before")
+
+    def _check_write(
+        self, seen: Seen, operation: Operation, result: Result, clock: ExpiryBounds
+    ) -> None:
+        """What a write depends on is as it must be."""
+        if isinstance(operation, WriteAll) and isinstance(result, Written | Conflict):
+            self._check_conditions(seen, operation, result, clock)
+        if isinstance(operation, Touch) and isinstance(result, Written | Absent):
+            self._check_touch(seen, operation, result, clock)
+        if isinstance(operation, Put | WriteAll | Touch) and isinstance(result, Written):
+            self._check_expiry(operation, result, clock)
 
     def _check_read(
         self, seen: Seen, operation: Operation, entry: Entry, clock: ExpiryBounds
@@ -283,6 +364,7 @@ class Oracle:
                 raise Violation("unique dots", f"{dot} stands for two writes")
             made = Made(1 << len(self.made), dot, batch.stamp_us, changes, seen)
             self.made.append(made)
+            self._note_puts(seen, made)
             self._by_dot[dot] = made
             for key, *_ in changes:
                 self._by_key.setdefault(key, []).append(made)

@@ -62,6 +62,7 @@ TINY_LIMITS: Final = Limits(
     concerns_max=2,
     concern_bytes_max=700,
     awaited_origins_max=1,
+    remembered_requests_max=3,
     delivered_writes_per_turn=2,
     answered_bytes_per_turn=64,
     scan_work_per_page=2,

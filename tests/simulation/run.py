@@ -52,10 +52,11 @@ def run(plan: Plan, tell: Callable[[str], None] | None = None) -> Outcome:
         invariant, message = "no crash", f"{type(error).__name__}: {error}"
     if invariant is not None:
         world.note(f"VIOLATION {message}")
+    doubled = cluster.oracle.put_again()
+    history = [line for line in cluster.history if line["key"] not in doubled]
     return Outcome(
-        plan, world.trace, world.now_us / SECOND_US, world.states, invariant, message,
-        cluster.history,
-    )  # fmt: skip
+        plan, world.trace, world.now_us / SECOND_US, world.states, invariant, message, history
+    )
 
 
 def _play(world: World, cluster: Cluster) -> None:
@@ -147,6 +148,7 @@ def _reckon(cluster: Cluster) -> None:
     for made in oracle.made:
         if made.bit & everything and any(value in cluster.undone for _, value, _ in made.changes):
             raise Violation("definite errors", f"{made.dot} was called undone, and is there")
+    oracle.check_done_once(everything)
     truth = oracle.state(everything)
     for machine in cluster.living:
         _reckon_with(machine, cluster, everything, truth)

@@ -3,6 +3,7 @@ waiting, and go on."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from kvnode.client.session import Request, Session, packed_value
@@ -11,19 +12,45 @@ from kvnode.codec.packing import unpack_record
 from kvnode.codec.server import decode_request
 from kvnode.codec.token import decode_token
 from kvnode.core.vector import Dot, Missing, Vector
-from kvnode.errors import Delayed, KvnodeError, SessionLost
+from kvnode.errors import (
+    Delayed,
+    IndefiniteError,
+    KvnodeError,
+    SessionLost,
+    WrongNode,
+)
 from tests.simulation.cluster import REPLACED, Cluster
 from tests.simulation.dice import Dice
-from tests.simulation.machine import Flight
-from tests.simulation.oracle import Seen
+from tests.simulation.machine import Flight, values_of
+from tests.simulation.oracle import PUT_ONLY, Seen
 
 _PATIENCE_US: Final = 1_000_000
 
+#: The wishes that change something.
+_WRITES: Final = ("put", "delete", "write", "put expiring", "touch")
+
 #: What the keys start with that the judge is told of.
-_PUT_ONLY: Final = "p"
+_PUT_ONLY: Final = PUT_ONLY.decode()
 
 #: A session whose past is nowhere any more starts anew.
 _DELAYS_MAX: Final = 3
+
+#: So often a request with an id is asked for at the most.
+_ATTEMPTS_MAX: Final = 6
+
+
+@dataclass(slots=True)
+class Doubtful:
+    """A request with an id, which is asked for until its outcome is known, or given up."""
+
+    #: Where it is asked for, each time.
+    node: str
+    #: The id first.
+    operations: list[ask.Operation]
+    told: list[list[dict[str, Any]]]
+    attempts: int = 1
+    #: Whether an attempt may have done it.
+    is_in_doubt: bool = False
 
 
 class SimulatedScan(NamedTuple):
@@ -79,6 +106,10 @@ class SimulatedClient:
         #: What it has asked for and has no good answer to.
         self._wanted: list[tuple[str, str]] = []
         self._sessions = 0
+        #: The request with an id that has no good answer yet.
+        self._doubtful: Doubtful | None = None
+        #: Who each node is, and how many requests with ids it had done.
+        self._positions: dict[str, tuple[str, int]] = {}
         self._begin()
 
     @property
@@ -94,6 +125,16 @@ class SimulatedClient:
     def work(self) -> None:
         """Ask, and ask again a while after the answer, as long as there is trouble."""
         if self._world.now_us >= self._cluster.trouble_ends_us:
+            if self._doubtful is not None:
+                self._tell(None)
+            return
+        if self._doubtful is not None:
+            self._doubtful.attempts += 1
+            self._world.states["a request with an id asked for again"] += 1
+            node = self._doubtful.node
+            if self._dice.chance(0.1):  # the address leads elsewhere now
+                node = self._dice.pick(self._cluster.names)
+            self._ask(node, self._doubtful.operations, self._doubtful.told)
             return
         if self._dice.chance(0.1):
             self._home = self._dice.pick(self._cluster.names)
@@ -102,17 +143,34 @@ class SimulatedClient:
             self._world.states["a request tried again"] += 1
         else:
             self._wanted = self._wishes()
+        has_id = any(kind in _WRITES for kind, _ in self._wanted) and self._dice.chance(0.7)
+        if has_id and self._home not in self._positions:
+            self._ask(self._home, [ask.POSITION], [])
+            return
         operations, told = self._operations()
-        held_ms = self._wait_for_replicas(operations)
+        self._wait_for_replicas(operations)
+        if has_id:
+            id_ = bytes(self._dice.between(0, 255) for _ in range(ask.REQUEST_ID_BYTES))
+            operations = [ask.once(id_, *self._positions[self._home]), *operations]
+            self._doubtful = Doubtful(self._home, operations, told)
+        self._ask(self._home, operations, told)
+
+    def _ask(
+        self, node: str, operations: list[ask.Operation], told: list[list[dict[str, Any]]]
+    ) -> None:
         wait_s = self._dice.pick((0.0, 0.05, 1.0, 1.0))
         request = self._session.request(operations, wait_s)
         self._request, self._told, self.busy = request, told, True
         decoded = decode_request(request.payload).operations
-        assert isinstance(decoded, tuple)
-        flight = Flight(self._session_name, self._seen, decoded)
-        self._world.note(f"{self._session_name} asks {self._home}: {operations}")
-        self._cluster.send_request(self, self._home, flight, request.payload)
+        flight = Flight(
+            self._session_name, self._seen, decoded if isinstance(decoded, tuple) else ()
+        )
+        self._world.note(f"{self._session_name} asks {node}: {operations}")
+        self._cluster.send_request(self, node, flight, request.payload)
+        held_ms = operations[-1][2] if operations[-1][0] == "replicated" else 0
         patience_us = _PATIENCE_US + int(wait_s * 1_000_000) + 1000 * held_ms
+        if self._doubtful is not None and self._dice.chance(0.3):
+            patience_us //= 20  # so that it comes again while it waits
         self._world.after(patience_us, lambda: self._give_up(request))
 
     def receive(self, flight: Flight, payload: bytes, seen: Seen) -> None:
@@ -123,25 +181,65 @@ class SimulatedClient:
             results = self._session.results(self._request, payload)
             if results is None:
                 return
-            self._seen |= seen
-            self._delays = 0
-            self._tell(results)
-            self._wanted = []
-        except Delayed:
+            if not flight.operations:
+                self._positions[self._home] = results[0][1], results[0][2]
+            else:
+                self._seen |= seen
+                self._delays = 0
+                results, repeated = self._known(results)
+                self._tell(results, repeated=repeated)
+                self._wanted = []
+        except Delayed as delayed:
             self._world.states["told: delayed"] += 1
             self._delays += 1
-            self._tell(None)
+            self._tell_unless_asked_again(delayed)
             if self._delays == _DELAYS_MAX:
                 self._world.reach("a session given up")
                 self._begin()
         except SessionLost as lost:
             self._world.reach("told: SessionLost")
             self._tell(None)
+            self._doubtful = None
             self._go_on_with(lost.token)
         except KvnodeError as error:
             self._world.reach(f"told: {type(error).__name__}")
-            self._tell(None)
+            self._tell_unless_asked_again(error)
         self._rest()
+
+    def _known(self, results: list[list[Any]]) -> tuple[list[list[Any]], bool]:
+        """The results without that of the id, and whether it was done before."""
+        asked, self._doubtful = self._doubtful, None
+        if asked is None:
+            return results, False
+        (_, repeated, done), *others = results
+        if repeated:
+            self._world.reach("a request found done")
+        self._positions[asked.node] = self._positions[asked.node][0], done
+        decoded = decode_request(self._request.payload).operations
+        assert isinstance(decoded, tuple)
+        for operation, (status, *_) in zip(decoded[1:], others, strict=True):
+            if status == "conflict":
+                self._cluster.undone.update(values_of([operation]))
+        return others, repeated
+
+    def _tell_unless_asked_again(self, error: KvnodeError | None) -> None:
+        """The attempt failed, by an error or with no answer: the judge is told in the end."""
+        asked = self._doubtful
+        if asked is None:
+            self._tell(None)
+            return
+        if error is None or isinstance(error, IndefiniteError):
+            asked.is_in_doubt = True
+        elif isinstance(error, WrongNode):
+            self._positions.pop(asked.node, None)
+        is_final = isinstance(error, WrongNode) or asked.attempts == _ATTEMPTS_MAX
+        if not asked.is_in_doubt or is_final or self._delays == _DELAYS_MAX:
+            if not asked.is_in_doubt:
+                operations = decode_request(self._request.payload).operations
+                assert isinstance(operations, tuple)
+                self._cluster.undone.update(values_of(operations))
+            self._doubtful = None
+            self._tell(None)
 
     def _begin(self) -> None:
         self._session = Session(None)
@@ -205,18 +303,17 @@ class SimulatedClient:
                 operations.append(self._scan.page())
                 told.append([])
             else:
-                operations.append(self._ask(kind, key.encode()))
+                operations.append(self._asking(kind, key.encode()))
                 told.append(self._line("get", key, None))
         return operations, told
 
-    def _wait_for_replicas(self, operations: list[ask.Operation]) -> int:
-        """Perhaps have the answer wait for others; for how many milliseconds at the most."""
+    def _wait_for_replicas(self, operations: list[ask.Operation]) -> None:
+        """Perhaps have the answer wait for others."""
         if not self._dice.chance(0.3):
-            return 0
+            return
         timeout_ms = self._dice.pick((0, 20, 200, 1000))
         nodes = self._cluster.plan.nodes
         operations.append(ask.replicated(self._dice.pick((1, 2, 2, 2, 3, nodes)), timeout_ms))
-        return timeout_ms
 
     def _value(self) -> str:
         self._values += 1
@@ -253,12 +350,14 @@ class SimulatedClient:
         expires = not lines and self._dice.chance(0.3)
         return ask.write(conditions, changes, self._ttl_ms() if expires else None), lines
 
-    def _ask(self, kind: str, key: bytes) -> ask.Operation:
+    def _asking(self, kind: str, key: bytes) -> ask.Operation:
         if kind == "read":
             return ask.read(key, 0)
         return ask.get(key) if kind == "get" else ask.delete(key)
 
-    def _tell(self, results: list[list[Any]] | None) -> None:
+    def _tell(self, results: list[list[Any]] | None, *, repeated: bool = False) -> None:
+        """The judge is told; the reads of a request that was done before came after its writes."""
+        history = []
         for at, lines in enumerate(self._told):
             ok = results is not None and results[at][0] == "ok"
             for line in lines:
@@ -266,9 +365,11 @@ class SimulatedClient:
                     assert results is not None
                     versions = results[at][1]
                     line["value"] = unpack_record(versions[0][3]) if versions else None
-                self._cluster.history.append(line | {"ok": ok})
+                history.append(line | {"ok": ok})
             if results is not None:
                 self._remember(at, results[at])
+        history.sort(key=lambda line: repeated and line["op"] == "get")
+        self._cluster.history += history
 
     def _remember(self, at: int, result: list[Any]) -> None:
         """What was read; and that conditions did not hold is worth reaching."""
@@ -296,7 +397,7 @@ class SimulatedClient:
     def _give_up(self, request: Request) -> None:
         if self.busy and self._request is request:
             self._world.reach("a request timed out")
-            self._tell(None)
+            self._tell_unless_asked_again(None)
             self._rest()
 
     def _rest(self) -> None:

@@ -42,6 +42,9 @@ STATES = (
     "a scan ended: cut_gone",
     "a scan ended: overloaded",
     "a scan of several pages read to its end",
+    "a request found done",
+    "a request timed out",
+    "a request with an id asked for again",
     "a session given up",
     "a session moved",
     "a snapshot begun",
@@ -71,6 +74,7 @@ STATES = (
     "unreplicated: the node went on as a new incarnation",
     "unreplicated: the node's disk failed",
     "unreplicated: the time is up",
+    "told: WrongNode",
     "unsynced writes lost",
 )
 

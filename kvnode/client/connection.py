@@ -1,0 +1,136 @@
+"""The synchronous client's connection: to one node at a time, of those that it may ask."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Sequence
+from itertools import count
+
+import zmq
+
+from kvnode.client.failover import Attempt, Course, Endpoints, Patience, Results
+from kvnode.client.late import GivenUp
+from kvnode.client.session import Request, Session, decoded_answer
+from kvnode.codec.client import REQUEST_ID_BYTES, Operation
+from kvnode.errors import (
+    IndefiniteError,
+    InvalidRequest,
+    KvnodeError,
+    TimedOut,
+    Unreachable,
+    UnreadableAnswer,
+)
+from kvnode.transport.sockets import Context, Socket, dealer, is_connected, receive_frames
+
+#: How often to see whether the connection is still there while an answer is awaited.
+LOOK_AGAIN_S = 0.05
+
+
+class Connection:
+    """Sends requests and waits for their answers, one at a time."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self.endpoints = endpoints
+        #: Of all requests of all sessions that share it.
+        self.ids = count(1)
+        self._given_up = GivenUp()
+        self._context: Context = zmq.Context()
+        try:
+            for address in endpoints.addresses[1:]:  # a wrong one is told now
+                _opened(self._context, address).close()
+            self._socket = _opened(self._context, endpoints.address)
+        except InvalidRequest:
+            self._context.term()
+            raise
+        #: Where the socket is connected to.
+        self._at = endpoints.current
+
+    def run(
+        self,
+        session: Session,
+        operations: Sequence[Operation],
+        patience: Patience,
+        *,
+        retry_writes: bool,
+    ) -> Results:
+        """The results of these operations, from whichever node gives them."""
+        id_ = secrets.token_bytes(REQUEST_ID_BYTES) if retry_writes else None
+        course = Course(
+            self.endpoints, operations, patience, time.monotonic(), random.random, id_=id_
+        )
+        while True:
+            if course.attempt.pause_s:
+                time.sleep(course.attempt.pause_s)
+            try:
+                return self._tried(session, course)
+            except KvnodeError as error:
+                course.fail(error, time.monotonic())
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+        self._context.term()
+
+    def _tried(self, session: Session, course: Course) -> Results:
+        if self._socket.closed:
+            raise InvalidRequest("this client is closed")
+        self._move_to(course.attempt.at)
+        if (question := course.question) is not None:
+            try:
+                course.learn(self._asked(session, question, course.attempt))
+            except IndefiniteError as error:
+                message = f"{self._address} does not say who it is, and nothing was sent"
+                raise Unreachable(f"{message}: {error}") from None
+        return course.results(self._asked(session, course.request(), course.attempt))
+
+    @property
+    def _address(self) -> str:
+        return self.endpoints.addresses[self._at]
+
+    def _move_to(self, at: int) -> None:
+        if at != self._at:
+            self._socket.close()
+            self._socket = _opened(self._context, self.endpoints.addresses[at])
+            self._at = at
+
+    def _asked(
+        self, session: Session, operations: Sequence[Operation], attempt: Attempt
+    ) -> Results:
+        request = session.request(operations, attempt.wait_s)
+        if not self._socket.poll(int(attempt.connect_s * 1000), zmq.POLLOUT):
+            message = f"no connection to {self._address} within {attempt.connect_s:.3g} s"
+            raise Unreachable(message)
+        try:
+            self._socket.send(request.payload, zmq.NOBLOCK)
+        except zmq.Again:
+            raise Unreachable(f"the connection to {self._address} was lost") from None
+        try:
+            return self._received(session, request, attempt)
+        except TimedOut:
+            self._given_up.add(request.id, session)
+            raise
+
+    def _received(self, session: Session, request: Request, attempt: Attempt) -> Results:
+        while (left_s := attempt.until_s - time.monotonic()) > 0:
+            if not self._socket.poll(max(1, int(min(left_s, LOOK_AGAIN_S) * 1000))):
+                if not is_connected(self._socket):
+                    message = f"the connection to {self._address} was lost before it answered"
+                    raise TimedOut(message)
+                continue
+            frames = receive_frames(self._socket, 1)
+            if not frames:
+                raise UnreadableAnswer(f"{self._address} does not speak kvnode's protocol")
+            answer = decoded_answer(frames[0])
+            if answer.id in (request.id, None):  # none is of what the node could not read
+                return session.results_of(request, answer)
+            self._given_up.take(answer)
+        raise TimedOut(f"no answer from {self._address} within {attempt.patience_s:.3g} s")
+
+
+def _opened(context: Context, address: str) -> Socket:
+    try:
+        return dealer(context, address)
+    except zmq.ZMQError as error:
+        raise InvalidRequest(f"{address!r} is no address of a node: {error}") from None

@@ -1,0 +1,298 @@
+"""Where a request is sent, and where again: the policy, without sockets or clocks.
+
+    error                               a read                    a write
+    ----------------------------------  ------------------------  ------------------------------
+    Unavailable, Overloaded             the next node; each node  the same: nothing was done
+                                        up to three times
+    Unreachable                         the same; but who is      the same
+                                        alone had all the time
+    Delayed                             the next node; each once  the same
+    TimedOut, UnreadableAnswer          the next node             raised; with an id: see below
+    CommitFailed                                                  raised; with an id: see below
+    WrongNode                                                     asked who it is, once; then again
+    InvalidRequest, Refused,            raised                    raised
+    SessionLost
+
+A write with a request id whose outcome is in doubt is asked for again at the same node only, until
+the call's time is over; then the error is raised that left it in doubt. What concerns a node
+itself is asked once. All of this takes `timeout_s` and `wait_s` together at the most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from kvnode.codec import client as ask
+from kvnode.core.limits import ONCE_WRITES_MAX
+from kvnode.errors import (
+    Delayed,
+    IndefiniteError,
+    InvalidRequest,
+    KvnodeError,
+    Overloaded,
+    Unavailable,
+    Unreachable,
+    UnreadableAnswer,
+    WrongNode,
+)
+
+#: How often one call asks one node: what passes soon has passed by then, and who is overloaded
+#: is not asked for ever.
+ATTEMPTS_MAX: Final = 3
+
+#: The pause before a node is asked again; it doubles, and is cut by up to half at random, so that
+#: many clients do not come back at once.
+PAUSE_S: Final = 0.1
+PAUSE_MAX_S: Final = 1.0
+
+#: How long a node may take to be connected to while there are others: on any network where it can
+#: serve, three round trips take less.
+CONNECT_MAX_S: Final = 1.0
+
+#: What a client thinks that may pass, or be otherwise elsewhere; nothing was done.
+_PASSING: Final = (Unreachable, Unavailable, Overloaded, Delayed)
+
+Results = list[list[Any]]
+
+
+class Effect(Enum):
+    """What operations do, as far as it matters for asking again."""
+
+    #: Nothing.
+    READS = 1
+    #: They change data, some of them at least.
+    WRITES = 2
+    #: They concern the one node that is asked.
+    OF_THE_NODE = 3
+
+
+def effect_of(operations: Sequence[ask.Operation]) -> Effect:
+    """What these do. Who can't be told from a node's own affairs is taken for one."""
+    names = {operation[0] for operation in operations}
+    if names <= ask.READS:
+        return Effect.READS
+    return Effect.WRITES if names <= ask.READS | ask.WRITES else Effect.OF_THE_NODE
+
+
+class Position(NamedTuple):
+    """Who a node is, and how many requests with ids it had done when it was last heard."""
+
+    node: str
+    requests_done: int
+
+
+class Endpoints:
+    """The nodes that a client may ask. It stays with one as long as that answers."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self.addresses = tuple(addresses)
+        #: The one that it is at: its number in `addresses`.
+        self.current = 0
+        #: What was last heard of each; others hear of it meanwhile.
+        self.positions: dict[int, Position] = {}
+
+    @property
+    def address(self) -> str:
+        """Where the client is."""
+        return self.addresses[self.current]
+
+    def leave(self, at: int) -> None:
+        """Go on to the next, unless that was done already."""
+        if self.current == at:
+            self.current = (at + 1) % len(self.addresses)
+
+    def from_current(self) -> list[int]:
+        """All, in the order in which they are tried."""
+        count = len(self.addresses)
+        return [(self.current + step) % count for step in range(count)]
+
+
+class Patience(NamedTuple):
+    """How long a call may take."""
+
+    #: Beside what the node may wait for the session's past.
+    timeout_s: float
+    wait_s: float
+    #: How long the node may then hold the answer back, until others have the writes.
+    held_s: float = 0
+
+
+class Attempt(NamedTuple):
+    """One time that a request is sent."""
+
+    #: The number of the endpoint.
+    at: int
+    #: How long to pause before.
+    pause_s: float
+    #: How long the connection may take.
+    connect_s: float
+    #: How long the node may wait for the session's past.
+    wait_s: float
+    #: How long to wait for the answer in all, and until when, by the clock of `Course`.
+    patience_s: float
+    until_s: float
+
+
+class Course:
+    """The attempts of one call."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        operations: Sequence[ask.Operation],
+        patience: Patience,
+        now_s: float,
+        random: Callable[[], float],
+        *,
+        id_: bytes | None = None,
+    ) -> None:
+        """With an id, writes are asked for again when their outcome is in doubt."""
+        self._endpoints = endpoints
+        self._operations = operations
+        self._patience = patience
+        self._random = random
+        self._effect = effect_of(operations)
+        self._id = id_ if self._effect is Effect.WRITES else None
+        self._give_up_s = now_s + sum(patience)
+        self._attempts = [0] * len(endpoints.addresses)
+        #: Nodes that have not what the session has seen.
+        self._behind: set[int] = set()
+        #: Whether the node is not what it was taken for, or has done much since; and whether one
+        #: was so before.
+        self._is_misled = self._was_misled = False
+        #: The error that left it in doubt whether the write was made, and what was asked then.
+        self._doubt: KvnodeError | None = None
+        self._sent: list[ask.Operation] = []
+        if self._id is not None:
+            writes = sum(operation[0] in ask.WRITES for operation in operations)
+            if writes > ONCE_WRITES_MAX:
+                message = f"with retry_writes a request has at most {ONCE_WRITES_MAX} writes"
+                raise InvalidRequest(f"{message}; this has {writes}")
+        self._at = endpoints.current
+        self.attempt = self._next_attempt(self._at, 0.0, now_s)
+
+    # --- what to ask
+
+    @property
+    def question(self) -> list[ask.Operation] | None:
+        """What must be known of the node first; None if that is known."""
+        is_known = self._at in self._endpoints.positions and not self._is_misled
+        return None if self._id is None or self._doubt or is_known else [ask.POSITION]
+
+    def learn(self, results: Results) -> None:
+        """The answer to `question`."""
+        match results:
+            case [["ok", str(node), int(done)]]:
+                self._endpoints.positions[self._at] = Position(node, done)
+                self._is_misled = False
+            case _:
+                raise UnreadableAnswer("the node does not say who it is")
+
+    def request(self) -> Sequence[ask.Operation]:
+        """What to ask now. In doubt, it is word for word what was asked before."""
+        if self._id is None:
+            return self._operations
+        if self._doubt is None:
+            node, done = self._endpoints.positions[self._at]
+            self._sent = [ask.once(self._id, node, done), *self._operations]
+        return self._sent
+
+    def results(self, results: Results) -> Results:
+        """The results of the operations that were wanted."""
+        if self._id is None:
+            return results
+        match results[0]:
+            case ["ok", bool(), int(done)]:
+                known = self._endpoints.positions[self._at]
+                self._endpoints.positions[self._at] = Position(known.node, done)
+                return results[1:]
+            case _:
+                raise UnreadableAnswer("the node does not say whether it did this before")
+
+    # --- where to ask
+
+    def fail(self, error: KvnodeError, now_s: float) -> None:
+        """The attempt failed: there is another one, or the error is raised that is to be told."""
+        if self._effect is Effect.OF_THE_NODE:
+            raise error
+        is_in_doubt = isinstance(error, IndefiniteError)
+        if self._effect is Effect.WRITES and is_in_doubt and self._doubt is None:
+            if self._id is None:
+                self._endpoints.leave(self._at)  # the next call need not wait for it as well
+                raise error
+            self._doubt = error
+        if self._doubt is not None:
+            self._ask_again_here(error, self._doubt, now_s)
+        elif isinstance(error, WrongNode) and not self._was_misled:
+            self._is_misled = self._was_misled = True
+            self.attempt = self._next_attempt(self._at, 0.0, now_s)
+        elif is_in_doubt or isinstance(error, _PASSING):
+            self._go_on(error, now_s)
+        else:
+            raise error
+
+    def _ask_again_here(self, error: KvnodeError, doubt: KvnodeError, now_s: float) -> None:
+        """Nobody else can know."""
+        may_pass = isinstance(error, (*_PASSING, IndefiniteError))
+        pause_s = self._pause_s(self._attempts[self._at])
+        if not may_pass or now_s + pause_s >= self._give_up_s:
+            self._endpoints.leave(self._at)
+            raise doubt from (None if error is doubt else error)
+        self.attempt = self._next_attempt(self._at, pause_s, now_s)
+
+    def _go_on(self, error: KvnodeError, now_s: float) -> None:
+        if isinstance(error, Unreachable) and len(self._attempts) == 1:
+            raise error  # it was waited for as long as it may be
+        if isinstance(error, Delayed):
+            self._behind.add(self._at)
+        self._endpoints.leave(self._at)
+        able = [
+            at
+            for at in self._endpoints.from_current()
+            if at not in self._behind and self._attempts[at] < ATTEMPTS_MAX
+        ]
+        if not able:
+            raise error
+        self._at = min(able, key=self._attempts.__getitem__)
+        pause_s = self._pause_s(self._attempts[self._at])
+        if now_s + pause_s >= self._give_up_s:
+            raise error
+        self.attempt = self._next_attempt(self._at, pause_s, now_s)
+
+    def _pause_s(self, attempts: int) -> float:
+        if not attempts:
+            return 0.0
+        longest_s = min(PAUSE_MAX_S, PAUSE_S * 2.0 ** min(attempts - 1, 10))
+        return longest_s * (1 - self._random() / 2)
+
+    def _next_attempt(self, at: int, pause_s: float, now_s: float) -> Attempt:
+        """What time is left is divided among the nodes that are still to be tried. A write whose
+        outcome would stay in doubt gets all of it; one that can be asked for again, half."""
+        start_s = now_s + pause_s
+        total_s = sum(self._patience)
+        left = (self._give_up_s - start_s) / total_s if total_s else 1.0
+        share = left
+        if self._effect is not Effect.OF_THE_NODE and self._doubt is None:
+            share /= self._left_in_round(at)
+        connect_s = self._patience.timeout_s * share
+        if len(self._endpoints.addresses) > 1 and self._doubt is None:
+            connect_s = min(connect_s, CONNECT_MAX_S)
+        given = share if self._effect is Effect.READS else left
+        if self._id is not None:
+            given /= 2
+        self._attempts[at] += 1
+        wait_s = self._patience.wait_s * min(share, given)
+        patience_s = given * total_s
+        return Attempt(at, pause_s, connect_s, wait_s, patience_s, start_s + patience_s)
+
+    def _left_in_round(self, at: int) -> int:
+        others = (
+            other
+            for other in range(len(self._attempts))
+            if other != at
+            and other not in self._behind
+            and self._attempts[other] <= self._attempts[at]
+        )
+        return 1 + sum(1 for _ in others)
