@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import secrets
+import os
 import time
 from collections.abc import Sequence
 from itertools import count
@@ -12,6 +11,7 @@ from itertools import count
 import zmq
 import zmq.asyncio
 
+from kvnode.client.connection import jitter
 from kvnode.client.failover import Attempt, Course, Endpoints, Patience, Results
 from kvnode.client.late import GivenUp
 from kvnode.client.session import Request, Session, decoded_answer
@@ -155,10 +155,8 @@ class AsyncConnection:
         """The results of these operations, from whichever node gives them."""
         self._expect_own_loop()
         async with self._room:
-            id_ = secrets.token_bytes(REQUEST_ID_BYTES) if retry_writes else None
-            course = Course(
-                self.endpoints, operations, patience, time.monotonic(), random.random, id_=id_
-            )
+            id_ = os.urandom(REQUEST_ID_BYTES) if retry_writes else None
+            course = Course(self.endpoints, operations, patience, time.monotonic(), jitter, id_=id_)
             while True:
                 if course.attempt.pause_s:
                     await asyncio.sleep(course.attempt.pause_s)

@@ -165,6 +165,8 @@ class Course:
         #: The error that left it in doubt whether the write was made, and what was asked then.
         self._doubt: KvnodeError | None = None
         self._sent: list[ask.Operation] = []
+        #: The latest error but for those of nodes that are not there.
+        self._answered: KvnodeError | None = None
         if self._id is not None:
             writes = sum(operation[0] in ask.WRITES for operation in operations)
             if writes > ONCE_WRITES_MAX:
@@ -243,8 +245,10 @@ class Course:
         self.attempt = self._next_attempt(self._at, pause_s, now_s)
 
     def _go_on(self, error: KvnodeError, now_s: float) -> None:
-        if isinstance(error, Unreachable) and len(self._attempts) == 1:
-            raise error  # it was waited for as long as it may be
+        if not isinstance(error, Unreachable):
+            self._answered = error
+        elif len(self._attempts) == 1:
+            raise self._answered or error  # what it said when it was there tells more
         if isinstance(error, Delayed):
             self._behind.add(self._at)
         self._endpoints.leave(self._at)
@@ -277,7 +281,8 @@ class Course:
         if self._effect is not Effect.OF_THE_NODE and self._doubt is None:
             share /= self._left_in_round(at)
         connect_s = self._patience.timeout_s * share
-        if len(self._endpoints.addresses) > 1 and self._doubt is None:
+        is_first = not self._attempts[at] and len(self._attempts) == 1
+        if not is_first and self._doubt is None:
             connect_s = min(connect_s, CONNECT_MAX_S)
         given = share if self._effect is Effect.READS else left
         if self._id is not None:
