@@ -47,7 +47,7 @@ Operation = list[Any]
 #: What two requests never have in common if it is made at random.
 REQUEST_ID_BYTES: Final = 16
 
-#: Those that only read, and those that write or wait for writes. All others concern the node itself.
+#: Those that only read, and those that write or wait for that. All others concern the node itself.
 READS: Final = frozenset({"get", "read", "scan", "watch"})
 WRITES: Final = frozenset({"put", "delete", "write", "touch", "forget", "replicated"})
 

@@ -79,8 +79,19 @@ def test_the_last_write_of_a_request_is_waited_for_if_there_is_one(
         assert after is before, "nothing to wait for: it is answered with 0"
     else:
         assert after.results == tuple(results) and after.concern is not None
-        assert after.concern[:3] == (dot, 2, 30_005)
+        assert after.concern[:4] == (dot, dot, 2, 30_005)
         assert after.concern.size_bytes > 40
+
+
+@pytest.mark.parametrize(("latest", "awaited"), [(Dot(X, 9), Dot(X, 9)), (Dot(X, 0), Dot(X, 1))])
+def test_for_a_write_of_an_earlier_incarnation_one_of_this_one_stands(
+    latest: Dot, awaited: Dot
+) -> None:
+    """A request that was done once is asked for again after a restart."""
+    before = Reply("client", 1, (Written(Dot(Y, 3), 7), Replicated(0)), ran=True)
+    after = with_concern(before, request(PUT, AwaitReplicas(2, 30)), 40, 5, latest)
+    assert after.concern is not None
+    assert (after.concern.dot, after.concern.awaited) == (Dot(Y, 3), awaited)
 
 
 def test_only_who_asks_for_it_waits() -> None:
