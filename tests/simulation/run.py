@@ -89,7 +89,7 @@ def _is_at_rest(cluster: Cluster) -> bool:
     return (
         all(machine.node is not None and machine.node.health.writable for machine in machines)
         and all(machine.seen == machines[0].seen for machine in machines)
-        and not any(client.busy for client in cluster.clients)
+        and all(client.is_done for client in cluster.clients)
         and not any(machine.unanswered for machine in machines)
         and all(_knows_all(machine, cluster) for machine in machines)
         and not list(_in_vain(cluster))  # each that is asked begins to doubt

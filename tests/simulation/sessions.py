@@ -113,6 +113,11 @@ class SimulatedClient:
         self._begin()
 
     @property
+    def is_done(self) -> bool:
+        """Whether it waits for nothing, and the judge was told of all that it asked for."""
+        return not self.busy and self._doubtful is None
+
+    @property
     def seen(self) -> Seen:
         """What its session has seen, as the oracle counts it."""
         return self._seen
@@ -126,6 +131,7 @@ class SimulatedClient:
         """Ask, and ask again a while after the answer, as long as there is trouble."""
         if self._world.now_us >= self._cluster.trouble_ends_us:
             if self._doubtful is not None:
+                self._doubtful = None
                 self._tell(None)
             return
         if self._doubtful is not None:
