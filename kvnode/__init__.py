@@ -4,6 +4,7 @@ from kvnode.client.calls import Transacted
 from kvnode.client.pipeline import AsyncPipeline, Pending, Pipeline
 from kvnode.client.session import Version, Written
 from kvnode.client.sync import Client, ClientSession
+from kvnode.client.watches import AsyncWatch, Change, Watch
 from kvnode.codec.token import printable
 from kvnode.core.vector import Dot
 from kvnode.errors import (
@@ -38,8 +39,10 @@ __all__ = [
     "AsyncClient",
     "AsyncClientSession",
     "AsyncPipeline",
+    "AsyncWatch",
     "Client",
     "ClientSession",
+    "Change",
     "CommitFailed",
     "Compacted",
     "Conflict",
@@ -63,6 +66,7 @@ __all__ = [
     "UnreadableAnswer",
     "Unreplicated",
     "Version",
+    "Watch",
     "Written",
     "WrongNode",
     "printable",

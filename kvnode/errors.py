@@ -96,14 +96,14 @@ class Delayed(DefiniteError):
 class Compacted(DefiniteError):
     """The node's log starts later than the watch: what is between is not there any more.
 
-    `floor` is the vector at which the log starts. Another node's log may start earlier. Else read
-    the state anew, and watch from the token that the client has then.
+    `floor` is the vector at which the log starts. Another node's log may start earlier. Else begin
+    a new watch, from now, and then read the state anew.
     """
 
     def __init__(self, floor: Mapping[str, int]) -> None:
         super().__init__(
             "the node's log starts later than the watch; "
-            "read the state anew, and watch from the token that you have then"
+            "begin a new one, from now, and then read the state anew"
         )
         self.floor = dict(floor)
 

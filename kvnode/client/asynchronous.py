@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from kvnode.client.async_connection import AsyncConnection
-from kvnode.client.calls import Call, Calls, Resolver
+from kvnode.client.calls import Call, Calls, Key, Resolver
 from kvnode.client.failover import Endpoints, Patience
 from kvnode.client.methods import as_method
 from kvnode.client.pipeline import AsyncPipeline
 from kvnode.client.scans import Page
 from kvnode.client.session import Session
 from kvnode.client.sync import DEFAULT_ADDRESS
+from kvnode.client.watches import AsyncWatch
 from kvnode.errors import InvalidRequest
 from kvnode.transport.sockets import tcp_address
 
@@ -59,7 +60,8 @@ class AsyncClientSession:
         self.retry_writes = retry_writes
         self.calls = calls
         self._connection = connection
-        self._session = Session(token, connection.ids)
+        #: What it has seen.
+        self.seen = Session(token, connection.ids)
         self._is_over = False
 
     put = _asked(Calls.put)
@@ -91,7 +93,7 @@ class AsyncClientSession:
     def token(self) -> bytes | None:
         """What this session has seen, for `token=` of another; None if nothing yet. As text:
         `kvnode.printable`."""
-        return self._session.token
+        return self.seen.token
 
     def pipeline(
         self,
@@ -103,8 +105,13 @@ class AsyncClientSession:
         """Collect operations and send them in one message: see `Pipeline`."""
         return AsyncPipeline(self, wait_s, replicas, timeout_s)
 
-    async def make(self, call: Call[T]) -> T:
-        """Make a call, and those that it takes to know its result."""
+    def watch(self, prefix: Key = "", *, since: bytes | str | None = None) -> AsyncWatch:
+        """Follow the changes of keys with the prefix, from now, or from where a token is: a
+        session's, a change's, or that of an earlier watch. See `AsyncWatch`."""
+        return AsyncWatch(self, prefix, since)
+
+    async def make(self, call: Call[T], session: Session | None = None) -> T:
+        """Make a call, and those that it takes to know its result; in another session, if given."""
         while True:
             if self._is_over:
                 raise InvalidRequest("this session is over: begin another one")
@@ -112,7 +119,7 @@ class AsyncClientSession:
             patience = Patience(self.timeout_s, wait_s, call.held_s or 0)
             results = (
                 await self._connection.run(
-                    self._session, call.operations, patience, retry_writes=self.retry_writes
+                    session or self.seen, call.operations, patience, retry_writes=self.retry_writes
                 )
                 if call.operations
                 else []

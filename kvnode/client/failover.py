@@ -7,6 +7,7 @@
     Unreachable                         the same; but who is      the same
                                         alone had all the time
     Delayed                             the next node; each once  the same
+    Compacted                           the next node; each once
     TimedOut, UnreadableAnswer          the next node             raised; with an id: see below
     CommitFailed                                                  raised; with an id: see below
     WrongNode                                                     asked who it is, once; then again
@@ -27,6 +28,7 @@ from typing import Any, Final, NamedTuple
 from kvnode.codec import client as ask
 from kvnode.core.limits import ONCE_WRITES_MAX
 from kvnode.errors import (
+    Compacted,
     Delayed,
     IndefiniteError,
     InvalidRequest,
@@ -52,7 +54,7 @@ PAUSE_MAX_S: Final = 1.0
 CONNECT_MAX_S: Final = 1.0
 
 #: What a client thinks that may pass, or be otherwise elsewhere; nothing was done.
-_PASSING: Final = (Unreachable, Unavailable, Overloaded, Delayed)
+_PASSING: Final = (Unreachable, Unavailable, Overloaded, Delayed, Compacted)
 
 Results = list[list[Any]]
 
@@ -157,7 +159,7 @@ class Course:
         self._id = id_ if self._effect is Effect.WRITES else None
         self._give_up_s = now_s + sum(patience)
         self._attempts = [0] * len(endpoints.addresses)
-        #: Nodes that have not what the session has seen.
+        #: Nodes that have not what the session has seen, or not any more what it has not.
         self._behind: set[int] = set()
         #: Whether the node is not what it was taken for, or has done much since; and whether one
         #: was so before.
@@ -249,7 +251,7 @@ class Course:
             self._answered = error
         elif len(self._attempts) == 1:
             raise self._answered or error  # what it said when it was there tells more
-        if isinstance(error, Delayed):
+        if isinstance(error, Delayed | Compacted):
             self._behind.add(self._at)
         self._endpoints.leave(self._at)
         able = [

@@ -107,7 +107,7 @@ class Session:
         except MalformedError as error:
             raise InvalidRequest(f"this is no session token: {error}") from None
         self.token = token
-        self._ids = count(1) if ids is None else ids
+        self.ids = count(1) if ids is None else ids
 
     def request(self, operations: Sequence[Operation], wait_s: float) -> Request:
         """Encode a request that the node may keep waiting for so long."""
@@ -117,7 +117,7 @@ class Session:
             message = f"a request has at most {REQUEST_OPERATIONS_MAX} operations"
             raise InvalidRequest(f"{message}; this has {len(operations)}")
         deadline_ms = int(wait_s * 1000)
-        id_ = next(self._ids)
+        id_ = next(self.ids)
         payload = encode_request(id_, self.token, deadline_ms, operations)
         if len(payload) > MESSAGE_BYTES_MAX:
             message = f"a request has at most {MESSAGE_BYTES_MAX} bytes"
@@ -139,7 +139,11 @@ class Session:
     def add(self, answer: Answer) -> None:
         """An answer came that nobody waits for any more."""
         if answer.token is not None:
-            self.token = merge_tokens(self.token, answer.token)
+            self.merge(answer.token)
+
+    def merge(self, token: bytes) -> None:
+        """It has seen this, too."""
+        self.token = merge_tokens(self.token, token)
 
     def results_of(self, request: Request, answer: Answer) -> list[list[Any]]:
         """The results in the answer to this request; raises the error that stands for all."""
@@ -297,14 +301,30 @@ def _unpacked_version(version: Any) -> Version:
         case [int(stamp_us), str(origin), int(seq), bytes(value), expires_us] if _is_time(
             expires_us
         ):
-            try:
-                unpacked = msgpack.unpackb(value, strict_map_key=False)
-            except (TypeError, ValueError) as error:
-                message = f"the value of {origin}:{seq} is not sound msgpack: {error}"
-                raise UnreadableAnswer(message) from None
-            return Version(unpacked, Dot(origin, seq), stamp_us, _time(expires_us))
+            dot = Dot(origin, seq)
+            return Version(unpacked_value(value, dot), dot, stamp_us, _time(expires_us))
         case _:
             raise UnreadableAnswer("the node's answer has an unreadable version")
+
+
+def unpacked_value(value: bytes, dot: Dot) -> Any:
+    """What a client put."""
+    try:
+        return msgpack.unpackb(value, strict_map_key=False)
+    except (TypeError, ValueError) as error:
+        message = f"the value of {dot.origin}:{dot.seq} is not sound msgpack: {error}"
+        raise UnreadableAnswer(message) from None
+
+
+def unpacked_expiry(expiry: list[Any]) -> datetime | None:
+    """When it ends what an event puts, which may not say."""
+    match expiry:
+        case []:
+            return None
+        case [int(expires_us)]:
+            return _time(expires_us)
+        case _:
+            raise UnreadableAnswer("the node's answer has an unreadable expiry")
 
 
 def unpacked_dot(result: list[Any]) -> Written:
