@@ -9,6 +9,7 @@ from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 from kvnode.client.calls import Call, Calls, Key, Resolver
 from kvnode.client.connection import Connection
 from kvnode.client.failover import Endpoints, Patience
+from kvnode.client.mapping import K, KeyMapping
 from kvnode.client.methods import as_method
 from kvnode.client.pipeline import Pipeline
 from kvnode.client.scans import Page
@@ -108,6 +109,10 @@ class ClientSession:
         """Follow the changes of keys with the prefix, from now, or from where a token is: a
         session's, a change's, or that of an earlier watch. See `Watch`."""
         return Watch(self, prefix, since)
+
+    def mapping(self, prefix: K) -> KeyMapping[K]:
+        """The keys with this prefix as a dictionary, without the prefix: see `KeyMapping`."""
+        return KeyMapping(self, prefix)
 
     def make(self, call: Call[T], session: Session | None = None) -> T:
         """Make a call, and those that it takes to know its result; in another session, if given."""

@@ -1,0 +1,130 @@
+"""A dictionary over the keys with a prefix."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from kvnode.errors import Conflict
+
+if TYPE_CHECKING:
+    from kvnode.client.sync import ClientSession
+
+K = TypeVar("K", str, bytes)
+
+#: Keys that `clear` deletes as one write.
+_CLEARED_TOGETHER: Final = 1000
+
+_NONE: Final = object()
+
+
+class KeyMapping(MutableMapping[K, Any]):
+    """Keys without their prefix, and their values, as a `dict` would have them.
+
+    Each access is a request to the node. Iterating, `items` and `values` go through the keys in the
+    order of their bytes, and show one moment; `len` has the node count. Of siblings the value is
+    the winner's, and to set a key settles them. `update` is one write and takes what `put_many`
+    does; `clear` is several. `pop`, `popitem`, `del` and `setdefault` are judged by the node that
+    answers: of its clients only one gets what `pop` gives, but it is no consensus with others.
+    """
+
+    def __init__(self, client: ClientSession, prefix: K) -> None:
+        self._client = client
+        self._prefix: K = prefix
+
+    def __repr__(self) -> str:
+        return f"<keys with {self._prefix!r} at {self._client.address}>"
+
+    def __getitem__(self, key: K) -> Any:
+        value = self._client.get(self._prefix + key, _NONE)
+        if value is _NONE:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: K, value: Any) -> None:
+        self._client.put(self._prefix + key, value)
+
+    def __delitem__(self, key: K) -> None:
+        self.pop(key)
+
+    def __iter__(self) -> Iterator[K]:
+        return (self._own(key) for key in self._client.keys(self._prefix))
+
+    def __len__(self) -> int:
+        return self._client.count(self._prefix)
+
+    def items(self) -> ItemsView[K, Any]:
+        """See `dict.items`."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Any]:
+        """See `dict.values`."""
+        return _Values(self)
+
+    def pop(self, key: K, default: Any = _NONE) -> Any:
+        """See `dict.pop`."""
+        while True:
+            seen = self._client.read(self._prefix + key)
+            if not seen:
+                if default is _NONE:
+                    raise KeyError(key)
+                return default
+            try:
+                self._client.delete(self._prefix + key, if_version=seen)
+            except Conflict:
+                continue  # somebody was faster
+            return seen[0].value
+
+    def popitem(self) -> tuple[K, Any]:
+        """See `dict.popitem`; it takes the first key."""
+        for key in self:
+            value = self.pop(key, _NONE)
+            if value is not _NONE:
+                return key, value
+        raise KeyError("there are no keys")
+
+    def setdefault(self, key: K, default: Any = None) -> Any:
+        """See `dict.setdefault`."""
+        while True:
+            try:
+                self._client.put(self._prefix + key, default, if_version=())
+                return default
+            except Conflict:
+                value = self._client.get(self._prefix + key, _NONE)
+                if value is not _NONE:
+                    return value
+
+    def update(self, *others: Any, **values: Any) -> None:
+        """See `dict.update`."""
+        items = {self._prefix + key: value for key, value in dict(*others, **values).items()}
+        if items:
+            self._client.put_many(items)
+
+    def clear(self) -> None:
+        """Delete what is there now; what is written meanwhile may stay."""
+        keys = self._client.keys(self._prefix)
+        while together := list(islice(keys, _CLEARED_TOGETHER)):
+            self._client.delete_many(together)
+
+    def scanned(self) -> Iterator[tuple[K, Any]]:
+        """The items as the node has them at one moment."""
+        pages = self._client.scan(self._prefix)
+        return ((self._own(key), value) for key, value in pages)
+
+    def _own(self, key: K) -> K:
+        return key[len(self._prefix) :]
+
+
+class _Items(ItemsView[K, Any]):
+    _mapping: KeyMapping[K]
+
+    def __iter__(self) -> Iterator[tuple[K, Any]]:
+        return self._mapping.scanned()
+
+
+class _Values(ValuesView[Any]):
+    _mapping: KeyMapping[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (value for _, value in self._mapping.scanned())
