@@ -8,28 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.codec.client import Operation, decode_answer, encode_request, since, snapshot
 from kvnode.codec.gossip import CLAIM, Header, decode_claim, encode_claim
-from kvnode.codec.server import Since, Snapshot, decode_request, encode_answer
+from kvnode.codec.server import Since, Snapshot, decode_request
 from kvnode.codec.snapshots import decode_chunk, encode_part
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.limits import Limits
-from kvnode.core.messages import (
-    Chunk,
-    Claim,
-    Commit,
-    Fetch,
-    Inputs,
-    Pull,
-    Pulled,
-    Reply,
-    Report,
-    Request,
-    Saved,
-)
+from kvnode.core.messages import Chunk, Claim, Commit, Fetch, Inputs, Pull, Pulled, Report, Saved
 from kvnode.core.replica import Identity, Replica
+from kvnode.core.requests import Request
+from kvnode.core.results import Reply
 from kvnode.core.vector import Dot, Vector, name_of, new_origin
 from kvnode.daemon.node import Durability, Node
 from kvnode.errors import Refused

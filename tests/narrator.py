@@ -15,19 +15,15 @@ from kvnode.codec.token import encode_token, merge_tokens
 from kvnode.core.batch import Batch
 from kvnode.core.holdback import Holdback, Waiter
 from kvnode.core.members import MEMBER_PREFIX
-from kvnode.core.messages import (
-    Chunk,
+from kvnode.core.messages import Chunk, Fetch, Inputs, Pull, Saved
+from kvnode.core.requests import Request
+from kvnode.core.results import (
     Delayed,
     Entry,
-    Fetch,
-    Inputs,
     Lost,
-    Pull,
     Replicated,
     Reply,
-    Request,
     Result,
-    Saved,
     Unreplicated,
     Written,
 )

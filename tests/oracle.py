@@ -7,7 +7,8 @@ from random import Random
 
 from kvnode.codec.batches import decode_batch
 from kvnode.core.batch import Batch, Write
-from kvnode.core.messages import Entry, Reply, Request, Written
+from kvnode.core.requests import Request
+from kvnode.core.results import Entry, Reply, Written
 from kvnode.core.vector import Dot, Vector, name_of
 from kvnode.storage.layout import decode_table_record
 from tests.cluster import Machine

@@ -48,7 +48,8 @@ from kvnode.codec import client
 from kvnode.codec.batches import decode_batch
 from kvnode.codec.token import decode_token
 from kvnode.core.limits import Limits
-from kvnode.core.messages import Inputs, Request
+from kvnode.core.messages import Inputs
+from kvnode.core.requests import Request
 from kvnode.core.versions import DIGEST_MODULUS, fingerprint
 from kvnode.daemon.node import Durability
 from kvnode.storage.layout import decode_table_record

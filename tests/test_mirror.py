@@ -10,9 +10,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 #: Modules without a test file, and why.
-UNTESTED = {
-    "core/messages.py": "records that do nothing; every test of the replica is made of them",
-}
+UNTESTED = dict.fromkeys(
+    ("core/messages.py", "core/requests.py", "core/results.py"),
+    "records that do nothing; every test of the replica is made of them",
+)
 
 
 def faults_of_mirror(root: Path, untested: Mapping[str, str]) -> list[str]:
@@ -39,6 +40,8 @@ SOUND = {
     "kvnode/errors.py": "",
     "kvnode/core/heap.py": "",
     "kvnode/core/messages.py": "",
+    "kvnode/core/requests.py": "",
+    "kvnode/core/results.py": "",
     "tests/test_errors.py": "\ndef test_all(): ...",
     "tests/core/test_heap.py": "\ndef test_all(): ...",
 }

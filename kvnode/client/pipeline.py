@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from kvnode.client.calls import Call, Calls, concern, together
+from kvnode.client.call import Call, concern, together
+from kvnode.client.calls import Calls
 from kvnode.client.methods import as_method
 from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError
 

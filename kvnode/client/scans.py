@@ -1,13 +1,16 @@
-"""Scanning: the range that a scan is of, and how its pages become one iterator."""
+"""Scanning: the range that a scan is of, and how one page leads to the next."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from kvnode.client.session import encoded
-from kvnode.codec.packing import bound
-from kvnode.errors import InvalidRequest, MalformedError
+from kvnode.client.call import Call, one
+from kvnode.client.session import encoded, unpacked_page
+from kvnode.codec import client as ask
+from kvnode.codec.packing import INTEGER_MAX, bound
+from kvnode.core.limits import SCAN_RECORDS_MAX
+from kvnode.errors import InvalidRequest, MalformedError, UnreadableAnswer
 
 T = TypeVar("T")
 
@@ -76,3 +79,58 @@ def checked_count(value: Any, low: int, high: int, what: str) -> int:
     if type(value) is not int or not low <= value <= high:
         raise InvalidRequest(f"{what} must be an integer from {low} to {high}; not {value!r:.80}")
     return value
+
+
+class Scan(NamedTuple):
+    """What is left of a scan."""
+
+    range: Range
+    shows: str
+    reverse: bool
+    page: int
+    limit: int | None
+    wait_s: float | None
+
+    def operation(self, cut: int | None) -> ask.Operation:
+        start, end, _ = self.range
+        return ask.scan(
+            cut, start, end, self.limit, self.page, reverse=self.reverse, shows=self.shows
+        )
+
+    def behind(self, next_: bytes, seen: int) -> Scan:
+        range_ = self.range.behind(next_, reverse=self.reverse)
+        limit = None if self.limit is None else self.limit - seen
+        return self._replace(range=range_, limit=limit)
+
+
+def scan_page(asked: Scan, cut: int | None, item: Callable[[Any], T]) -> Call[Page[T]]:
+    def unpacked(result: list[Any]) -> Page[T]:
+        cut, records, goes_on_at = unpacked_page(result)
+        if type(records) is not list:
+            raise UnreadableAnswer("the node's answer has no records")
+        items = [item(record) for record in records]
+        if goes_on_at is None:
+            return Page(items, None)
+        return Page(items, scan_page(asked.behind(goes_on_at, len(items)), cut, item))
+
+    return one(asked.operation(cut), unpacked, asked.wait_s)
+
+
+def count_on(asked: Scan, cut: int | None, known: int) -> Call[int]:
+    def unpacked(result: list[Any]) -> int | Call[int]:
+        cut, count, goes_on_at = unpacked_page(result)
+        if type(count) is not int:
+            raise UnreadableAnswer("the node's answer has no count")
+        if goes_on_at is None:
+            return known + count
+        return count_on(asked.behind(goes_on_at, count), cut, known + count)
+
+    return Call([asked.operation(cut)], lambda results: unpacked(results[0]), asked.wait_s)
+
+
+def page_size(page: Any) -> int:
+    return checked_count(page, 1, SCAN_RECORDS_MAX, "page")
+
+
+def checked_limit(limit: Any) -> int | None:
+    return None if limit is None else checked_count(limit, 1, INTEGER_MAX, "limit")

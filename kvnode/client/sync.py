@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
-from kvnode.client.calls import Call, Calls, Key, Resolver
+from kvnode.client.call import Call
+from kvnode.client.calls import Calls, Resolver
 from kvnode.client.connection import Connection
 from kvnode.client.failover import Endpoints, Patience
 from kvnode.client.mapping import K, KeyMapping
@@ -15,6 +16,7 @@ from kvnode.client.pipeline import Pipeline
 from kvnode.client.scans import Page
 from kvnode.client.session import Session
 from kvnode.client.watches import Watch
+from kvnode.client.writes import Key
 from kvnode.errors import InvalidRequest
 from kvnode.transport.sockets import tcp_address
 

@@ -8,9 +8,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from kvnode.client.calls import Call, Key, Results
+from kvnode.client.call import Call, Results
 from kvnode.client.scans import range_of
 from kvnode.client.session import Session, unpacked_expiry, unpacked_value
+from kvnode.client.writes import Key
 from kvnode.codec import client as ask
 from kvnode.codec.client import Answer
 from kvnode.codec.token import decode_token, encode_token

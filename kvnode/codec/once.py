@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kvnode.codec.answers import encode_result
 from kvnode.codec.packing import INTEGER_MAX, array, dot, integer, key_bytes, pack, told, unpack
-from kvnode.codec.server import encode_result
 from kvnode.core.clock import STAMP_US_MAX
-from kvnode.core.messages import (
-    Absent,
-    Condition,
-    Conflict,
-    Failed,
-    WriteResult,
-    WriteResults,
-    Written,
-)
+from kvnode.core.requests import Condition
+from kvnode.core.results import Absent, Conflict, Failed, WriteResult, WriteResults, Written
 from kvnode.errors import MalformedError, StorageError
 
 

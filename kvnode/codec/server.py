@@ -1,11 +1,11 @@
-"""The answering side of a ROUTER's protocol: what a node reads and answers.
+"""The answering side of a ROUTER's protocol: what a node reads. What it answers is in `answers`.
 
 `codec.client` shows the shapes of requests and answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +22,6 @@ from kvnode.codec.packing import (
     dot,
     integer,
     node_name,
-    pack,
     text,
     told,
     unpack_array,
@@ -46,38 +45,23 @@ from kvnode.core.limits import (
     WRITE_BYTES_MAX,
     WRITE_KEYS_MAX,
 )
-from kvnode.core.messages import (
-    Absent,
+from kvnode.core.messages import Report
+from kvnode.core.requests import (
     AwaitReplicas,
-    Compacted,
     Condition,
-    Conflict,
-    Delayed,
     Delete,
-    Entry,
-    Event,
-    Events,
-    Failed,
     Forget,
     Get,
-    Known,
-    Lost,
     Once,
     Operation,
-    Page,
     Put,
     Read,
-    Replicated,
-    Report,
-    Result,
     Scan,
     Shows,
     Touch,
-    Unreplicated,
     Watch,
     WriteAll,
     WriteOperation,
-    Written,
 )
 from kvnode.core.vector import NAME_PATTERN, Vector, is_name
 from kvnode.errors import MalformedError
@@ -467,51 +451,3 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "fault": ((3,), _decode_fault),
     "backup": ((1,), _decode_backup),
 }
-
-# --- answers
-
-
-def encode_answer(id_: int | None, token: bytes | None, results: Iterable[Sequence[Any]]) -> bytes:
-    """An answer's one frame."""
-    return pack([id_, token, list(results)])
-
-
-def encode_result(result: Result) -> Sequence[Any]:
-    """A result of the replica, ready for `encode_answer`."""
-    match result:
-        case Entry(versions, more):
-            return ("ok", versions, more)
-        case Page(cut, records, next_):
-            return ("ok", cut, records, next_)
-        case Written(dot, stamp_us, expires_us):
-            return ("ok", dot.origin, dot.seq, stamp_us, expires_us)
-        case Known(repeated, position_):
-            return ("ok", repeated, position_)
-        case Absent():
-            return ("absent",)
-        case Events(events):
-            return ("ok", [_encoded_event(event) for event in events])
-        case Compacted(floor):
-            return ("compacted", dict(floor))
-        case Conflict(found):
-            return ("conflict", [(key, sorted(dots)) for key, dots in found])
-        case Delayed(reason, incoming, local, missing):
-            return ("delayed", reason, dict(incoming), dict(local), missing)
-        case Lost(missing, left):
-            return ("lost", missing, dict(left))
-        case Replicated(replicas):
-            return ("ok", replicas)
-        case Unreplicated(reason, dot, replicas_wanted, names):
-            return ("unreplicated", reason, dot, replicas_wanted, names)
-        case Failed(code, message, maybe):
-            return ("error", code, message, maybe)
-
-
-def _encoded_event(event: Event) -> tuple[Any, ...]:
-    """As in a batch: a delete has no value, and what never expires no expiry."""
-    (origin, seq), stamp_us, key, value, expires_us = event
-    if value is None:
-        return (origin, seq, stamp_us, key)
-    if expires_us is None:
-        return (origin, seq, stamp_us, key, value)
-    return (origin, seq, stamp_us, key, value, expires_us)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kvnode.core.limits import ANSWER_VALUE_BYTES_MAX
-from kvnode.core.messages import Conflict, Entry, Failed, Page, Result
+from kvnode.core.results import Conflict, Entry, Failed, Page, Result
 
 #: What the dot of a conflict takes at most: an origin's name and a number.
 _DOT_BYTES_MAX: Final = 100

@@ -14,17 +14,9 @@ from typing import Final
 
 from kvnode.core.heap import RemovableHeap
 from kvnode.core.limits import Limits
-from kvnode.core.messages import (
-    AwaitReplicas,
-    Claim,
-    Concern,
-    Replicated,
-    Reply,
-    Report,
-    Request,
-    Unreplicated,
-    Written,
-)
+from kvnode.core.messages import Claim, Report
+from kvnode.core.requests import AwaitReplicas, Request
+from kvnode.core.results import Concern, Replicated, Reply, Unreplicated, Written
 from kvnode.core.succession import Succession
 from kvnode.core.vector import Dot
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kvnode.core.batch import Batch
 from kvnode.core.heap import RemovableHeap
 from kvnode.core.limits import BATCH_WRITES_MAX, Limits
-from kvnode.core.messages import Request
+from kvnode.core.requests import Request
 from kvnode.core.vector import Dot, Vector
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kvnode.core.messages import Claim, Lost
+from kvnode.core.messages import Claim
+from kvnode.core.results import Lost
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Dot, Missing, Vector
 

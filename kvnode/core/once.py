@@ -14,19 +14,9 @@ from typing import NamedTuple, Protocol
 from kvnode.core.answer import Answer, conflict_bytes
 from kvnode.core.clock import Now
 from kvnode.core.limits import ONCE_CONFLICT_BYTES_MAX
-from kvnode.core.messages import (
-    Conflict,
-    Failed,
-    Known,
-    Once,
-    Operation,
-    Result,
-    WriteOperation,
-    WriteResult,
-    WriteResults,
-    Written,
-)
 from kvnode.core.operations import Shown, run
+from kvnode.core.requests import Once, Operation, WriteOperation
+from kvnode.core.results import Conflict, Failed, Known, Result, WriteResult, WriteResults, Written
 
 _TOO_LARGE = Failed(
     "too_large", "conditions did not hold, and what was there is not remembered; nothing was done"

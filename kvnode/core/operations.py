@@ -8,27 +8,22 @@ from typing import Protocol
 from kvnode.core.batch import Change, Write, reduced
 from kvnode.core.clock import Now
 from kvnode.core.expiry import ExpiryClock
-from kvnode.core.messages import (
-    Absent,
+from kvnode.core.requests import (
     AwaitReplicas,
     Condition,
-    Conflict,
     Delete,
-    Entry,
     Forget,
     Get,
     Once,
     Operation,
     Put,
     Read,
-    Replicated,
-    Result,
     Scan,
     Touch,
     Watch,
     WriteAll,
-    Written,
 )
+from kvnode.core.results import Absent, Conflict, Entry, Replicated, Result, Written
 from kvnode.core.vector import Dot
 from kvnode.core.versions import Versions
 

@@ -31,27 +31,16 @@ from kvnode.core.messages import (
     Chunk,
     Claim,
     Commit,
-    Compacted,
-    Delayed,
     Due,
     Effects,
-    Failed,
     Fetch,
     Inputs,
-    Lost,
-    Once,
     OriginState,
     Pull,
-    Reply,
     Report,
-    Request,
-    Result,
     Saved,
-    Scan,
     Settled,
     Stage,
-    Watch,
-    Written,
 )
 from kvnode.core.once import Done, Remembering, run_once
 from kvnode.core.operations import run
@@ -59,6 +48,8 @@ from kvnode.core.overlay import TableView
 from kvnode.core.registration import Registration
 from kvnode.core.repair import STRANGER_HEARTBEATS, Repair
 from kvnode.core.reports import Reports
+from kvnode.core.requests import Once, Request, Scan, Watch
+from kvnode.core.results import Compacted, Delayed, Failed, Lost, Reply, Result, Written
 from kvnode.core.scans import Scans
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.truncation import Logged, Truncation

@@ -13,8 +13,9 @@ from typing import Final, Protocol
 from kvnode.core.cuts import Cuts, TableCut
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.limits import RESERVED_PREFIX, Limits
-from kvnode.core.messages import Failed, Page, Scan, ScanRecord, Shows
 from kvnode.core.overlay import Overlay, Record, TableView, size_bytes
+from kvnode.core.requests import Scan, Shows
+from kvnode.core.results import Failed, Page, ScanRecord
 from kvnode.core.versions import Versions
 
 #: Half a MiB weighs as much as 2048 small records: see `Limits.scan_work_per_page`.

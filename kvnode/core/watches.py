@@ -17,7 +17,8 @@ from typing import NamedTuple, Protocol
 from kvnode.core.batch import Batch, Write
 from kvnode.core.heap import RemovableHeap
 from kvnode.core.limits import RESERVED_PREFIX, Limits
-from kvnode.core.messages import Compacted, Event, Events, Request, Watch
+from kvnode.core.requests import Request, Watch
+from kvnode.core.results import Compacted, Event, Events
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Dot, Vector
 

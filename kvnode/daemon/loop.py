@@ -18,6 +18,7 @@ from typing import Any, Final
 import zmq
 
 from kvnode.codec import gossip
+from kvnode.codec.answers import encode_answer, encode_result
 from kvnode.codec.batches import encode_batch
 from kvnode.codec.client import Introduction
 from kvnode.codec.records import MemberRecord, decode_member, encode_member
@@ -32,15 +33,15 @@ from kvnode.codec.server import (
     Snapshot,
     Synced,
     decode_request,
-    encode_answer,
-    encode_result,
 )
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.limits import MIB, Limits
-from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Reply, Report, Request, Saved
+from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Report, Saved
 from kvnode.core.replica import Identity, Replica
+from kvnode.core.requests import Request
+from kvnode.core.results import Reply
 from kvnode.core.vector import RANDOM_BITS, Dot, Vector, new_origin, shown
 from kvnode.daemon.backups import Backups
 from kvnode.daemon.config import Config

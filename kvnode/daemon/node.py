@@ -22,19 +22,17 @@ from kvnode.core.messages import (
     Claim,
     Commit,
     Effects,
-    Failed,
     Fetch,
     Inputs,
     Pull,
-    Reply,
     Report,
-    Request,
     Saved,
     Snapshot,
     Stage,
-    WriteOperation,
 )
 from kvnode.core.replica import Replica
+from kvnode.core.requests import Request, WriteOperation
+from kvnode.core.results import Failed, Reply
 from kvnode.core.vector import Dot, Vector
 from kvnode.daemon.fold import SwitchFailedError, fold
 from kvnode.daemon.snapshots import Snapshots

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Commit, Due, Saved, WriteResults
+from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.once import Span
 from kvnode.core.overlay import Overlay, TableView
+from kvnode.core.results import WriteResults
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions

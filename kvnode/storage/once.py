@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import Final
 
 from kvnode.codec.once import decode_done, encode_done
-from kvnode.core.messages import Commit, WriteResults
+from kvnode.core.messages import Commit
 from kvnode.core.once import Span
+from kvnode.core.results import WriteResults
 from kvnode.storage.layout import Puts
 
 ID: Final = b"id/"

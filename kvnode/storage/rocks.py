@@ -29,10 +29,11 @@ from rocksdict import (
 
 from kvnode.core.batch import Batch
 from kvnode.core.limits import KEY_BYTES_MAX, MIB
-from kvnode.core.messages import Commit, Due, Saved, WriteResults
+from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.once import Span
 from kvnode.core.overlay import Record as TableRecord
 from kvnode.core.overlay import TableView
+from kvnode.core.results import WriteResults
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions

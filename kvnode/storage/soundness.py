@@ -16,7 +16,8 @@ from kvnode.codec.once import checked_done
 from kvnode.codec.packing import integer, key_bytes, told, vector
 from kvnode.codec.records import checked_origin_state, checked_versions
 from kvnode.core.clock import STAMP_US_MAX
-from kvnode.core.messages import OriginState, Written
+from kvnode.core.messages import OriginState
+from kvnode.core.results import Written
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Vector, is_origin, name_of
 from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint, ranked

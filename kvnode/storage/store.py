@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Commit, Due, Saved, WriteResults
+from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.once import Span
 from kvnode.core.overlay import TableView
+from kvnode.core.results import WriteResults
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions

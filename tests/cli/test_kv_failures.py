@@ -10,7 +10,7 @@ import pytest
 
 from kvnode import Client
 from kvnode.cli import kv as kv_module
-from kvnode.codec.server import encode_answer
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import decode_token, encode_token, token_of
 from kvnode.core.vector import new_origin
 from tests.client.fake_node import FakeNode, answering, silent

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 import zmq
 
-from kvnode.codec.server import Asked, decode_request, encode_answer
+from kvnode.codec.answers import encode_answer
+from kvnode.codec.server import Asked, decode_request
 
 _LOOK_AGAIN_MS = 20
 

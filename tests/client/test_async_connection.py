@@ -10,7 +10,7 @@ import pytest
 
 from kvnode import AsyncClient, CommitFailed, InvalidRequest, TimedOut, Unavailable
 from kvnode.cli.cluster import until
-from kvnode.codec.server import encode_answer
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import encode_token
 from tests.client.fake_node import answering, silent
 from tests.client.test_connection import (

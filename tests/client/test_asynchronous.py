@@ -21,7 +21,7 @@ from kvnode import (
     UnreadableAnswer,
 )
 from kvnode.cli.cluster import PATIENCE_S, until
-from kvnode.codec.server import encode_answer
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import decode_token, encode_token
 from kvnode.core.vector import new_origin
 from tests.client.fake_node import FakeNode, answering, silent

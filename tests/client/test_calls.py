@@ -8,7 +8,8 @@ import pickle
 import pytest
 
 import kvnode
-from kvnode.client.calls import Call, Calls, Transacted, together
+from kvnode.client.call import Call
+from kvnode.client.calls import Calls, Transacted
 from kvnode.client.pipeline import Queue
 from kvnode.client.scans import Page
 from kvnode.client.session import Version, packed_value
@@ -20,7 +21,6 @@ from kvnode.errors import (
     InvalidRequest,
     KvnodeError,
     SessionLost,
-    Unavailable,
     UnreadableAnswer,
     Unreplicated,
 )
@@ -173,123 +173,6 @@ def test_an_unreadable_conflict_is_an_error_of_ours(found: list) -> None:
         CALLS.put("a", 1).read([["conflict", found]])
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda: CALLS.put_many({"": 1}),
-        lambda: CALLS.put_many({}),
-        lambda: CALLS.put_many([("a", 1)]),
-        lambda: CALLS.put_many({str(at): at for at in range(4097)}),
-        lambda: CALLS.put_many({str(at): bytes(7 << 20) for at in range(2)}),
-        lambda: CALLS.put_many({"a": 1}, if_version=()),
-        lambda: CALLS.put_many({"a": 1}, if_version={"a": None}),
-        lambda: CALLS.put("a", 1, if_version={}),
-        lambda: CALLS.put("a", 1, if_version=3),
-        lambda: CALLS.put("a", 1, if_version=["X:1"]),
-        lambda: CALLS.put(["a"], 1, if_version=()),
-        lambda: CALLS.delete_many("user"),
-        lambda: CALLS.delete_many([]),
-        lambda: CALLS.get_many("user"),
-        lambda: CALLS.transact(reads="user"),
-        lambda: CALLS.transact(deletes=b"user"),
-        lambda: CALLS.transact(if_version={"a": ()}),
-        lambda: CALLS.put_many({"a": object()}),
-        lambda: CALLS.delete_many([5]),
-        lambda: CALLS.transact(reads=["a" * 5000]),
-        lambda: CALLS.scan(page=0),
-        lambda: CALLS.scan(page=1001),
-        lambda: CALLS.scan(page=True),
-        lambda: CALLS.keys(limit=0),
-        lambda: CALLS.keys(limit="7"),
-        lambda: CALLS.scan("a", start=b"ab"),
-        lambda: CALLS.count(start="a", end=b"b"),
-    ],
-)
-def test_what_no_node_takes_is_not_sent(call) -> None:
-    with pytest.raises(InvalidRequest):
-        call()
-
-
-# --- waiting for replicas
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        CALLS.put("a", 1, replicas=2, timeout_s=0.5),
-        CALLS.put("a", 1, replicas=2, timeout_s=0.5, if_version=()),
-        CALLS.put_many({"a": 1}, replicas=2, timeout_s=0.5),
-        CALLS.delete("a", replicas=2, timeout_s=0.5),
-        CALLS.delete_many(["a"], replicas=2, timeout_s=0.5),
-        CALLS.transact(puts={"a": 1}, replicas=2, timeout_s=0.5),
-    ],
-)
-def test_every_write_can_wait_for_replicas(call: Call[object]) -> None:
-    _, asked = call.operations
-    assert asked == ["replicated", 2, 500] and call.held_s == 0.5
-    assert call.read([OK, ["ok", 2]]) in (DOT, Transacted(DOT, []))
-    with pytest.raises(Unreplicated) as raised:
-        call.read([OK, ["unreplicated", "the time is up", [X, 3], 2, ["X"]]])
-    error = raised.value
-    assert (error.replicas, error.wanted, error.dot, error.names) == (1, 2, DOT, ["X"])
-    assert str(error) == (
-        f"{X}:3 is written, but only 1 of 2 members surely had it synced (X): the time is up"
-    )
-
-
-def test_what_befell_the_write_itself_comes_first() -> None:
-    call = CALLS.put("a", 1, if_version=(), replicas=2)
-    with pytest.raises(Conflict):
-        call.read([["conflict", [[b"a", [[X, 3]]]]], ["ok", 0]])
-
-
-def test_a_transaction_reads_before_it_waits() -> None:
-    call = CALLS.transact(puts={"a": 1}, reads=["a"], replicas=2)
-    assert [it[0] for it in call.operations] == ["write", "get", "replicated"]
-    assert call.read([OK, ["ok", [VERSION], 0], ["ok", 2]]) == Transacted(DOT, [1])
-
-
-def test_who_does_not_say_how_long_waits_for_five_seconds() -> None:
-    call = CALLS.put("a", 1, replicas=1024)
-    assert call.operations[-1] == ["replicated", 1024, 5000] and call.held_s == 5
-    assert CALLS.put("a", 1).held_s is None
-
-
-@pytest.mark.parametrize(
-    "concern",
-    [
-        {"replicas": 0},
-        {"replicas": 1025},
-        {"replicas": 2.0},
-        {"replicas": True},
-        {"replicas": 2, "timeout_s": -0.1},
-        {"replicas": 2, "timeout_s": 601},
-        {"replicas": 2, "timeout_s": float("nan")},
-        {"timeout_s": 1},
-    ],
-)
-def test_a_wait_for_replicas_that_no_node_takes_is_not_sent(concern: dict) -> None:
-    with pytest.raises(InvalidRequest):
-        CALLS.put("a", 1, **concern)
-
-
-def test_what_writes_nothing_waits_for_no_replicas() -> None:
-    with pytest.raises(InvalidRequest, match="nothing to write"):
-        CALLS.transact(reads=["a"], replicas=2)
-
-
-# --- several in one request
-
-
-def test_calls_together_are_one_request_and_each_has_its_own_outcome() -> None:
-    both = together([CALLS.put("a", 1), CALLS.get_many(["a", "b"]), CALLS.get("c")], 3)
-    assert len(both.operations) == 4 and both.wait_s == 3
-    failed = ["error", "unavailable", "no disk", False]
-    put, many, get = both.read([failed, ["ok", [VERSION], 0], ["ok", [], 0], ["ok", [], 0]])
-    assert isinstance(put, Unavailable)
-    assert (many, get) == ([1, None], None)
-
-
 # --- a resolver
 
 SIBLING = [5, X, 1, packed_value(5), None]
@@ -351,13 +234,13 @@ def methods(of: type) -> dict[str, inspect.Signature]:
 def test_all_clients_have_the_same_methods() -> None:
     assert methods(kvnode.Client) == methods(kvnode.AsyncClient)
     assert methods(kvnode.Client).keys() >= {"put", "get", "read", "delete", "transact", "status"}
-    own = {"pipeline", "make", "close", "token", "address"}
-    for client, session in (
-        (kvnode.Client, kvnode.ClientSession),
-        (kvnode.AsyncClient, kvnode.AsyncClientSession),
+    own = {"pipeline", "watch", "make", "close", "token", "address"}
+    for client, session, only_here in (
+        (kvnode.Client, kvnode.ClientSession, {"mapping"}),
+        (kvnode.AsyncClient, kvnode.AsyncClientSession, set()),
     ):
         public = {name for name in dir(session) if not name.startswith("_")}
-        assert public == own | methods(client).keys()
+        assert public == own | only_here | methods(client).keys()
         assert set(dir(client)) - set(dir(session)) == {"session"}
 
 

@@ -20,9 +20,10 @@ from kvnode import (
     Unreachable,
 )
 from kvnode.cli.cluster import PATIENCE_S, LocalNode, until
-from kvnode.codec.server import Position, encode_answer
+from kvnode.codec.answers import encode_answer
+from kvnode.codec.server import Position
 from kvnode.codec.token import encode_token
-from kvnode.core.messages import Once, Put
+from kvnode.core.requests import Once, Put
 from kvnode.core.vector import new_origin
 from tests.client.fake_node import FakeNode, answering, silent
 from tests.client.test_sync_failures import nobodys_address

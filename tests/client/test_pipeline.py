@@ -6,10 +6,10 @@ import pytest
 
 from kvnode import Client, Conflict, InvalidRequest, TimedOut, Unreachable, Unreplicated
 from kvnode.client.pipeline import Pending
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.packing import pack
-from kvnode.codec.server import encode_answer
 from kvnode.codec.token import encode_token
-from kvnode.core.messages import AwaitReplicas
+from kvnode.core.requests import AwaitReplicas
 from kvnode.core.vector import Dot, name_of, new_origin
 from tests.client.fake_node import FakeNode, answering, silent
 

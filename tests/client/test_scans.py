@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kvnode import AsyncClient, Client, CutGone, InvalidRequest
 from kvnode.cli.cluster import PATIENCE_S
 from kvnode.client.scans import Range, checked_count, range_of, successor
-from kvnode.codec.server import encode_answer
+from kvnode.codec.answers import encode_answer
 from kvnode.core.limits import KEY_BYTES_MAX
 from tests.client.fake_node import FakeNode
 

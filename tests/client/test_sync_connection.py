@@ -14,7 +14,7 @@ import zmq
 
 from kvnode import AsyncClient, Client, TimedOut, Unreachable
 from kvnode.cli.cluster import PATIENCE_S, until
-from kvnode.codec.server import encode_answer
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import encode_token
 from kvnode.core.vector import Dot, new_origin
 from tests.client.fake_node import FakeNode

@@ -11,9 +11,9 @@ import pytest
 from kvnode import AsyncClient, Client, Compacted, InvalidRequest, TimedOut, UnreadableAnswer
 from kvnode.cli.cluster import until
 from kvnode.client.session import packed_value
-from kvnode.codec.server import encode_answer
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import decode_token, encode_token
-from kvnode.core.messages import Watch
+from kvnode.core.requests import Watch
 from kvnode.core.vector import new_origin
 from tests.client.fake_node import FakeNode, silent
 

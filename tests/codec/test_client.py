@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvnode.codec.answers import encode_answer, encode_result
 from kvnode.codec.client import (
     Answer,
     Greeting,
@@ -18,10 +19,9 @@ from kvnode.codec.client import (
     since,
 )
 from kvnode.codec.packing import INTEGER_MAX, pack
-from kvnode.codec.server import encode_answer, encode_result
-from kvnode.core.messages import (
+from kvnode.core.requests import Condition
+from kvnode.core.results import (
     Absent,
-    Condition,
     Conflict,
     Delayed,
     Entry,

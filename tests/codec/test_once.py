@@ -6,7 +6,8 @@ import pytest
 
 from kvnode.codec.once import checked_done, decode_done, encode_done
 from kvnode.codec.packing import pack
-from kvnode.core.messages import Absent, Condition, Conflict, Failed, Written
+from kvnode.core.requests import Condition
+from kvnode.core.results import Absent, Conflict, Failed, Written
 from kvnode.core.vector import Dot, new_origin
 from kvnode.errors import MalformedError, StorageError
 

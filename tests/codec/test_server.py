@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.codec import client
-from kvnode.codec.client import Introduction, decode_answer, encode_request
+from kvnode.codec.client import Introduction, encode_request
 from kvnode.codec.packing import INTEGER_MAX, MESSAGE_BYTES_MAX, pack
 from kvnode.codec.server import (
     Asked,
@@ -26,8 +26,6 @@ from kvnode.codec.server import (
     Status,
     Synced,
     decode_request,
-    encode_answer,
-    encode_result,
 )
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Change
@@ -44,20 +42,16 @@ from kvnode.core.limits import (
     TTL_MS_MAX,
     VALUE_BYTES_MAX,
 )
-from kvnode.core.messages import (
+from kvnode.core.messages import Report
+from kvnode.core.requests import (
     AwaitReplicas,
-    Compacted,
     Condition,
     Delete,
-    Event,
-    Events,
     Forget,
     Get,
     Once,
-    Page,
     Put,
     Read,
-    Report,
     Scan,
     Shows,
     Touch,
@@ -65,7 +59,6 @@ from kvnode.core.messages import (
     WriteAll,
 )
 from kvnode.core.vector import Dot, new_origin
-from kvnode.core.versions import Version
 from tests.strategies import clusters, hostile, names, origins, seqs, values, vectors
 from tests.strategies import keys as all_keys
 
@@ -238,24 +231,6 @@ def test_a_watch_is_decoded_as_it_was_encoded(prefix: bytes, is_now: bool) -> No
 def test_a_prefix_may_be_text() -> None:
     request = decode_request(client.encode_request(1, None, 0, [["watch", "ä", False]]))
     assert request.operations == (Watch("ä".encode(), False),)
-
-
-def test_events_have_what_they_have() -> None:
-    put, expiring = Event(Dot(X, 1), 7, b"a", b"1", None), Event(Dot(X, 2), 8, b"a", b"2", 99)
-    delete = Event(Dot(X, 3), 9, b"a", None, None)
-    assert encode_result(Events((put, expiring, delete))) == (
-        "ok",
-        [(X, 1, 7, b"a", b"1"), (X, 2, 8, b"a", b"2", 99), (X, 3, 9, b"a")],
-    )
-    assert encode_result(Compacted({X: 1})) == ("compacted", {X: 1})
-
-
-def test_a_page_is_encoded_as_it_is() -> None:
-    record = (b"a", (Version(7, X, 3, b"v"),), 1)
-    answer = decode_answer(encode_answer(1, None, [encode_result(Page(9, (record,), b"b"))]))
-    assert answer.results == [["ok", 9, [[b"a", [[7, X, 3, b"v", None]], 1]], b"b"]]
-    assert encode_result(Page(None, (b"a",), None)) == ("ok", None, (b"a",), None)
-    assert encode_result(Page(9, 3, None)) == ("ok", 9, 3, None)
 
 
 @pytest.mark.parametrize("key", [RESERVED_PREFIX, RESERVED_PREFIX + b"member/x", "\0kvnode/"])

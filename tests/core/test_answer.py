@@ -8,7 +8,8 @@ import pytest
 
 from kvnode.core.answer import Answer
 from kvnode.core.limits import ANSWER_VALUE_BYTES_MAX
-from kvnode.core.messages import Condition, Conflict, Entry, Failed, Page, Written
+from kvnode.core.requests import Condition
+from kvnode.core.results import Conflict, Entry, Failed, Page, Written
 from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import Version
 

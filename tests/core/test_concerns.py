@@ -6,18 +6,14 @@ import pytest
 
 from kvnode.core.concerns import Concerns, awaits_replicas, with_concern
 from kvnode.core.limits import Limits
-from kvnode.core.messages import (
-    AwaitReplicas,
-    Claim,
+from kvnode.core.messages import Claim, Report
+from kvnode.core.requests import AwaitReplicas, Operation, Put, Request
+from kvnode.core.results import (
     Concern,
     Conflict,
     Entry,
-    Operation,
-    Put,
     Replicated,
     Reply,
-    Report,
-    Request,
     Result,
     Unreplicated,
     Written,

@@ -9,7 +9,7 @@ import pytest
 from kvnode.core.batch import Batch, Change
 from kvnode.core.holdback import Holdback, first_missed
 from kvnode.core.limits import Limits
-from kvnode.core.messages import Request
+from kvnode.core.requests import Request
 from kvnode.core.vector import Dot, Vector, new_origin
 
 A, B, C = (new_origin(name, 1, 1) for name in "ABC")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kvnode.core.batch import Batch
 from kvnode.core.holdback import Holdback
 from kvnode.core.limits import Limits
-from kvnode.core.messages import Request
+from kvnode.core.requests import Request
 from kvnode.core.succession import Cut, Succession
 from kvnode.core.vector import Dot, Vector, new_origin
 from tests.histories import History, Made, dots_of

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.codec.client import decode_answer, encode_request, get, put, since
 from kvnode.codec.gossip import CLAIM, Header, decode_claim, encode_claim
 from kvnode.codec.packing import MESSAGE_BYTES_MAX
-from kvnode.codec.server import decode_request, encode_answer
+from kvnode.codec.server import decode_request
 from kvnode.core.batch import Change
 from kvnode.core.limits import (
     ANSWER_VALUE_BYTES_MAX,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from kvnode.core.lost import is_lost, lost_of
-from kvnode.core.messages import Claim, Lost
+from kvnode.core.messages import Claim
+from kvnode.core.results import Lost
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Dot, Missing, Vector, new_origin
 

@@ -11,24 +11,18 @@ from kvnode.core.batch import Change, Write
 from kvnode.core.clock import Now
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.limits import ONCE_CONFLICT_BYTES_MAX
-from kvnode.core.messages import (
+from kvnode.core.once import Done, Span, run_once
+from kvnode.core.requests import Condition, Get, Once, Operation, Put, Touch, WriteAll
+from kvnode.core.results import (
     Absent,
-    Condition,
     Conflict,
     Entry,
     Failed,
-    Get,
     Known,
-    Once,
-    Operation,
-    Put,
     Result,
-    Touch,
-    WriteAll,
     WriteResults,
     Written,
 )
-from kvnode.core.once import Done, Span, run_once
 from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import Version, Versions
 

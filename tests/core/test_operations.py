@@ -7,27 +7,21 @@ import pytest
 from kvnode.core.batch import Change, Write
 from kvnode.core.clock import Now
 from kvnode.core.expiry import ExpiryClock
-from kvnode.core.messages import (
-    Absent,
+from kvnode.core.operations import run
+from kvnode.core.requests import (
     Condition,
-    Conflict,
     Delete,
-    Entry,
-    Failed,
     Forget,
     Get,
     Operation,
-    Page,
     Put,
     Read,
-    Result,
     Scan,
     Shows,
     Touch,
     WriteAll,
-    Written,
 )
-from kvnode.core.operations import run
+from kvnode.core.results import Absent, Conflict, Entry, Failed, Page, Result, Written
 from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import Version, Versions
 

@@ -15,8 +15,10 @@ from kvnode.codec.client import get, put, read
 from kvnode.core.batch import Change
 from kvnode.core.clock import Now
 from kvnode.core.limits import GOSSIP_BYTES_MAX, KIB, Limits
-from kvnode.core.messages import Claim, Effects, Entry, Inputs, Pull, Pulled, Request, Written
+from kvnode.core.messages import Claim, Effects, Inputs, Pull, Pulled
 from kvnode.core.replica import Identity, Replica
+from kvnode.core.requests import Request
+from kvnode.core.results import Entry, Written
 from kvnode.core.vector import Dot, new_origin
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from tests.cluster import HEARTBEAT_US, request

@@ -10,10 +10,11 @@ from kvnode.core.batch import Batch, Change
 from kvnode.core.clock import Now
 from kvnode.core.limits import Limits
 from kvnode.core.members import member_key
-from kvnode.core.messages import Claim, Effects, Entry, Failed, Inputs, Result, Written
+from kvnode.core.messages import Claim, Effects, Inputs
 from kvnode.core.registration import REGISTER_HEARTBEATS, REGISTER_TRIES_MAX
 from kvnode.core.repair import ALIVE_HEARTBEATS
 from kvnode.core.replica import Identity, Replica
+from kvnode.core.results import Entry, Failed, Result, Written
 from kvnode.core.vector import Dot, Vector, new_origin
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from tests.cluster import HEARTBEAT_US, request

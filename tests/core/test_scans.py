@@ -11,7 +11,8 @@ import pytest
 from kvnode.core.cuts import CUT_IDLE_US
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.limits import KIB, MIB, RESERVED_PREFIX, VALUE_BYTES_MAX, Limits
-from kvnode.core.messages import Failed, Page, Scan, Shows
+from kvnode.core.requests import Scan, Shows
+from kvnode.core.results import Failed, Page
 from kvnode.core.scans import Scans
 from kvnode.core.vector import new_origin
 from kvnode.core.versions import Version, Versions

@@ -8,7 +8,8 @@ import pytest
 
 from kvnode.core.batch import Batch, Change
 from kvnode.core.limits import RESERVED_PREFIX, Limits
-from kvnode.core.messages import Compacted, Event, Events, Request, Watch
+from kvnode.core.requests import Request, Watch
+from kvnode.core.results import Compacted, Event, Events
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Dot, Vector, new_origin
 from kvnode.core.watches import Answered, Watches, advanced, page_of

@@ -10,8 +10,9 @@ from typing import Any, Self
 import zmq
 
 from kvnode.cli.cluster import LocalNode, until
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.gossip import BATCH, CLAIM, Header, encode_claim, encode_header
-from kvnode.codec.server import Hello, Since, Synced, decode_request, encode_answer
+from kvnode.codec.server import Hello, Since, Synced, decode_request
 from kvnode.core.messages import Claim, Report
 from kvnode.core.vector import Vector
 

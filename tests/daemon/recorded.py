@@ -9,25 +9,11 @@ from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.core.batch import Batch, Change
 from kvnode.core.clock import Now
 from kvnode.core.limits import Limits
-from kvnode.core.messages import (
-    Chunk,
-    Claim,
-    Commit,
-    Delete,
-    Failed,
-    Get,
-    Inputs,
-    Operation,
-    Pull,
-    Pulled,
-    Put,
-    Reply,
-    Report,
-    Request,
-    Saved,
-)
+from kvnode.core.messages import Chunk, Claim, Commit, Inputs, Pull, Pulled, Report, Saved
 from kvnode.core.overlay import TableView
 from kvnode.core.replica import Identity, Replica
+from kvnode.core.requests import Delete, Get, Operation, Put, Request
+from kvnode.core.results import Failed, Reply
 from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import Versions
 from kvnode.daemon.node import Durability, Node

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvnode.codec.batches import decode_batch
-from kvnode.core.messages import Get, Put
+from kvnode.core.requests import Get, Put
 from kvnode.daemon.node import Durability
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, SYNC_US, Recorded, others_write
 

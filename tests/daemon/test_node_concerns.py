@@ -8,20 +8,9 @@ from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.core.batch import Change
 from kvnode.core.limits import Limits
 from kvnode.core.members import member_key
-from kvnode.core.messages import (
-    AwaitReplicas,
-    Chunk,
-    Claim,
-    Failed,
-    Get,
-    Inputs,
-    OriginState,
-    Put,
-    Replicated,
-    Report,
-    Unreplicated,
-    Written,
-)
+from kvnode.core.messages import Chunk, Claim, Inputs, OriginState, Report
+from kvnode.core.requests import AwaitReplicas, Get, Put
+from kvnode.core.results import Failed, Replicated, Unreplicated, Written
 from kvnode.core.vector import Dot, new_origin
 from kvnode.daemon.node import Durability
 from kvnode.errors import StorageError

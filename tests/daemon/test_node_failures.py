@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from kvnode.core.messages import Delayed, Get, Put
+from kvnode.core.requests import Get, Put
+from kvnode.core.results import Delayed
 from kvnode.daemon.node import REOPEN_US, Durability
 from kvnode.errors import StorageError
 from tests.daemon.recorded import (

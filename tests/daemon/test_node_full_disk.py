@@ -7,7 +7,9 @@ import pytest
 
 from kvnode.codec.batches import decode_batch
 from kvnode.core.limits import Limits
-from kvnode.core.messages import Delayed, Get, Pulled, Put
+from kvnode.core.messages import Pulled
+from kvnode.core.requests import Get, Put
+from kvnode.core.results import Delayed
 from kvnode.daemon.node import REOPEN_US, Durability
 from kvnode.daemon.status import node_status
 from kvnode.errors import StorageError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kvnode.core.batch import Change
-from kvnode.core.messages import Condition, Conflict, Get, Known, Once, Put, WriteAll, Written
+from kvnode.core.requests import Condition, Get, Once, Put, WriteAll
+from kvnode.core.results import Conflict, Known, Written
 from kvnode.daemon.node import REOPEN_US
 from kvnode.errors import StorageError
 from tests.daemon.recorded import (

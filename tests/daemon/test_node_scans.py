@@ -6,7 +6,8 @@ import pytest
 
 from kvnode.core.batch import Change
 from kvnode.core.limits import Limits
-from kvnode.core.messages import Get, Page, Put, Scan, Shows, WriteAll, Written
+from kvnode.core.requests import Get, Put, Scan, Shows, WriteAll
+from kvnode.core.results import Page, Written
 from kvnode.daemon.node import REOPEN_US
 from kvnode.errors import StorageError
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, Recorded, failures, others_write

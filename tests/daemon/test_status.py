@@ -6,7 +6,7 @@ import pytest
 
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.core.batch import Change
-from kvnode.core.messages import Scan, Shows
+from kvnode.core.requests import Scan, Shows
 from kvnode.daemon.status import WAITING_SHOWN, node_status, replica_status
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, Recorded
 

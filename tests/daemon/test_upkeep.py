@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvnode.core.messages import Put
+from kvnode.core.requests import Put
 from kvnode.errors import StorageError
 from tests.daemon.recorded import HEARTBEAT_US, Recorded
 

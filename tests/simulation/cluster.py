@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kvnode.client.session import packed_value
-from kvnode.core.messages import AwaitReplicas, Operation, Replicated, Result, Unreplicated, Written
+from kvnode.core.requests import AwaitReplicas, Operation
+from kvnode.core.results import Replicated, Result, Unreplicated, Written
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Missing, name_of
 from tests.simulation.dice import Dice

@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any, Final, NamedTuple
 
 from kvnode.codec import gossip
+from kvnode.codec.answers import encode_answer, encode_result
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.codec.client import (
     Greeting,
@@ -19,16 +20,7 @@ from kvnode.codec.client import (
     snapshot,
     synced,
 )
-from kvnode.codec.server import (
-    Hello,
-    Position,
-    Since,
-    Snapshot,
-    Synced,
-    decode_request,
-    encode_answer,
-    encode_result,
-)
+from kvnode.codec.server import Hello, Position, Since, Snapshot, Synced, decode_request
 from kvnode.codec.snapshots import Part, decode_chunk, encode_part
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
@@ -36,37 +28,22 @@ from kvnode.core.clock import Now
 from kvnode.core.concerns import Concerns
 from kvnode.core.cuts import CUT_QUIET_US
 from kvnode.core.limits import Limits
-from kvnode.core.messages import (
+from kvnode.core.messages import Claim, Commit, Due, Fetch, Inputs, Pull, Pulled, Report, Saved
+from kvnode.core.replica import Identity, Replica
+from kvnode.core.requests import (
     AwaitReplicas,
-    Claim,
-    Commit,
-    Conflict,
-    Delayed,
-    Due,
-    Failed,
-    Fetch,
     Forget,
     Get,
-    Inputs,
-    Lost,
     Once,
     Operation,
-    Page,
-    Pull,
-    Pulled,
     Put,
     Read,
-    Reply,
-    Report,
     Request,
-    Result,
-    Saved,
     Scan,
     Watch,
     WriteAll,
-    Written,
 )
-from kvnode.core.replica import Identity, Replica
+from kvnode.core.results import Conflict, Delayed, Failed, Lost, Page, Reply, Result, Written
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, name_of, new_origin
 from kvnode.core.versions import Versions

@@ -14,26 +14,19 @@ from typing import Final, NamedTuple
 
 from kvnode.core.batch import Batch, Change, Write, reduced
 from kvnode.core.limits import RESERVED_PREFIX
-from kvnode.core.messages import (
-    Absent,
-    Commit,
+from kvnode.core.messages import Commit
+from kvnode.core.requests import (
     Condition,
-    Conflict,
     Delete,
-    Entry,
-    Events,
     Get,
-    Known,
     Operation,
-    Page,
     Put,
-    Result,
     Scan,
     Shows,
     Touch,
     WriteAll,
-    Written,
 )
+from kvnode.core.results import Absent, Conflict, Entry, Events, Known, Page, Result, Written
 from kvnode.core.vector import Dot, Missing, name_of
 from kvnode.core.versions import Version, Versions, ranked
 from tests.simulation.world import Violation

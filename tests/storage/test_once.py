@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kvnode.core.messages import Commit, WriteResults, Written
+from kvnode.core.messages import Commit
 from kvnode.core.once import Span
+from kvnode.core.results import WriteResults, Written
 from kvnode.core.vector import Dot
 from kvnode.errors import StorageError
 from kvnode.storage.frozen import FrozenStore, before

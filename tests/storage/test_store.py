@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kvnode.codec.answers import encode_answer
 from kvnode.codec.client import decode_answer
 from kvnode.codec.packing import pack
-from kvnode.codec.server import encode_answer
 from kvnode.core.batch import Batch
 from kvnode.core.messages import Due, OriginState, Saved
 from kvnode.core.truncation import Logged

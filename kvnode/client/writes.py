@@ -1,0 +1,74 @@
+"""What a write is made of: keys and values, and what must be there, as a node takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kvnode.client.session import Version, packed_key, packed_ttl, packed_value
+from kvnode.codec import client as ask
+from kvnode.codec.packing import told
+from kvnode.core.limits import WRITE_BYTES_MAX, WRITE_KEYS_MAX
+from kvnode.core.vector import Dot
+from kvnode.errors import InvalidRequest
+
+Key = str | bytes
+
+#: What a key held when it was read: its versions, or their dots; empty if it was not there.
+Seen = Iterable[Version | Dot]
+
+Changes = Sequence[tuple[bytes] | tuple[bytes, bytes]]
+Conditions = list[tuple[bytes, list[Dot]]]
+
+
+def write(conditions: Conditions, changes: Changes, ttl_s: float | None = None) -> ask.Operation:
+    """What no node would take is told at once, and to whom it concerns."""
+    if not changes:
+        raise InvalidRequest("there is nothing to write")
+    if len(conditions) + len(changes) > WRITE_KEYS_MAX:
+        message = f"a write changes and asks for at most {WRITE_KEYS_MAX} keys together"
+        raise InvalidRequest(f"{message}; this does {len(conditions) + len(changes)}")
+    size_bytes = sum(len(part) for change in changes for part in change)
+    if size_bytes > WRITE_BYTES_MAX:
+        raise InvalidRequest(f"a write has at most {WRITE_BYTES_MAX} bytes; this has {size_bytes}")
+    return ask.write(conditions, changes, packed_ttl(ttl_s))
+
+
+def puts(items: Any) -> list[tuple[bytes, bytes]]:
+    if not isinstance(items, Mapping):
+        raise InvalidRequest("what to put must be a mapping of keys to values")
+    return [(packed_key(key), packed_value(value)) for key, value in items.items()]
+
+
+def deletes(keys: Any) -> list[tuple[bytes]]:
+    return [(packed_key(key),) for key in several(keys, "keys to delete")]
+
+
+def several(keys: Any, what: str) -> Iterable[Any]:
+    """A string is one key, and a sequence of others by accident."""
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise InvalidRequest(f"{what} must be a sequence of keys")
+    return keys
+
+
+def conditions(if_version: Any) -> Conditions:
+    if if_version is None:
+        return []
+    if not isinstance(if_version, Mapping):
+        raise InvalidRequest("if_version of several keys maps each to what was seen there")
+    conditions = {packed_key(key): dots(seen) for key, seen in if_version.items()}
+    return list(conditions.items())
+
+
+def dots(seen: Any) -> list[Dot]:
+    """Of what `read` gave, or of some of it."""
+    if isinstance(seen, Version | Dot):
+        seen = [seen]
+    if isinstance(seen, Mapping) or not isinstance(seen, Iterable):
+        raise InvalidRequest("if_version takes what read() gave, or dots; () for an absent key")
+    dots = []
+    for it in seen:
+        if not isinstance(it, Version | Dot):
+            raise InvalidRequest(f"if_version takes what read() gave, or dots; not {told(it)}")
+        dots.append(it.dot if isinstance(it, Version) else it)
+    return dots
