@@ -131,7 +131,7 @@ class Judged(Scenario):
         """What two nodes know of an origin is equal where they have as much of it."""
         known: dict[Dot, object] = {}
         for machine in self.machines.values():
-            for origin, state in machine.replica.origins.items():
+            for origin, state in machine.replica.state.origins.items():
                 assert known.setdefault(Dot(origin, state.delivered), state) == state
 
     def check_equal(self) -> None:

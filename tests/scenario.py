@@ -247,7 +247,7 @@ class Scenario(Narrator):
     def do_log(self, name: str) -> None:
         machine = self.machines[name]
         log = [decode_batch(it) for _, it in sorted(machine.disk.families["log"].items())]
-        floor = machine.replica.cut.succession.normal(machine.replica.floor)
+        floor = machine.replica.cut.succession.normal(machine.replica.state.floor)
         pins = machine.replica.truncation.pins
         kept = f"for {pins[0].name}" if pins else ""
         self.tell(name, "logs", self.spans(log) or "nothing", "beyond", self.vector(floor), kept)
@@ -261,12 +261,16 @@ class Scenario(Narrator):
         for machine in self.running():
             replica, records = machine.replica, machine.disk.table
             prints = [fingerprint(k, v) for k in records for v in decode_table_record(records[k])]
-            assert replica.digest == sum(prints) % DIGEST_MODULUS, f"digest of {machine.name}"
+            assert replica.state.digest == sum(prints) % DIGEST_MODULUS, f"digest of {machine.name}"
             assert examined(machine.disk).problems == [], f"disk of {machine.name}"
             group = groups.setdefault(self.vector(replica.cut.heads), [])
             group.append(machine)
-            assert replica.digest == group[0].replica.digest, f"digest of {machine.name}"
-            assert replica.origins == group[0].replica.origins, f"rows of {machine.name}"
+            assert replica.state.digest == group[0].replica.state.digest, (
+                f"digest of {machine.name}"
+            )
+            assert replica.state.origins == group[0].replica.state.origins, (
+                f"rows of {machine.name}"
+            )
         for vector, group in groups.items():
             names = " ".join(machine.name for machine in group)
             self.tell(f"{names} {'agree at ' if len(group) > 1 else ''}{vector}")

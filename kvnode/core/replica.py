@@ -12,30 +12,27 @@ would be seen by a write whose deps omit it. The driver carries out the part in 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from kvnode.core.alarms import Alarms
 from kvnode.core.answer import Answer
 from kvnode.core.author import Author, Encode
 from kvnode.core.batch import Batch, Write, write_bytes_max
-from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, HybridLogicalClock, Now
+from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, Now
 from kvnode.core.concerns import Concerns, awaits_replicas, with_concern
 from kvnode.core.doubts import Doubts
-from kvnode.core.expiry import ExpiryClock, due_of
+from kvnode.core.expiry import ExpiryClock
 from kvnode.core.holdback import Holdback, first_missed
 from kvnode.core.limits import Limits
 from kvnode.core.lost import is_lost, lost_of
-from kvnode.core.members import MEMBER_PREFIX, Members, all_records, member_key
+from kvnode.core.members import Members, all_records, member_key
 from kvnode.core.messages import (
     Chunk,
     Claim,
-    Commit,
-    Due,
     Effects,
     Fetch,
     Inputs,
-    OriginState,
     Pull,
     Report,
     Saved,
@@ -51,10 +48,10 @@ from kvnode.core.reports import Reports
 from kvnode.core.requests import Once, Request, Scan, Watch
 from kvnode.core.results import Compacted, Delayed, Failed, Lost, Reply, Result, Written
 from kvnode.core.scans import Scans
-from kvnode.core.succession import Cut, ends_of
+from kvnode.core.state import State
 from kvnode.core.truncation import Logged, Truncation
 from kvnode.core.vector import Dot, Missing, Vector, name_of
-from kvnode.core.versions import DIGEST_MODULUS, Version, Versions, digest_change, merged
+from kvnode.core.versions import Versions
 from kvnode.core.watches import Log, Watches
 
 
@@ -110,15 +107,9 @@ class Replica:
         commits_are_synced: bool,
     ) -> None:
         self.identity = identity
-        self.clock = HybridLogicalClock(saved.clock_us)
-        self.digest = saved.digest
-        self.origins = dict(saved.origins)
-        self.cut = Cut.restored(
-            {origin: state.delivered for origin, state in saved.origins.items()},
-            {origin: state.ends for origin, state in saved.origins.items()},
-        )
-        #: The log has every batch beyond this vector, spelled out.
-        self.floor = dict(saved.floor)
+        self.state = State(saved, table, self._record_changed)
+        #: What it has delivered.
+        self.cut = self.state.cut
         self.members = Members(all_records(table.page))
         #: Where those of its own records stand that were there at the start.
         self._told_records = {
@@ -144,7 +135,7 @@ class Replica:
         self.refused: list[Request] = []
         self._unparked: list[Request] = []
         self.limits = limits
-        self._author = Author(identity.origin, self.cut, self.clock, encode)
+        self._author = Author(identity.origin, self.cut, self.state.clock, encode)
         self._table = table
         self._heartbeat_us = heartbeat_us
         self._heartbeat_due_us = 0
@@ -152,14 +143,10 @@ class Replica:
             is_member=identity.record is not None, heartbeat_us=heartbeat_us
         )
         self._synced: Vector | None = None if commits_are_synced else dict(self.cut.heads)
-        self._changed: dict[bytes, Versions] = {}
         self._done = Done(table, limits.remembered_requests_max)
-        self._touched: dict[str, None] = {}
         self._writes_left = 0
         #: When the latest turn was, by the steady clock.
         self._turned_us = 0
-        self._due: dict[Due, bool] = {}
-        self._log: list[Batch] = []
         self._own: list[Batch] = []
         self._stage: Stage | None = None
         #: What others claim to have, spelled out, by name; with the claim.
@@ -169,12 +156,11 @@ class Replica:
 
     def turn(self, inputs: Inputs, now: Now) -> Effects:
         """Take in what was received; say what to commit, then publish, then answer."""
-        self._changed, self._touched, self._log, self._own = {}, {}, [], []
+        self.state.begin()
         self._done = Done(self._table, self.limits.remembered_requests_max)
-        self._due = {}
         self.expiry.advance(now.wall_us)
         self.watches.begin(self.cut)
-        self.ran, self.refused, self._stage = [], [], None
+        self.ran, self.refused, self._own, self._stage = [], [], [], None
         self._turned_us = now.steady_us
         self.scans.begin_turn(now.steady_us)
         if not self._registration.is_open:
@@ -185,7 +171,7 @@ class Replica:
         self._close_batch()
         replies += self._tell_watchers(now)
         return Effects(
-            commit=self._commit(),
+            commit=self.state.commit(self._done, self.limits.remembered_requests_max),
             publish=tuple(self._own),
             claim=self.claim_if_due(now),
             replies=tuple(replies),
@@ -240,11 +226,6 @@ class Replica:
         """Where this replica goes beyond a vector: origin -> first seq that it lacks."""
         return self.cut.lacking(self.cut.succession.expanded(vector))
 
-    def reaches_log(self, vector: Vector) -> bool:
-        """Whether the log has all batches beyond a vector."""
-        theirs = self.cut.succession.expanded(vector) if self.floor else vector
-        return all(theirs.get(origin, 0) >= seq for origin, seq in self.floor.items())
-
     def droppable(
         self, head: Sequence[Logged], log_bytes: int, log_end: int, now: Now
     ) -> Sequence[Logged]:
@@ -284,10 +265,6 @@ class Replica:
         """The dot of this node's own member record."""
         mine = self.members.records(self.identity.name)
         return Dot(mine[0].origin, mine[0].seq) if mine else None
-
-    def saved(self) -> Saved:
-        """All that is committed beside the table."""
-        return Saved(dict(self.origins), self.clock.last_us, self.digest, dict(self.floor))
 
     def has_unended(self) -> bool:
         """Whether other incarnations of this name came to light after this one was opened:
@@ -348,7 +325,7 @@ class Replica:
             self.repair.claimed(claim, now.steady_us)
             self.concerns.retract(claim.name)
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
-            self.alarms.compare(claim, self.cut.heads, self.digest)
+            self.alarms.compare(claim, self.cut.heads, self.state.digest)
         self._hear_of_replicas(inputs)
         if inputs.claims:
             self._forget_strangers()
@@ -433,49 +410,19 @@ class Replica:
 
     def _deliver(self, batch: Batch) -> None:
         self._writes_left -= len(batch.writes)
-        row = self._row_at(batch)
-        for seq, write in enumerate(batch.writes, batch.first):
-            self._apply(write, batch.origin, seq, batch.stamp_us, row)
-        self.clock.observe(batch.stamp_us)
+        self.state.deliver(batch)
         self._author.delivered(batch.origin)
-        self._record(batch, row)
+        self._wake(batch)
 
-    def _row_at(self, batch: Batch) -> Vector:
-        """What the origin had delivered when it made this batch, its own writes included.
-
-        Accumulated from the entries that each of its batches brought.
-        """
-        if batch.first == 1:
-            return dict(batch.deps)
-        before = self.origins[batch.origin].row
-        row = {**before, **batch.deps, batch.origin: batch.first - 1}
-        if not batch.deps and batch.origin in before:
-            return row  # nothing came that could imply another entry
-        return self.cut.succession.normal(row)
-
-    def _apply(self, write: Write, origin: str, seq: int, stamp_us: int, row: Vector) -> None:
-        for key, value, expires_us in write:
-            before = self.versions(key)
-            own = Version(stamp_us, origin, seq, value or b"", expires_us)
-            after = merged(before, self.cut.succession, row, own, deleted=value is None)
-            if key.startswith(MEMBER_PREFIX):
-                self._member_changed(key, after)
-                if not after and name_of(origin) != self.identity.name:
-                    self._tell_if_forgotten(key)
-            self.digest += digest_change(key, before, after)
-            if before or expires_us is not None:
-                self._note_due(key, before, after)
-            self._changed[key] = after
-        self.digest %= DIGEST_MODULUS
-
-    def _note_due(self, key: bytes, before: Versions, after: Versions) -> None:
-        was_due, is_due = due_of(key, before), due_of(key, after)
-        for due in sorted(was_due ^ is_due):
-            self._due[due] = due in is_due
+    def _record_changed(self, key: bytes, versions: Versions, by: str) -> None:
+        """A member record was written or deleted."""
+        self._member_changed(key, versions)
+        if not versions and name_of(by) != self.identity.name:
+            self._tell_if_forgotten(key)
 
     def _tell_if_forgotten(self, key: bytes) -> None:
-        """Somebody deleted this member record. What an old log tells of a time before this disk
-        had any is no news."""
+        """Somebody deleted this record. What an old log tells of a time before this disk had any is
+        no news."""
         if key in self._told_records or key == member_key(self.identity.origin):
             self._told_records.discard(key)
             self.alarms.forgotten()
@@ -488,22 +435,12 @@ class Replica:
             if name == self.identity.name:
                 self._registration.again()
 
-    def _record(self, batch: Batch, row: Vector) -> None:
-        """The batch is applied: count it as delivered and wake what waited for it."""
-        origin = batch.origin
-        ends: Mapping[str, int]
+    def _wake(self, batch: Batch) -> None:
+        """A batch is delivered: some of what waited for it may be ready."""
         if batch.first == 1:
-            ends = ends_of(origin, batch.deps)
-        else:
-            ends = self.origins[origin].ends
-        self.origins[origin] = OriginState(batch.last, batch.stamp_us, row, ends)
-        self._touched[origin] = None
-        self._log.append(batch)
-        self.cut.advance(origin, batch.last, ends if batch.first == 1 else {})
-        if batch.first == 1:
-            for ended in ends:
+            for ended in self.state.origins[batch.origin].ends:
                 self.holdback.drop_batches_of(ended)
-        self.holdback.wake(origin, batch.first, batch.last, self.cut.entries)
+        self.holdback.wake(batch.origin, batch.first, batch.last, self.cut.entries)
 
     # --- serve
 
@@ -582,8 +519,10 @@ class Replica:
 
     def _tell_watchers(self, now: Now) -> list[Reply]:
         answered = [
-            *self.watches.tell(self._log, self._changed),
-            *self.watches.look_up(self._table, self.cut, self.floor, self._log, now.steady_us),
+            *self.watches.tell(self.state.log, self.state.changed),
+            *self.watches.look_up(
+                self._table, self.cut, self.state.floor, self.state.log, now.steady_us
+            ),
             *self.watches.expired(now.steady_us),
         ]
         replies = []
@@ -604,7 +543,7 @@ class Replica:
 
     def _register_if_due(self, now: Now) -> None:
         is_due = self._registration.is_due(now.steady_us, is_caught_up=self._is_caught_up())
-        can_write = not self.is_joining and self.clock.last_us < STAMP_US_MAX
+        can_write = not self.is_joining and self.state.clock.last_us < STAMP_US_MAX
         if is_due and can_write:
             self._renew_record(now)
         elif (
@@ -625,7 +564,7 @@ class Replica:
 
     def write(self, write: Write, now: Now) -> Result:
         """See `Shown`."""
-        if self.clock.last_us >= STAMP_US_MAX:
+        if self.state.clock.last_us >= STAMP_US_MAX:
             return Failed("clock_exhausted", "a stamp of the year 2200 was delivered")
         self._renew_record(now)
         return self._add(write, now)
@@ -636,7 +575,7 @@ class Replica:
             self._close_batch()
             self._author.open(now.wall_us)
         dot, stamp_us, row = self._author.add(write, write_bytes)
-        self._apply(write, dot.origin, dot.seq, stamp_us, row)
+        self.state.apply(write, dot.origin, dot.seq, stamp_us, row)
         return Written(dot, stamp_us)
 
     def _close_batch(self) -> None:
@@ -644,16 +583,16 @@ class Replica:
         if closed is not None:
             batch, row = closed
             self._own.append(batch)
-            self._record(batch, row)
+            self.state.record(batch, row)
+            self._wake(batch)
 
     def versions(self, key: bytes) -> Versions:
-        """See `Shown`: what the turn has changed, else what is committed."""
-        changed = self._changed.get(key)
-        return self._table.versions(key) if changed is None else changed
+        """See `Shown`."""
+        return self.state.versions(key)
 
     def scan(self, scan: Scan) -> Result:
         """See `Shown`."""
-        return self.scans.page(scan, self._changed, self.expiry)
+        return self.scans.page(scan, self.state.changed, self.expiry)
 
     def _delayed(self, request: Request, reason: str) -> Reply:
         entries = self.cut.entries
@@ -671,20 +610,6 @@ class Replica:
         return Reply(request.reply_to, request.id, (result,), ran=False)
 
     # --- what the turn leaves
-
-    def _commit(self) -> Commit | None:
-        if not self._log:
-            return None
-        return Commit(
-            table=self._changed,
-            batches=tuple(self._log),
-            origins={origin: self.origins[origin] for origin in self._touched},
-            clock_us=self.clock.last_us,
-            digest=self.digest,
-            due=self._due,
-            done=self._done.added,
-            remembered_max=self.limits.remembered_requests_max,
-        )
 
     def _next_pull(self, now: Now) -> Pull | Fetch | None:
         """None while more is ready than the next turn delivers, or a snapshot is whole: soon
@@ -707,7 +632,7 @@ class Replica:
         self._heartbeat_due_us = now.steady_us + self._heartbeat_us
         delivered = dict(self.cut.heads)
         synced = delivered if self._synced is None else self._synced
-        floor = self.cut.succession.normal(self.floor)
+        floor = self.cut.succession.normal(self.state.floor)
         name, _, instance, _ = self.identity
         wall_us = max(0, now.wall_us)
-        return Claim(name, instance, delivered, synced, self.digest, floor, wall_us)
+        return Claim(name, instance, delivered, synced, self.state.digest, floor, wall_us)

@@ -97,7 +97,7 @@ class Backups:
         return False
 
     def _make(self, name: str) -> dict[str, Any]:
-        contents = Contents(self._node.vector, self._node.replica.digest)
+        contents = Contents(self._node.vector, self._node.replica.state.digest)
         path = save(self._data, name, self._open_store().checkpoint, contents)
         LOGGER.info("made the backup %s", path)
         return {

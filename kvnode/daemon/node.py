@@ -188,7 +188,7 @@ class Node:
         where the log does not reach down to it."""
         if self._store is None:
             raise StorageError(self.trouble())
-        if not self.replica.reaches_log(vector):
+        if not self.replica.state.reaches_log(vector):
             raise Refused("the log starts later; fetch a snapshot")
         return self._store.since(self.replica.lacking(vector), bytes_max)
 
@@ -325,7 +325,7 @@ class Node:
         """The claim as it is after the truncation: else peers would pull what just went."""
         if effects.claim is None:
             return effects
-        floor = self.replica.cut.succession.normal(self.replica.floor)
+        floor = self.replica.cut.succession.normal(self.replica.state.floor)
         return replace(effects, claim=replace(effects.claim, floor=floor))
 
     # --- a state other than before
@@ -340,7 +340,7 @@ class Node:
         assert self._store is not None
         self._carry("the node puts a snapshot in place", outbox)
         keys_max = self.replica.limits.folded_keys_per_turn
-        self._fold = fold(self._store, self.replica.saved(), snapshot, keys_max)
+        self._fold = fold(self._store, self.replica.state.saved(), snapshot, keys_max)
 
     def _folded(self, slices: Iterator[None], inputs: Inputs, now: Now, outbox: Outbox) -> bool:
         """Fold one slice more; whether the node goes on, from what became of it.

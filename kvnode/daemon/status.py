@@ -26,8 +26,8 @@ def replica_status(replica: Replica) -> dict[str, Any]:
     holdback = replica.holdback
     return {
         "name": replica.identity.name,
-        "digest": f"{replica.digest:032x}",
-        "clock_us": replica.clock.last_us,
+        "digest": f"{replica.state.digest:032x}",
+        "clock_us": replica.state.clock.last_us,
         "clocks_ahead_ms": {n: us // 1000 for n, us in sorted(replica.clocks.ahead_us.items())},
         "incarnations": len(replica.cut.entries),
         "held": [_batch_shown(w) for w in islice(holdback.batches.values(), WAITING_SHOWN)],
@@ -116,7 +116,7 @@ def _log_shown(node: Node, steady_us: int) -> dict[str, Any]:
     """How long the log is, and who keeps it from being shorter."""
     pins = node.replica.truncation.pins
     pinned = _pin_shown(node, pins[0], steady_us) if pins else None
-    return {"bytes": node.log_bytes, "floor": dict(node.replica.floor), "pinned": pinned}
+    return {"bytes": node.log_bytes, "floor": dict(node.replica.state.floor), "pinned": pinned}
 
 
 def _pin_shown(node: Node, pin: Pin, steady_us: int) -> dict[str, Any]:

@@ -36,11 +36,11 @@ class Upkeep:
         head = store.log_head(limits.dropped_batches_per_turn, limits.dropped_bytes_per_turn)
         dropped = replica.droppable(head, store.log_bytes, store.log_end, now)
         if dropped:
-            floor = dict(replica.floor)
+            floor = dict(replica.state.floor)
             for batch in dropped:
                 floor[batch.origin] = max(floor.get(batch.origin, 0), batch.last)
             store.drop_log(dropped, floor)
-            replica.floor = floor
+            replica.state.floor = floor
         return bool(dropped) and len(dropped) == len(head)
 
     def _sweep(self, store: Store, replica: Replica) -> bool:

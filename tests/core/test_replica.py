@@ -212,8 +212,8 @@ def test_all_that_a_turn_tells_is_in_its_commit() -> None:
     MemoryStore(disk).commit(effects.commit, sync=True)
     restarted = made("Y", disk)
     assert restarted.cut.heads == effects.token
-    assert restarted.digest == effects.claim.digest
-    assert restarted.origins == replica.origins
+    assert restarted.state.digest == effects.claim.digest
+    assert restarted.state.origins == replica.state.origins
 
 
 def test_a_turn_that_only_reads_has_nothing_to_commit_or_publish() -> None:

@@ -132,7 +132,7 @@ def test_heartbeats_go_on_and_claim_what_is_committed(full):
     assert [(claim.delivered, claim.synced) for claim in full.claims] == 3 * [
         (committed, committed)
     ]
-    assert full.claims[0].digest == full.node.replica.digest != 0
+    assert full.claims[0].digest == full.node.replica.state.digest != 0
 
 
 @pytest.mark.parametrize("durability", [Durability.INTERVAL, Durability.NEVER])

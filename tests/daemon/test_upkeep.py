@@ -21,7 +21,7 @@ def test_what_all_have_leaves_the_log_at_a_heartbeat_once_it_is_old() -> None:
     node.now_us += HEARTBEAT_US
     node.turn()
     assert node.node.log_bytes == 0
-    assert node.node.replica.floor == {node.origins[-1]: 1}
+    assert node.node.replica.state.floor == {node.origins[-1]: 1}
 
 
 def test_a_long_log_is_dropped_in_slices_that_follow_at_once() -> None:
@@ -34,7 +34,7 @@ def test_a_long_log_is_dropped_in_slices_that_follow_at_once() -> None:
     node.now_us += HEARTBEAT_US
     for _ in range(4):
         node.turn()
-        lengths.append(node.node.replica.floor.get(node.origins[-1], 0))
+        lengths.append(node.node.replica.state.floor.get(node.origins[-1], 0))
         if node.node.upkeep.is_busy:
             assert node.node.wake_us() == 0
     assert lengths == sorted(lengths) and lengths[-1] == 5

@@ -11,6 +11,7 @@ _REPAIR: Final = "kvnode/core/repair.py"
 _OVERLAY: Final = "kvnode/core/overlay.py"
 _SCANS: Final = "kvnode/core/scans.py"
 _REPLICA: Final = "kvnode/core/replica.py"
+_STATE: Final = "kvnode/core/state.py"
 _SUCCESSION: Final = "kvnode/core/succession.py"
 _VECTOR: Final = "kvnode/core/vector.py"
 _VERSIONS: Final = "kvnode/core/versions.py"
@@ -126,7 +127,7 @@ MUTANTS: Final = (
     ),
     _mutant(
         "keep only the latest deps as a row",
-        _REPLICA,
+        _STATE,
         "        row = {**before, **batch.deps, batch.origin: batch.first - 1}\n",
         "        row = {**batch.deps, batch.origin: batch.first - 1}\n",
     ),
@@ -176,13 +177,13 @@ MUTANTS: Final = (
     # --- clocks and vectors
     _mutant(
         "do not observe delivered stamps",
-        _REPLICA,
+        _STATE,
         "        self.clock.observe(batch.stamp_us)\n",
         "",
     ),
     _mutant(
         "forget the clock at a restart",
-        _REPLICA,
+        _STATE,
         "        self.clock = HybridLogicalClock(saved.clock_us)\n",
         "        self.clock = HybridLogicalClock(0)\n",
     ),
@@ -326,7 +327,7 @@ MUTANTS: Final = (
     ),
     _mutant(
         "do not see what the turn has changed",
-        _REPLICA,
+        _STATE,
         "        return self._table.versions(key) if changed is None else changed\n",
         "        return self._table.versions(key)\n",
     ),
@@ -651,9 +652,9 @@ MUTANTS: Final = (
     ),
     _mutant(
         "forget the floor at a restart",
-        _REPLICA,
-        "        self.floor = dict(saved.floor)\n",
-        "        self.floor = {}\n",
+        _STATE,
+        "        self.floor: dict[str, int] = dict(saved.floor)\n",
+        "        self.floor: dict[str, int] = {}\n",
     ),
     _mutant(
         "pull from a log that starts later",
@@ -664,7 +665,7 @@ MUTANTS: Final = (
     _mutant(
         "claim no floor",
         _NODE,
-        "        floor = self.replica.cut.succession.normal(self.replica.floor)\n",
+        "        floor = self.replica.cut.succession.normal(self.replica.state.floor)\n",
         "        floor = {}\n",
     ),
     # --- members
@@ -682,8 +683,8 @@ MUTANTS: Final = (
     ),
     _mutant(
         "do not see a member record change",
-        _REPLICA,
-        "                self._member_changed(key, after)\n",
+        _STATE,
+        "                self._record_changed(key, after, origin)\n",
         "                pass\n",
     ),
     # --- lost dots
@@ -787,7 +788,7 @@ MUTANTS: Final = (
     ),
     _mutant(
         "leave in the list what was replaced",
-        _REPLICA,
+        _STATE,
         "        for due in sorted(was_due ^ is_due):\n",
         "        for due in is_due - was_due:\n",
     ),
@@ -966,15 +967,15 @@ MUTANTS: Final = (
     _mutant(
         "refuse a write for want of room after it was made",
         _REPLICA,
-        "            if awaits_replicas(request) and not self.concerns.has_room:\n",
-        "            if awaits_replicas(request) and not self.concerns.has_room:\n"
+        "            if refusal := self._refusal(request):\n",
+        "            if refusal := self._refusal(request):\n"
         "                for operation in request.operations:\n"
         "                    run(operation, self, now)\n",
     ),
     _mutant(
         "hold back more replies than there is room for",
         _REPLICA,
-        "            if awaits_replicas(request) and not self.concerns.has_room:\n",
-        "            if False:\n",
+        "        if awaits_replicas(request) and not self.concerns.has_room:\n",
+        "        if False:\n",
     ),
 )

@@ -166,9 +166,9 @@ def _reckon(cluster: Cluster) -> None:
         for what in ("heads", "entries"):
             if getattr(other.cut, what) != getattr(first.cut, what):
                 raise Violation("convergence", f"{what} of {other.identity.name} differ")
-        if other.digest != first.digest:
+        if other.state.digest != first.state.digest:
             raise Violation("convergence", f"the digest of {other.identity.name} differs")
-        if other.origins != first.origins:
+        if other.state.origins != first.state.origins:
             raise Violation("convergence", f"the rows of {other.identity.name} differ")
     for machine in cluster.living:
         for problem in examined(machine.disk).problems:
@@ -224,7 +224,7 @@ def _reckon_with(
     if machine.unanswered:
         told = [flight.session for flight in machine.unanswered.values()]
         raise Violation("liveness", f"{machine.name} never answers {told}")
-    if machine.node.replica.digest != digest_of(truth):
+    if machine.node.replica.state.digest != digest_of(truth):
         raise Violation("convergence", f"the digest of {machine.name} is not its state's")
     table = _table(machine)
     shown, true = _shown(table, machine.expiry), _shown(truth, machine.expiry)

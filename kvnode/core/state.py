@@ -1,0 +1,140 @@
+"""The state of a node: what it has delivered, and what this turn changes of it.
+
+A write is applied the same way whoever made it. What a turn changes stands in an overlay, which its
+reads see, and which is just what its commit writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from kvnode.core.batch import Batch, Write
+from kvnode.core.clock import HybridLogicalClock
+from kvnode.core.expiry import due_of
+from kvnode.core.members import MEMBER_PREFIX
+from kvnode.core.messages import Commit, Due, OriginState, Saved
+from kvnode.core.once import Done
+from kvnode.core.succession import Cut, ends_of
+from kvnode.core.vector import Vector
+from kvnode.core.versions import DIGEST_MODULUS, Version, Versions, digest_change, merged
+
+#: The key of a member record, what is left there, and the origin of the write that changed it.
+RecordChanged = Callable[[bytes, Versions, str], None]
+
+
+class Committed(Protocol):
+    """The committed table."""
+
+    def versions(self, key: bytes) -> Versions:
+        """The versions of a key, the winner first; empty if it is not there."""
+
+
+class State:
+    """What a replica has delivered."""
+
+    def __init__(self, saved: Saved, table: Committed, record_changed: RecordChanged) -> None:
+        self.clock = HybridLogicalClock(saved.clock_us)
+        self.digest = saved.digest
+        self.origins = dict(saved.origins)
+        self.cut = Cut.restored(
+            {origin: state.delivered for origin, state in saved.origins.items()},
+            {origin: state.ends for origin, state in saved.origins.items()},
+        )
+        #: The log has every batch beyond this vector, spelled out.
+        self.floor: dict[str, int] = dict(saved.floor)
+        #: What this turn has changed: versions, when they are due, and the batches that did it.
+        self.changed: dict[bytes, Versions] = {}
+        self.due: dict[Due, bool] = {}
+        self.log: list[Batch] = []
+        self._touched: dict[str, None] = {}
+        self._table = table
+        self._record_changed = record_changed
+
+    def begin(self) -> None:
+        """A turn begins; what the one before has changed is committed."""
+        self.changed, self.due, self.log, self._touched = {}, {}, [], {}
+
+    # --- what is shown
+
+    def versions(self, key: bytes) -> Versions:
+        """The versions of a key: what the turn has changed, else what is committed."""
+        changed = self.changed.get(key)
+        return self._table.versions(key) if changed is None else changed
+
+    def reaches_log(self, vector: Vector) -> bool:
+        """Whether the log has all batches beyond a vector."""
+        theirs = self.cut.succession.expanded(vector) if self.floor else vector
+        return all(theirs.get(origin, 0) >= seq for origin, seq in self.floor.items())
+
+    def saved(self) -> Saved:
+        """All that is committed beside the table."""
+        return Saved(dict(self.origins), self.clock.last_us, self.digest, dict(self.floor))
+
+    # --- what changes it
+
+    def deliver(self, batch: Batch) -> None:
+        """Apply the next batch of another origin, all of whose deps are delivered."""
+        row = self._row_at(batch)
+        for seq, write in enumerate(batch.writes, batch.first):
+            self.apply(write, batch.origin, seq, batch.stamp_us, row)
+        self.clock.observe(batch.stamp_us)
+        self.record(batch, row)
+
+    def apply(self, write: Write, origin: str, seq: int, stamp_us: int, row: Vector) -> None:
+        """Apply one write, made where its row was visible; `record` counts its batch."""
+        for key, value, expires_us in write:
+            before = self.versions(key)
+            own = Version(stamp_us, origin, seq, value or b"", expires_us)
+            after = merged(before, self.cut.succession, row, own, deleted=value is None)
+            if key.startswith(MEMBER_PREFIX):
+                self._record_changed(key, after, origin)
+            self.digest += digest_change(key, before, after)
+            if before or expires_us is not None:
+                self._note_due(key, before, after)
+            self.changed[key] = after
+        self.digest %= DIGEST_MODULUS
+
+    def record(self, batch: Batch, row: Vector) -> None:
+        """The writes of a batch are applied: count it as delivered."""
+        origin = batch.origin
+        is_first = batch.first == 1
+        ends: Mapping[str, int]
+        ends = ends_of(origin, batch.deps) if is_first else self.origins[origin].ends
+        self.origins[origin] = OriginState(batch.last, batch.stamp_us, row, ends)
+        self._touched[origin] = None
+        self.log.append(batch)
+        self.cut.advance(origin, batch.last, ends if is_first else {})
+
+    def commit(self, done: Done, remembered_max: int) -> Commit | None:
+        """What the turn has changed; None if it has delivered nothing."""
+        if not self.log:
+            return None
+        return Commit(
+            table=self.changed,
+            batches=tuple(self.log),
+            origins={origin: self.origins[origin] for origin in self._touched},
+            clock_us=self.clock.last_us,
+            digest=self.digest,
+            due=self.due,
+            done=done.added,
+            remembered_max=remembered_max,
+        )
+
+    def _row_at(self, batch: Batch) -> Vector:
+        """What the origin had delivered when it made this batch, its own writes included.
+
+        Accumulated from the entries that each of its batches brought.
+        """
+        if batch.first == 1:
+            return dict(batch.deps)
+        before = self.origins[batch.origin].row
+        row = {**before, **batch.deps, batch.origin: batch.first - 1}
+        if not batch.deps and batch.origin in before:
+            return row  # nothing came that could imply another entry
+        return self.cut.succession.normal(row)
+
+    def _note_due(self, key: bytes, before: Versions, after: Versions) -> None:
+        was_due, is_due = due_of(key, before), due_of(key, after)
+        for due in sorted(was_due ^ is_due):
+            self.due[due] = due in is_due
