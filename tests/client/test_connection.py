@@ -214,11 +214,11 @@ import os, signal, sys
 from kvnode.daemon.node import Node
 send = Node._send
 
-def die_once(node, effects, outbox):
+def die_once(node, effects, *others):
     if effects.commit is not None and effects.commit.done and os.path.exists({fuse!r}):
         os.unlink({fuse!r})
         os.kill(os.getpid(), signal.SIGKILL)
-    send(node, effects, outbox)
+    send(node, effects, *others)
 
 Node._send = die_once
 from kvnode.cli.kvnode import main

@@ -126,5 +126,5 @@ def test_a_scan_that_the_disk_cannot_answer_was_surely_not_done_and_the_next_one
 def test_a_new_incarnation_and_a_closed_node_let_go_of_all_cuts(node):
     cuts = node.node.replica.scans.cuts
     assert scanned(node, ALL, page=1).cut is not None
-    node.node._carry()  # as before a snapshot is put in place
+    node.node._carry("the node puts a snapshot in place", node)  # as it does before
     assert len(cuts) == 0
