@@ -95,8 +95,13 @@ class _Feed:
         self.position = _Position(session.token if since is None else since, session.ids)
         self._waiting: deque[Change] = deque()
         self.is_over = False
-        #: Behind what was taken.
-        self.token = self.position.token if self.is_begun else None
+        #: The latest change that was taken; or where it began, if none was.
+        self._latest: Change | bytes | None = self.position.token if self.is_begun else None
+
+    @property
+    def token(self) -> bytes | None:
+        """Behind what was taken."""
+        return self._latest.token if isinstance(self._latest, Change) else self._latest
 
     def call(self, wait_s: float | None) -> Call[None]:
         """Ask what comes next; or, at first, where now is."""
@@ -116,9 +121,8 @@ class _Feed:
             raise InvalidRequest("this watch is over: begin another one, from its token")
         if not self._waiting:
             return None
-        change = self._waiting.popleft()
-        self.token = change.token if self._waiting else self.position.token
-        return change
+        self._latest = self._waiting.popleft()
+        return self._latest
 
     def all_taken(self) -> list[Change]:
         """All that have come."""
@@ -137,7 +141,7 @@ class _Feed:
         self._waiting.extend(page.changes)
         self.is_begun = True
         if not page.changes:
-            self.token = self.position.token
+            self._latest = self.position.token
         if self.position.token is not None:
             self.session.merge(self.position.token)
 
