@@ -65,6 +65,7 @@ class Calls:
         *,
         ttl_s: float | None = None,
         if_version: Seen | None = None,
+        if_absent: bool = False,
         replicas: int | None = None,
         timeout_s: float | None = None,
         wait_s: float | None = None,
@@ -76,15 +77,17 @@ class Calls:
         each node hides it by its own clock, and removes it soon after.
 
         With `if_version`, only if the key holds just what was seen: what `read` gave, or its dots;
-        nothing, `()`, for a key that must not be there. Else `Conflict` is raised. The node that
-        answers judges that by what it has; a concurrent write at another node makes a sibling. It
-        is no consensus.
+        with `if_absent`, only if it is not there, which `if_version=()` says as well. Else
+        `Conflict` is raised. The node that answers judges that by what it has; a concurrent write
+        at another node makes a sibling. It is no consensus.
 
         With `replicas`, returns once so many members (by name, up to 1024; the node that answers is
         one of them) have the write synced to disk. After `timeout_s` (5 if not given, at most 600)
         `Unreplicated` is raised, and tells who surely has it: the write itself stays.
         """
         change, ttl_ms = (packed_key(key), packed_value(value)), packed_ttl(ttl_s)
+        if if_absent:
+            if_version = writes.absent(if_version)
         if if_version is None:
             operation = ask.put(*change, ttl_ms)
         else:
@@ -155,19 +158,21 @@ class Calls:
         reads: Sequence[Key] = (),
         ttl_s: float | None = None,
         if_version: Mapping[Any, Seen] | None = None,
+        if_absent: Iterable[Key] = (),
         replicas: int | None = None,
         timeout_s: float | None = None,
         wait_s: float | None = None,
     ) -> Call[Transacted]:
         """Judge conditions, write and read in one turn of the node, with nothing in between.
 
-        All puts and deletes are one write, made if all of `if_version` holds (see `put_many`); else
-        `Conflict` is raised and nothing was done. Up to 1023 reads see the write. With `ttl_s` the
-        puts expire, as for `put`. Without anything to write there may be no conditions. These are
-        judged by what the answering node has: this is no consensus with the others. For `replicas`
-        see `put`; with it there are 1022 reads, which show what was there when the write was made.
+        All puts and deletes are one write, made if all of `if_version` holds (see `put_many`), and
+        none of the keys in `if_absent` is there; else `Conflict` is raised and nothing was done. Up
+        to 1023 reads see the write. With `ttl_s` the puts expire, as for `put`. Without anything to
+        write there may be no conditions. These are judged by what the answering node has: this is
+        no consensus with the others. For `replicas` see `put`; with it there are 1022 reads, which
+        show what was there when the write was made.
         """
-        conditions = writes.conditions(if_version)
+        conditions = writes.conditions(if_version, if_absent)
         changes: writes.Changes = [*writes.puts(puts or {}), *writes.deletes(deletes)]
         made = [writes.write(conditions, changes, ttl_s)] if changes or conditions else []
         keys = list(writes.several(reads, "reads"))

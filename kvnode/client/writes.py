@@ -51,13 +51,24 @@ def several(keys: Any, what: str) -> Iterable[Any]:
     return keys
 
 
-def conditions(if_version: Any) -> Conditions:
+def conditions(if_version: Any, if_absent: Any = ()) -> Conditions:
+    """What several keys must hold."""
     if if_version is None:
-        return []
+        if_version = {}
     if not isinstance(if_version, Mapping):
         raise InvalidRequest("if_version of several keys maps each to what was seen there")
     conditions = {packed_key(key): dots(seen) for key, seen in if_version.items()}
+    for key in several(if_absent, "if_absent"):
+        if conditions.setdefault(packed_key(key), []):
+            raise InvalidRequest(f"{told(key)} can't be absent and hold a version")
     return list(conditions.items())
+
+
+def absent(if_version: Any) -> tuple[()]:
+    """What a key holds that is not there."""
+    if if_version is not None and dots(if_version):
+        raise InvalidRequest("a key can't be absent and hold a version")
+    return ()
 
 
 def dots(seen: Any) -> list[Dot]:

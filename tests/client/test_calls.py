@@ -38,6 +38,11 @@ OK = ["ok", X, 3, 7, None]
     [
         (CALLS.put("a", 1), [["put", b"a", ONE]]),
         (CALLS.put("a", 1, if_version=()), [["write", [[b"a", []]], [(b"a", ONE)]]]),
+        (CALLS.put("a", 1, if_absent=True), [["write", [[b"a", []]], [(b"a", ONE)]]]),
+        (
+            CALLS.transact(puts={"a": 1}, if_absent=["a", "b"], if_version={"c": [DOT]}),
+            [["write", [[b"c", [DOT]], [b"a", []], [b"b", []]], [(b"a", ONE)]]],
+        ),
         (CALLS.put("a", 1, if_version=[DOT]), [["write", [[b"a", [DOT]]], [(b"a", ONE)]]]),
         (
             CALLS.put("a", 1, if_version=[Version(1, DOT, 7)]),

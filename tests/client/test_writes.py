@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kvnode.client.calls import Calls
+from kvnode.core.vector import Dot, new_origin
 from kvnode.errors import InvalidRequest
 
 CALLS = Calls()
+X = new_origin("X", 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,9 @@ CALLS = Calls()
         lambda: CALLS.transact(deletes=b"user"),
         lambda: CALLS.transact(if_version={"a": ()}),
         lambda: CALLS.put_many({"a": object()}),
+        lambda: CALLS.put("a", 1, if_absent=True, if_version=[Dot(X, 1)]),
+        lambda: CALLS.transact(puts={"a": 1}, if_absent="a"),
+        lambda: CALLS.transact(puts={"a": 1}, if_absent=["a"], if_version={"a": [Dot(X, 1)]}),
         lambda: CALLS.delete_many([5]),
         lambda: CALLS.transact(reads=["a" * 5000]),
         lambda: CALLS.scan(page=0),
