@@ -1,0 +1,16 @@
+"""Deliberate faults, each a small change to the sources. The simulator must catch every one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.simulation.mutants import clients, delivery, members, ranges, repair, turns
+
+MUTANTS: Final = (
+    *delivery.MUTANTS,
+    *turns.MUTANTS,
+    *clients.MUTANTS,
+    *ranges.MUTANTS,
+    *repair.MUTANTS,
+    *members.MUTANTS,
+)

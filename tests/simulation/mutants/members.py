@@ -1,0 +1,66 @@
+"""Members, and what nobody has any more."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.simulation.mutants.mutant import mutant
+
+_REPLICA: Final = "kvnode/core/replica.py"
+_STATE: Final = "kvnode/core/state.py"
+_NODE: Final = "kvnode/daemon/node.py"
+_LOST: Final = "kvnode/core/lost.py"
+
+MUTANTS: Final = (
+    # --- members
+    mutant(
+        "open an incarnation without a member record",
+        _REPLICA,
+        "        if self._registration.is_open:\n            self._registration.done()\n",
+        "        if False:\n            self._registration.done()\n",
+    ),
+    mutant(
+        "do not join anew after having been forgotten",
+        "kvnode/core/registration.py",
+        '        """The record was deleted, as a peer says."""\n        self._is_done = False\n',
+        '        """The record was deleted, as a peer says."""\n',
+    ),
+    mutant(
+        "do not see a member record change",
+        _STATE,
+        "                self._record_changed(key, after, origin)\n",
+        "                pass\n",
+    ),
+    # --- lost dots
+    mutant(
+        "publish an incarnation's first batch before it is synced",
+        _NODE,
+        "        opens = any(batch.first == 1 for batch in own)\n",
+        "        opens = False\n",
+    ),
+    mutant(
+        "call lost what a member that nobody hears may have",
+        _LOST,
+        "    return all(claim is not None and _rules_out(claim, enders, cut)"
+        " for claim in claims)\n",
+        "    return all(claim is None or _rules_out(claim, enders, cut) for claim in claims)\n",
+    ),
+    mutant(
+        "call lost what a member claims",
+        _LOST,
+        "    return has_all and any(",
+        "    return any(",
+    ),
+    mutant(
+        "let sessions wait for what is lost",
+        _LOST,
+        "    if not lost:\n",
+        "    if True:\n",
+    ),
+    mutant(
+        "never end what comes to light late",
+        _REPLICA,
+        "        return bool(others) and origin in self.cut.entries and self._is_caught_up()\n",
+        "        return False\n",
+    ),
+)
