@@ -8,7 +8,8 @@ from typing import Final
 
 from tests.simulation.cluster import Cluster
 from tests.simulation.dice import Dice
-from tests.simulation.machine import Machine, seen_on
+from tests.simulation.disk import seen_on
+from tests.simulation.machine import Machine
 from tests.simulation.plan import SECOND_US
 
 _HOUR_US: Final = 3600 * SECOND_US

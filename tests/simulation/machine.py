@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import Any, Final, NamedTuple
 
@@ -28,7 +28,7 @@ from kvnode.core.clock import Now
 from kvnode.core.concerns import Concerns
 from kvnode.core.cuts import CUT_QUIET_US
 from kvnode.core.limits import Limits
-from kvnode.core.messages import Claim, Commit, Due, Fetch, Inputs, Pull, Pulled, Report, Saved
+from kvnode.core.messages import Claim, Commit, Fetch, Inputs, Pull, Pulled, Report, Saved
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.requests import (
     AwaitReplicas,
@@ -46,14 +46,13 @@ from kvnode.core.requests import (
 from kvnode.core.results import Conflict, Delayed, Failed, Lost, Page, Reply, Result, Written
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, name_of, new_origin
-from kvnode.core.versions import Versions
 from kvnode.daemon.node import Durability, Node
 from kvnode.errors import Refused, StorageError
-from kvnode.storage.layout import Puts
-from kvnode.storage.memory import MemoryDisk, MemoryStore
+from kvnode.storage.memory import MemoryDisk
 from kvnode.storage.store import Store
 from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster
 from tests.simulation.dice import Dice
+from tests.simulation.disk import SimulatedStore, new_disk, seen_on
 from tests.simulation.oracle import ExpiryBounds, Seen
 from tests.simulation.world import Violation
 
@@ -68,10 +67,6 @@ _EPOCH_US: Final = 1_790_000_000_000_000
 _HELLO_CHANCE: Final = 0.3
 
 _HELLO_ID, _PULL_ID, _FETCH_ID = range(3)
-
-#: Where the oracle's own record of what a disk holds stands on that disk: it comes and goes
-#: with the commits, and the node never sees it.
-_ORACLE: Final = "oracle"
 
 
 class PowerFailure(Exception):
@@ -100,7 +95,7 @@ class Machine:
         self.name = name
         #: The name of its node, which another machine's may bear too.
         self.bears = bears or name
-        self.disk = _new_disk()
+        self.disk = new_disk()
         #: Another disk with this node's name: an older copy, which may come back.
         self.other_disk: MemoryDisk | None = None
         self.node: Node | None = None
@@ -212,7 +207,7 @@ class Machine:
         self._world.reach("a disk wiped")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
         self._cluster.oracle.forgetful.add(self.bears)
-        self.disk, self.seen = _new_disk(), 0
+        self.disk, self.seen = new_disk(), 0
 
     def keep_copy(self) -> None:
         """The disk is copied, as a virtual machine's is: what was not synced is, in the copy."""
@@ -681,57 +676,6 @@ class SimulatedConcerns(Concerns):
         super().hold(reply)
 
 
-class SimulatedStore(MemoryStore):
-    """Tells the machine of what is written before it is tried and when it went well."""
-
-    def __init__(self, machine: Machine, *, read_only: bool) -> None:
-        self._machine = machine
-        if read_only or not machine.disk.full:
-            machine.disk.recover()
-        self._seen = seen_on(machine.disk)
-        super().__init__(machine.disk, read_only=read_only)
-
-    def commit(self, commit: Commit, *, sync: bool) -> None:
-        """See `Store.commit`."""
-        others, self._seen = self._machine.committing(commit)
-        super().commit(commit, sync=sync)
-        self._machine.committed(others, self._seen)
-
-    def sweep(self, due: Sequence[Due], left: Mapping[bytes, Versions]) -> None:
-        """See `Store.sweep`."""
-        self._machine.sweeping()
-        super().sweep(due, left)
-
-    def drop_log(self, dropped: Sequence[Logged], floor: Vector) -> None:
-        """See `Store.drop_log`."""
-        self._machine.dropping(dropped)
-        super().drop_log(dropped, floor)
-
-    def stage(self, table: Mapping[bytes, Versions], settled: Sequence[Due] = ()) -> None:
-        """See `Store.stage`."""
-        self._machine.step()
-        super().stage(table, settled)
-
-    def switch(self, saved: Saved) -> None:
-        """See `Store.switch`."""
-        self._machine.step()
-        self._machine.is_switching = True
-        self._seen = self._machine.seen | self._machine.staged
-        super().switch(saved)
-        self._machine.committed(self._seen, self._seen)
-
-    def sync(self) -> None:
-        """See `Store.sync`."""
-        super().sync()
-        self._machine.synced()
-
-    def _write(self, puts: Puts, *, sync: bool) -> None:
-        seen = self._seen.to_bytes((self._seen.bit_length() + 7) // 8, "big")
-        super()._write([*puts, (_ORACLE, b"seen", seen)], sync=sync)
-        if sync:
-            self._machine.synced()
-
-
 def values_of(operations: Iterable[Operation]) -> set[bytes]:
     """All that these would put."""
     values: set[bytes | None] = set()
@@ -741,14 +685,3 @@ def values_of(operations: Iterable[Operation]) -> set[bytes]:
         elif isinstance(operation, WriteAll):
             values.update(change.value for change in operation.changes)
     return {value for value in values if value is not None}
-
-
-def seen_on(disk: MemoryDisk) -> Seen:
-    """What a disk holds, as the oracle wrote it there."""
-    return int.from_bytes(disk.families[_ORACLE].get(b"seen", b""), "big")
-
-
-def _new_disk() -> MemoryDisk:
-    disk = MemoryDisk()
-    disk.families[_ORACLE] = {}
-    return disk

@@ -1,0 +1,83 @@
+"""The disks of machines: each knows what it holds, as the oracle counts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.truncation import Logged
+from kvnode.core.vector import Vector
+from kvnode.core.versions import Versions
+from kvnode.storage.layout import Puts
+from kvnode.storage.memory import MemoryDisk, MemoryStore
+from tests.simulation.oracle import Seen
+
+if TYPE_CHECKING:
+    from tests.simulation.machine import Machine
+
+#: Where the oracle's own record of what a disk holds stands on that disk: it comes and goes
+#: with the commits, and the node never sees it.
+_ORACLE: Final = "oracle"
+
+
+class SimulatedStore(MemoryStore):
+    """Tells the machine of what is written before it is tried and when it went well."""
+
+    def __init__(self, machine: Machine, *, read_only: bool) -> None:
+        self._machine = machine
+        if read_only or not machine.disk.full:
+            machine.disk.recover()
+        self._seen = seen_on(machine.disk)
+        super().__init__(machine.disk, read_only=read_only)
+
+    def commit(self, commit: Commit, *, sync: bool) -> None:
+        """See `Store.commit`."""
+        others, self._seen = self._machine.committing(commit)
+        super().commit(commit, sync=sync)
+        self._machine.committed(others, self._seen)
+
+    def sweep(self, due: Sequence[Due], left: Mapping[bytes, Versions]) -> None:
+        """See `Store.sweep`."""
+        self._machine.sweeping()
+        super().sweep(due, left)
+
+    def drop_log(self, dropped: Sequence[Logged], floor: Vector) -> None:
+        """See `Store.drop_log`."""
+        self._machine.dropping(dropped)
+        super().drop_log(dropped, floor)
+
+    def stage(self, table: Mapping[bytes, Versions], settled: Sequence[Due] = ()) -> None:
+        """See `Store.stage`."""
+        self._machine.step()
+        super().stage(table, settled)
+
+    def switch(self, saved: Saved) -> None:
+        """See `Store.switch`."""
+        self._machine.step()
+        self._machine.is_switching = True
+        self._seen = self._machine.seen | self._machine.staged
+        super().switch(saved)
+        self._machine.committed(self._seen, self._seen)
+
+    def sync(self) -> None:
+        """See `Store.sync`."""
+        super().sync()
+        self._machine.synced()
+
+    def _write(self, puts: Puts, *, sync: bool) -> None:
+        seen = self._seen.to_bytes((self._seen.bit_length() + 7) // 8, "big")
+        super()._write([*puts, (_ORACLE, b"seen", seen)], sync=sync)
+        if sync:
+            self._machine.synced()
+
+
+def seen_on(disk: MemoryDisk) -> Seen:
+    """What a disk holds, as the oracle wrote it there."""
+    return int.from_bytes(disk.families[_ORACLE].get(b"seen", b""), "big")
+
+
+def new_disk() -> MemoryDisk:
+    disk = MemoryDisk()
+    disk.families[_ORACLE] = {}
+    return disk
