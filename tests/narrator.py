@@ -18,6 +18,7 @@ from kvnode.core.members import MEMBER_PREFIX
 from kvnode.core.messages import Chunk, Fetch, Inputs, Pull, Saved
 from kvnode.core.requests import Request
 from kvnode.core.results import (
+    Absent,
     Delayed,
     Entry,
     Lost,
@@ -201,6 +202,8 @@ class Narrator(Cluster):
             case Lost(missing, left):
                 dots = " ".join(self.dot(*it) for it in missing)
                 return f"lost, nobody has {dots}; left is {self.vector(left)}"
+            case Absent():
+                return "not there"
             case Replicated(replicas):
                 return f"on {replicas} disks"
             case Unreplicated(reason, dot, wanted, names):

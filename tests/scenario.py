@@ -2,7 +2,7 @@
 
     nodes X Y Z [members] [durability=never] [held=2] [parked=1] [log-cap=300] [log-kept=1s]
                                      [scrub=1s]
-    put | del | get | read NODE KEY [VALUE] [session=alice] [deadline=500ms]
+    put | del | get | read | touch NODE KEY [VALUE] [ttl=5s] [session=alice] [deadline=500ms]
                                      [replicas=2 timeout=1s]
     forget NODE NAME                 the node makes that name no member
     turn NODE                        one turn; indented below it, what it receives:
@@ -63,6 +63,7 @@ CLIENT: dict[str, Callable[..., client.Operation]] = {
     "read": lambda key: client.read(key, 0),
     "put": client.put,
     "del": client.delete,
+    "touch": lambda key, ttl_ms=None: client.touch(key, ttl_ms),
     "forget": lambda name: client.forget(name.decode()),
 }
 
@@ -265,12 +266,9 @@ class Scenario(Narrator):
             assert examined(machine.disk).problems == [], f"disk of {machine.name}"
             group = groups.setdefault(self.vector(replica.cut.heads), [])
             group.append(machine)
-            assert replica.state.digest == group[0].replica.state.digest, (
-                f"digest of {machine.name}"
-            )
-            assert replica.state.origins == group[0].replica.state.origins, (
-                f"rows of {machine.name}"
-            )
+            first = group[0].replica.state
+            assert replica.state.digest == first.digest, f"digest of {machine.name}"
+            assert replica.state.origins == first.origins, f"rows of {machine.name}"
         for vector, group in groups.items():
             names = " ".join(machine.name for machine in group)
             self.tell(f"{names} {'agree at ' if len(group) > 1 else ''}{vector}")
@@ -316,7 +314,10 @@ class Scenario(Narrator):
         options = dict(word.split("=") for word in words if "=" in word)
         plain = [word for word in words if "=" not in word]
         session, deadline = options.get("session"), options.get("deadline", "0s")
-        operations = [CLIENT[verb](*(word.encode() for word in plain))]
+        arguments: list[bytes | int] = [word.encode() for word in plain]
+        if "ttl" in options:
+            arguments.append(time_us(options["ttl"]) // 1000)
+        operations = [CLIENT[verb](*arguments)]
         if "replicas" in options:
             timeout_ms = time_us(options["timeout"]) // 1000
             operations.append(client.replicated(int(options["replicas"]), timeout_ms))
