@@ -213,8 +213,8 @@ class Watch:
 
 
 class AsyncWatch:
-    """See `Watch`. It begins with `async with`, or else with the first change that is asked for. While
-    it waits it is one of the 500 requests that its client may have on their way."""
+    """See `Watch`. It begins with `async with`, or else with the first change that is asked for.
+    While it waits it is one of the 500 requests that its client may have on their way."""
 
     def __init__(self, client: AsyncClientSession, prefix: Key, since: bytes | str | None) -> None:
         self._client = client
