@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from kvnode.client.scans import Page, Range, checked_count, range_of
+from kvnode.client.scans import Entry, Page, Range, checked_count, range_of
 from kvnode.client.session import (
     Version,
     Written,
@@ -269,8 +269,30 @@ class Calls:
         asked = _Scan(range_, ask.ENTRIES, reverse, _page_size(page), _limit(limit), wait_s)
 
         def item(record: Any) -> tuple[Any, Any]:
-            key, version = unpacked_record(record)
+            key, version, _ = unpacked_record(record)
             return range_.key(key), version.value
+
+        return _scan_page(asked, None, item)
+
+    def entries(
+        self,
+        prefix: Key = "",
+        *,
+        start: Key | None = None,
+        end: Key | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        page: int = 500,
+        wait_s: float | None = None,
+    ) -> Call[Page[Entry]]:
+        """Iterate over keys with their winning versions, and how many siblings these have; see
+        `scan`."""
+        range_ = range_of(prefix, start, end)
+        asked = _Scan(range_, ask.ENTRIES, reverse, _page_size(page), _limit(limit), wait_s)
+
+        def item(record: Any) -> Entry:
+            key, version, siblings = unpacked_record(record)
+            return Entry(range_.key(key), version, siblings)
 
         return _scan_page(asked, None, item)
 

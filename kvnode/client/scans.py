@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from kvnode.client.session import encoded
+from kvnode.client.session import Version, encoded
 from kvnode.codec.packing import bound
 from kvnode.errors import InvalidRequest, MalformedError
 
@@ -18,6 +18,15 @@ class Page(NamedTuple, Generic[T]):
     items: Sequence[T]
     #: The call that brings the following page; None at the end.
     following: Any
+
+
+class Entry(NamedTuple):
+    """A key and its winner, as `entries` gives them."""
+
+    key: Any
+    version: Version
+    #: How many there are beside the winner.
+    siblings: int
 
 
 class Range(NamedTuple):
