@@ -56,10 +56,10 @@ class State:
 
     def keep(self, place: Place, token: bytes | None) -> None:
         """All up to there was acknowledged. Raises IndefiniteError."""
-        self.place, self.token = place, token
         if self._file is not None:
             document = {**place._asdict(), "token": None if token is None else printable(token)}
             replace(self._file, json.dumps(document) + "\n", "how far it is")
+        self.place, self.token = place, token
 
     def _load(self, file: Path) -> None:
         try:
