@@ -2,6 +2,7 @@
 
 from kvnode.client.calls import Transacted
 from kvnode.client.pipeline import AsyncPipeline, Pending, Pipeline
+from kvnode.client.scans import Entry
 from kvnode.client.session import Version, Written
 from kvnode.client.sync import Client, ClientSession
 from kvnode.client.watches import AsyncWatch, Change, Watch
@@ -50,6 +51,7 @@ __all__ = [
     "DefiniteError",
     "Delayed",
     "Dot",
+    "Entry",
     "IndefiniteError",
     "InvalidRequest",
     "KvnodeError",

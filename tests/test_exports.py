@@ -17,7 +17,7 @@ SURFACE = Path(kvnode.__file__).read_text(encoding="utf-8")
 PROMISED = {
     *("AsyncClient", "AsyncPipeline", "Client", "Dot", "Pending", "Pipeline", "Transacted"),
     *("AsyncClientSession", "ClientSession", "Version", "Written", "printable"),
-    *("AsyncWatch", "Change", "Watch"),
+    *("AsyncWatch", "Change", "Entry", "Watch"),
 }
 
 #: Errors of a daemon that can't start or save: a client never sees them.

@@ -17,6 +17,7 @@ from kvnode.errors import (
     TimedOut,
     Unavailable,
     Unreachable,
+    Unreplicated,
 )
 
 OK: Final = 0
@@ -24,7 +25,7 @@ OK: Final = 0
 NOT_FOUND: Final = 1
 FAILED: Final = 1
 USAGE: Final = 2
-#: Nothing was sent, or no answer came in time.
+#: Nothing was sent, or no answer came in time; or not so many replicas as were asked for.
 UNREACHABLE: Final = 3
 #: The node answered with an error.
 REJECTED: Final = 4
@@ -34,7 +35,7 @@ UNHEALTHY: Final = 5
 
 def code_of(error: KvnodeError) -> int:
     """How a command ends that asked a node and failed so."""
-    if isinstance(error, Unreachable | TimedOut):
+    if isinstance(error, Unreachable | TimedOut | Unreplicated):
         return UNREACHABLE
     if isinstance(error, InvalidRequest):
         return USAGE

@@ -6,13 +6,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 _HEAD: Final = ("MEMBER", "ADDRESS", "STATE", "LAG", "PINS")
+_LAG_HEAD: Final = ("MEMBER", "LAG", "STATE")
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def member_lines(members: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each, under a head; columns are two spaces apart."""
-    rows = [_HEAD, *(_row(member) for member in members)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(_HEAD))]
+    """A line for each, under a head."""
+    return _table([_HEAD, *(_row(member) for member in members)])
+
+
+def lag_lines(members: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How far behind each is, under a head."""
+    rows = [(member["name"], _lag(member), _state(member)) for member in members]
+    return _table([_LAG_HEAD, *rows])
+
+
+def is_late(member: Mapping[str, Any], lag_updates_max: int | None) -> bool:
+    """Whether it is not heard, or lacks more than so many writes, if any number is given."""
+    lag, limit = member["lag_updates"], lag_updates_max
+    if member["self"]:
+        return False
+    return not member["alive"] or (limit is not None and (lag is None or lag > limit))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
@@ -20,14 +39,19 @@ def member_lines(members: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _row(member: Mapping[str, Any]) -> tuple[str, ...]:
-    lag, pins = member["lag_updates"], member["pins"]
+    pins = member["pins"]
     return (
         member["origin"] or member["name"],
         ", ".join(member["addresses"]) or "-",
         _state(member),
-        "?" if lag is None else str(lag),
+        _lag(member),
         f"{size(pins['bytes'])} of log for {duration(pins['for_ms'])}" if pins else "-",
     )
+
+
+def _lag(member: Mapping[str, Any]) -> str:
+    lag = member["lag_updates"]
+    return "?" if lag is None else str(lag)
 
 
 def _state(member: Mapping[str, Any]) -> str:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kvnode.cli.forms import (
+    as_json,
+    in_line,
+    key_as_json,
+    packed_as_json,
+    raw,
+    time_as_json,
+)
 from kvnode.cli.members import duration, member_lines, size
+from kvnode.client.scans import Entry
 from kvnode.client.session import Version
+from kvnode.client.watches import Change
+from kvnode.codec.token import printable
 from kvnode.core.vector import Dot, labels, shown
-from kvnode.errors import Conflict, Delayed, IndefiniteError, KvnodeError, SessionLost
+from kvnode.errors import (
+    Compacted,
+    Conflict,
+    Delayed,
+    IndefiniteError,
+    KvnodeError,
+    SessionLost,
+    Unreplicated,
+)
 
 
 class Output:
@@ -25,12 +42,12 @@ class Output:
         """The winner; raw where it is text or bytes and nobody but a program looks."""
         winner, *siblings = versions
         if self._as_json:
-            document = {"key": key, "value": winner.value, "siblings": len(siblings)}
+            document = {"key": key_as_json(key), "value": winner.value, "siblings": len(siblings)}
             self._print_json(document | {"dot": winner.dot})
             return
         terminal = sys.stdout.isatty()
         sys.stdout.flush()
-        sys.stdout.buffer.write(_raw(winner.value) + (b"\n" if terminal else b""))
+        sys.stdout.buffer.write(raw(winner.value) + (b"\n" if terminal else b""))
         sys.stdout.flush()
         if siblings and terminal:
             print(f"({len(siblings)} concurrent siblings; the winner is shown)", file=sys.stderr)
@@ -38,25 +55,73 @@ class Output:
     def versions(self, key: str, versions: Sequence[Version]) -> None:
         """All of them, the winner first: a line each, the value as JSON."""
         if self._as_json:
-            shown = [{"value": it.value, "dot": it.dot, "stamp_us": it.stamp_us} for it in versions]
-            self._print_json({"key": key, "versions": shown})
+            shown = [{"value": it.value} | _about(it) for it in versions]
+            self._print_json({"key": key_as_json(key), "versions": shown})
             return
-        for version in versions:
-            print(f"{version.dot.origin}:{version.dot.seq}  {_json(version.value)}")
+        for it in versions:
+            expiry = f"  expires {it.expires_at.isoformat()}" if it.expires_at else ""
+            print(f"{_whole(it.dot)}  {as_json(it.value)}{expiry}")
 
     def absent(self, key: str) -> None:
         """There is no such key."""
         if self._as_json:
-            self._print_json({"key": key, "error": "not found"})
+            self._print_json({"key": key_as_json(key), "error": "not found"})
         else:
             print(f"{self._program}: {key}: not found", file=sys.stderr)
 
     def written(self, key: str, dot: Dot) -> None:
         """A write was made."""
         if self._as_json:
-            self._print_json({"key": key, "dot": dot})
+            self._print_json({"key": key_as_json(key), "dot": dot})
         elif sys.stdout.isatty():
             print("ok")
+
+    def key(self, key: bytes) -> None:
+        """One of many keys: raw where nobody but a program looks."""
+        if self._as_json:
+            self._print_json({"key": key_as_json(key)})
+        elif sys.stdout.isatty():
+            print(in_line(key))
+        else:
+            sys.stdout.buffer.write(key + b"\n")
+
+    def described(self, entry: Entry) -> None:
+        """One of many keys, with what is known of it beside its value."""
+        key, winner, siblings = entry
+        if self._as_json:
+            document = {"key": key_as_json(key), "siblings": siblings}
+            self._print_json(document | _about(winner))
+            return
+        expiry = winner.expires_at.isoformat() if winner.expires_at else "-"
+        print(_whole(winner.dot), siblings, expiry, in_line(key), sep="\t")
+
+    def entry(self, entry: Entry) -> None:
+        """One of many keys, and its value."""
+        key, winner, siblings = entry
+        if self._as_json:
+            document = {"key": key_as_json(key), "value": winner.value, "siblings": siblings}
+            self._print_one_of_many(document | _about(winner))
+            return
+        print(in_line(key), in_line(winner.value), sep="\t")
+
+    def count(self, count: int) -> None:
+        """How many keys there are."""
+        self.document({"count": count}, [str(count)])
+
+    def change(self, change: Change) -> None:
+        """One of many changes."""
+        if self._as_json:
+            document = {
+                "key": key_as_json(change.key),
+                "value": change.value,
+                "delete": change.is_delete,
+                "token": printable(change.token),
+            }
+            self._print_one_of_many(document | _about(change))
+        elif change.is_delete:
+            print("del", in_line(change.key), sep="\t")
+        else:
+            print("put", in_line(change.key), in_line(change.value), sep="\t")
 
     def name(self, name: str) -> None:
         """The node answers."""
@@ -113,6 +178,16 @@ class Output:
             elif isinstance(error, Conflict):
                 held = {key.decode(errors="replace"): sorted(it) for key, it in error.found.items()}
                 document |= {"status": "conflict", "found": held}
+            elif isinstance(error, Compacted):
+                document |= {"status": "compacted", "floor": error.floor}
+            elif isinstance(error, Unreplicated):
+                document |= {
+                    "status": "unreplicated",
+                    "dot": error.dot,
+                    "wanted": error.wanted,
+                    "replicas": error.replicas,
+                    "names": error.names,
+                }
             self._print_json(document)
         elif isinstance(error, Delayed):
             print(f"{self._program}: delayed: {error.reason}", file=sys.stderr)
@@ -127,8 +202,15 @@ class Output:
         else:
             print(f"{self._program}: {error}", file=sys.stderr)
 
+    def _print_one_of_many(self, document: dict[str, Any]) -> None:
+        """One value that JSON has no form for is no reason not to show the others."""
+        try:
+            self._print_json(document)
+        except KvnodeError:
+            self._print_json(document | {"value": packed_as_json(document["value"])})
+
     def _print_json(self, document: Mapping[str, Any]) -> None:
-        print(_json(document))
+        print(as_json(document))
 
 
 def status_lines(node: Mapping[str, Any]) -> list[str]:
@@ -233,6 +315,16 @@ def _peer(peer: Mapping[str, Any]) -> str:
     return f"{peer['name']} at {peer['address']}, silent for {peer['silent_ms']} ms, {lag}"
 
 
+def _about(version: Version | Change) -> dict[str, Any]:
+    expires_at = time_as_json(version.expires_at)
+    return {"dot": version.dot, "stamp_us": version.stamp_us, "expires_at": expires_at}
+
+
+def _whole(dot: Dot) -> str:
+    """As --if-version takes it."""
+    return f"{dot.origin}:{dot.seq}"
+
+
 def _dot(dot: Sequence[Any]) -> str:
     origin, seq = dot
     return f"{origin.partition('~')[0]}:{seq}"
@@ -249,23 +341,3 @@ def _missing(error: Delayed | SessionLost) -> str:
         f"{named[origin]}:{first}" + ("" if first == last else f"-{last}")
         for origin, first, last in error.missing
     )
-
-
-def _raw(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    return (value if isinstance(value, str) else _json(value)).encode()
-
-
-def _json(value: Any) -> str:
-    try:
-        return json.dumps(value, default=_jsonable, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise KvnodeError(f"this can't be shown as JSON: {error}") from None
-
-
-def _jsonable(value: Any) -> Any:
-    """What JSON has no word for."""
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode()}
-    return str(value)

@@ -11,7 +11,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from kvnode.client import writes
 from kvnode.client.call import Call, Results, one, with_concern
-from kvnode.client.scans import Page, Scan, checked_limit, count_on, page_size, range_of, scan_page
+from kvnode.client.scans import (
+    Entry,
+    Page,
+    Scan,
+    checked_limit,
+    count_on,
+    page_size,
+    range_of,
+    scan_page,
+)
 from kvnode.client.session import (
     Version,
     Written,
@@ -269,8 +278,30 @@ class Calls:
         asked = Scan(range_, ask.ENTRIES, reverse, page_size(page), checked_limit(limit), wait_s)
 
         def item(record: Any) -> tuple[Any, Any]:
-            key, version = unpacked_record(record)
+            key, version, _ = unpacked_record(record)
             return range_.key(key), version.value
+
+        return scan_page(asked, None, item)
+
+    def entries(
+        self,
+        prefix: Key = "",
+        *,
+        start: Key | None = None,
+        end: Key | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        page: int = 500,
+        wait_s: float | None = None,
+    ) -> Call[Page[Entry]]:
+        """Iterate over keys with their winning versions, and how many siblings these have; see
+        `scan`."""
+        range_ = range_of(prefix, start, end)
+        asked = Scan(range_, ask.ENTRIES, reverse, page_size(page), checked_limit(limit), wait_s)
+
+        def item(record: Any) -> Entry:
+            key, version, siblings = unpacked_record(record)
+            return Entry(range_.key(key), version, siblings)
 
         return scan_page(asked, None, item)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from kvnode.client.call import Call, one
-from kvnode.client.session import encoded, unpacked_page
+from kvnode.client.session import Version, encoded, unpacked_page
 from kvnode.codec import client as ask
 from kvnode.codec.packing import INTEGER_MAX, bound
 from kvnode.core.limits import SCAN_RECORDS_MAX
@@ -21,6 +21,15 @@ class Page(NamedTuple, Generic[T]):
     items: Sequence[T]
     #: The call that brings the following page; None at the end.
     following: Any
+
+
+class Entry(NamedTuple):
+    """A key and its winner, as `entries` gives them."""
+
+    key: Any
+    version: Version
+    #: How many there are beside the winner.
+    siblings: int
 
 
 class Range(NamedTuple):

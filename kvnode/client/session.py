@@ -287,11 +287,11 @@ def unpacked_page(result: list[Any]) -> tuple[int | None, Any, bytes | None]:
             raise _unreadable(result)
 
 
-def unpacked_record(record: Any) -> tuple[bytes, Version]:
-    """A key and its winner, of the records of `scan`."""
+def unpacked_record(record: Any) -> tuple[bytes, Version, int]:
+    """A key, its winner and the number of its siblings, of the records of `scan`."""
     match record:
-        case [bytes(key), [version], int()]:
-            return key, _unpacked_version(version)
+        case [bytes(key), [version], int(siblings)]:
+            return key, _unpacked_version(version), siblings
         case _:
             raise UnreadableAnswer("the node's answer has an unreadable record")
 

@@ -77,6 +77,7 @@ class ClientSession:
     get_many = _asked(Calls.get_many)
     read = _asked(Calls.read)
     scan = _iterated(Calls.scan)
+    entries = _iterated(Calls.entries)
     keys = _iterated(Calls.keys)
     count = _asked(Calls.count)
     forget = _asked(Calls.forget)

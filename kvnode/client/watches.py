@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from kvnode.client.call import Call, Results
 from kvnode.client.scans import range_of
@@ -35,9 +34,8 @@ class _Position(Session):
         """See `Session.add`: it counts as not having come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a write did to one key."""
+class _Told(NamedTuple):
+    """What an event says."""
 
     #: A string if the watch's prefix is one, with surrogate escapes (PEP 383) for what is no UTF-8.
     key: str | bytes
@@ -50,8 +48,14 @@ class Change:
     stamp_us: int
     #: When it expires; None is never.
     expires_at: datetime | None
-    _page: _Page = field(repr=False, compare=False)
-    _at: int = field(repr=False, compare=False)
+
+
+class Change(_Told):
+    """What a write did to one key: `key`, `value`, `is_delete`, its `dot`, `stamp_us`, and
+    `expires_at`."""
+
+    _page: _Page
+    _at: int
 
     @property
     def token(self) -> bytes:
@@ -148,14 +152,15 @@ class _Feed:
     def _change(self, event: Any, page: _Page, at: int) -> Change:
         match event:
             case [str(origin), int(seq), int(stamp_us), bytes(key)]:
-                dot = Dot(origin, seq)
-                return Change(self._key(key), None, True, dot, stamp_us, None, page, at)
+                change = Change(self._key(key), None, True, Dot(origin, seq), stamp_us, None)
             case [str(origin), int(seq), int(stamp_us), bytes(key), bytes(packed), *expiry]:
                 dot = Dot(origin, seq)
                 value, expires_at = unpacked_value(packed, dot), unpacked_expiry(expiry)
-                return Change(self._key(key), value, False, dot, stamp_us, expires_at, page, at)
+                change = Change(self._key(key), value, False, dot, stamp_us, expires_at)
             case _:
                 raise UnreadableAnswer("the node's answer has an unreadable event")
+        change._page, change._at = page, at
+        return change
 
 
 class Watch:

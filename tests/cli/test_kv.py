@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 
 import pytest
 
 from kvnode import __version__
-from kvnode.cli.cluster import PATIENCE_S
 from kvnode.core.vector import name_of
+from tests.cli import process
 
 # Values by the client, and what `kv get` prints.
 RAW = [
@@ -158,78 +157,37 @@ def test_the_version_is_told(kv):
 # --- as a real process
 
 
-def process(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "kvnode.cli.kv", *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        timeout=2 * PATIENCE_S,
-        check=False,
-        **options,
-    )
-
-
 def test_a_real_pipe_gets_the_same_bytes(trio, x):
     x.put("k", bytes(range(256)))
-    ended = process("get", "k", "--node", trio["X"].listen)
+    ended = process.run("get", "k", "--node", trio["X"].listen)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, bytes(range(256)), b"")
 
 
 def test_keys_and_values_that_are_no_text_are_the_bytes_that_were_typed(trio, x):
     node = ["--node", trio["X"].listen]
-    assert process(*node, "put", b"\xff\xfe", b"\xfd").returncode == 0
+    assert process.run(*node, "put", b"\xff\xfe", b"\xfd").returncode == 0
     assert x.get(b"\xff\xfe") == b"\xfd"
-    ended = process(*node, "get", b"\xff\xfe")
+    ended = process.run(*node, "get", b"\xff\xfe")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"\xfd", b"")
-    assert process(*node, "get", b"\xff").stderr.count(b"\n") == 1
+    assert process.run(*node, "get", b"\xff").stderr.count(b"\n") == 1
 
 
 def test_a_reader_that_goes_away_is_no_mishap(trio, x):
     x.put("k", bytes(4_000_000))
-    kv = f"{sys.executable} -m kvnode.cli.kv --node {trio['X'].listen} get k"
-    ended = subprocess.run(
-        f"{kv} | head -c 10",
-        shell=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        timeout=2 * PATIENCE_S,
-        check=False,
-    )
-    assert ended.stdout == bytes(10) and b"Traceback" not in ended.stderr
+    started = process.start("--node", trio["X"].listen, "get", "k")
+    started.stdout.close()
+    with started:
+        assert started.stderr.read() == b""
+    assert started.returncode == 141
 
 
 def test_kv_starts_without_what_only_a_node_needs():
     """It is to cost little more than Python and pyzmq."""
-    heavy = "rocksdict asyncio dataclasses inspect hashlib subprocess kvnode.core.messages"
+    heavy = (
+        "rocksdict asyncio dataclasses inspect hashlib subprocess tempfile readline shlex "
+        "zlib kvnode.core.messages kvnode.cli.shell kvnode.cli.completion kvnode.cli.importing "
+        "kvnode.cli.records"
+    )
     script = f"import sys, kvnode.cli.kv; print(*(set({heavy.split()!r}) & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert ended.stdout == b"\n"
-
-
-def test_read_prints_every_version_with_its_dot(at_x, x):
-    dot = x.put("read", {"a": "ä"})
-    line = f'{dot.origin}:{dot.seq}  {{"a": "\\u00e4"}}\n'
-    assert at_x("read", "read") == (0, line.encode(), "")
-    code, output, _ = at_x("read", "read", "--json")
-    (version,) = json.loads(output)["versions"]
-    assert (code, version["value"], version["dot"]) == (0, {"a": "ä"}, list(dot))
-    assert at_x("read", "missing") == (1, b"", "kv: missing: not found\n")
-
-
-def test_a_write_on_a_condition_is_made_if_it_holds_and_else_exit_code_4(at_x, x):
-    assert at_x("put", "on condition", "1", "--if-version", "none").code == 0
-    code, _, errors = at_x("put", "on condition", "2", "--if-version", "none")
-    (version,) = x.read("on condition")
-    dots = f"{version.dot.origin}:{version.dot.seq}"
-    assert (code, errors) == (4, f"kv: conflict: b'on condition' holds {dots}\n")
-    code, output, _ = at_x("put", "on condition", "2", "--if-version", "none", "--json")
-    assert code == 4 and json.loads(output)["found"] == {"on condition": [list(version.dot)]}
-    assert at_x("put", "on condition", "2", "--if-version", dots).code == 0
-    assert at_x("del", "on condition", "--if-version", dots).code == 4
-    assert x.get("on condition") == "2"
-
-
-@pytest.mark.parametrize("dots", ["", "X:1", "nothing", "X~0000001000000001:x", "none,none"])
-def test_what_is_no_dot_is_exit_code_2(dots, at_x):
-    code, output, errors = at_x("put", "k", "v", "--if-version", dots)
-    assert (code, output) == (2, b"") and "is no dot" in errors and errors.count("\n") == 1

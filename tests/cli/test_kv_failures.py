@@ -20,8 +20,29 @@ MISTAKES = [
     ["incr", "k"],
     ["get"],
     ["get", "k", "l"],
-    ["put", "k"],
     ["put", "k", "v", "w"],
+    ["put", "k", "v", "--ttl", "soon"],
+    ["put", "k", "v", "--replicas", "0"],
+    ["put", "k", "v", "--replicas", "1025"],
+    ["put", "k", "v", "--replicas", "two"],
+    ["put", "k", "v", "--replicas-timeout", "601"],
+    ["touch", "k"],
+    ["touch", "k", "soon"],
+    ["persist"],
+    ["ls", "a", "b"],
+    ["ls", "--limit", "0"],
+    ["scan", "--limit", "-1"],
+    ["scan", "--count"],
+    ["watch", "--count", "0"],
+    ["watch", "--for", "601"],
+    ["watch", "--since", "AA", "--resume", "file"],
+    ["export", "a", "b"],
+    ["import", "a", "b"],
+    ["lag", "--max", "-1"],
+    ["lag", "X"],
+    ["shell", "ping"],
+    ["completion"],
+    ["completion", "csh"],
     ["ping", "X"],
     ["ping", "--no-such-flag"],
     ["ping", "--timeout", "soon"],
@@ -43,6 +64,20 @@ REFUSED = [
     ["forget", "a~b"],
     ["ping", "--node", "nowhere"],
     ["ping", "--node", ""],
+    ["put", "k", "v", "--ttl", "0"],
+    ["put", "k", "v", "--ttl", "nan"],
+    ["put", "k", "v", "--replicas-timeout", "1"],
+    ["touch", "k", "-1"],
+    ["touch", "", "1"],
+    ["ls", "--count", "--limit", "5"],
+    ["ls", "--count", "--reverse"],
+    ["ls", "--count", "--long"],
+    ["ls", 4097 * "k"],
+    ["scan", "--start", 4097 * "k", "--json"],
+    ["watch", "--since", "!"],
+    ["watch", 4097 * "k"],
+    ["import", "/no/such/file"],
+    ["import", "/"],
 ]
 
 # What the node answers, and the exit code.
@@ -58,6 +93,8 @@ ANSWERS = [
     ("unavailable", False, 5),
     ("joining", False, 5),
     ("commit_failed", True, 5),
+    ("cut_gone", False, 4),
+    ("wrong_node", False, 4),
 ]
 
 
@@ -204,14 +241,42 @@ def test_ctrl_c_ends_as_shells_expect(at_x, monkeypatch):
     assert at_x("ping") == (130, b"", "")
 
 
-def test_every_command_is_tested_here():
-    assert set(kv_module.COMMANDS) == {
-        "put",
-        "get",
-        "del",
-        "status",
-        "members",
-        "forget",
-        "ping",
-        "read",
-    }
+@pytest.mark.parametrize("name", kv_module.COMMANDS)
+def test_every_command_ends_so_where_nobody_is_and_where_the_node_fails(name, kv, nobody, tmp_path):
+    (tmp_path / "file").write_text('{"key": "k", "value": 1}\n')
+    arguments = {"put": ["k", "1"], "touch": ["k", 5], "import": [tmp_path / "file"]}
+    arguments |= {one: ["k"] for one in ("get", "read", "del", "persist", "forget")}
+    command = [name, *arguments.get(name, []), "--timeout", "0.1", "--json"]
+    said = json.loads(kv(*command, "--node", nobody).output.splitlines()[0])
+    assert said["error"] == "Unreachable"
+    assert kv(*command, "--node", nobody).code == 3
+    answers = {"unavailable": 5, "refused": 4, "malformed": 2}
+    for error, code in answers.items():
+        with FakeNode(answering(("error", error, "what is wrong", False))) as node:
+            ended = kv(*command, "--node", node.listen)
+        assert ended.code == code
+        assert json.loads(ended.output.splitlines()[0])["message"] == "what is wrong"
+
+
+@pytest.mark.parametrize("command", [["put", "k", "1"], ["del", "k"]], ids=lambda it: it[0])
+def test_too_few_replicas_in_time_are_exit_code_3_and_the_write_is_there(command, at_x, trio):
+    arguments = [*command, "--replicas", "4", "--replicas-timeout", "0.1"]
+    code, output, errors = at_x(*arguments)
+    assert (code, output) == (3, b"") and "is written, but only" in errors
+    code, output, errors = at_x(*arguments, "--json")
+    document = json.loads(output)
+    assert (code, errors, document["maybe"], document["wanted"]) == (3, "", True, 4)
+    assert document["status"] == "unreplicated" and "X" in document["names"]
+
+
+def test_a_node_that_is_no_more_and_another_one(kv, nobody, trio):
+    nodes = f"{nobody},{trio['Y'].listen}"
+    for named in (["--node", nodes], ["--node", nobody, "--node", trio["Y"].listen]):
+        assert kv(*named, "put", "fail-over", "v") == (0, b"", "")
+        assert kv(*named, "--retry-writes", "put", "fail-over", "w") == (0, b"", "")
+        assert kv(*named, "get", "fail-over") == (0, b"w", "")
+
+
+def test_the_variable_may_name_several_nodes(kv, nobody, trio, monkeypatch):
+    monkeypatch.setenv("KVNODE_NODE", f"{nobody},{trio['Y'].listen}")
+    assert kv("put", "fail-over", "v") == (0, b"", "")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from kvnode.cli.members import duration, member_lines, size
+from kvnode.cli.members import duration, is_late, lag_lines, member_lines, size
 from kvnode.cli.output import Output
 from kvnode.core.vector import Dot, new_origin
 
@@ -53,6 +53,33 @@ def test_each_member_has_a_line(changes, cells):
     head, line = member_lines([MEMBER | changes])
     assert head.split() == ["MEMBER", "ADDRESS", "STATE", "LAG", "PINS"]
     assert re.split(" {2,}", line) == cells
+
+
+def test_the_lag_of_each_member_has_a_line():
+    silent = {"name": "Y", "alive": False, "silent_ms": 62_000, "lag_updates": 37}
+    unheard = {"name": "long-name", "alive": False, "silent_ms": None, "lag_updates": None}
+    assert lag_lines([MEMBER | {"self": True}, MEMBER | silent, MEMBER | unheard]) == [
+        "MEMBER     LAG  STATE",
+        "X          0    this node",
+        "Y          37   silent for 1 min 2 s",
+        "long-name  ?    not heard yet",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "limit", "late"),
+    [
+        ({}, None, False),
+        ({"lag_updates": 10**6}, None, False),
+        ({"lag_updates": 5}, 5, False),
+        ({"lag_updates": 6}, 5, True),
+        ({"lag_updates": None}, 5, True),
+        ({"alive": False}, None, True),
+        ({"alive": False, "self": True}, 0, False),
+    ],
+)
+def test_who_is_silent_or_lacks_more_than_is_told_is_late(changes, limit, late):
+    assert is_late(MEMBER | changes, limit) is late
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,17 @@ def test_a_page_tells_the_call_that_brings_the_next_one() -> None:
     assert page == ([("e", 1)], None)
 
 
+def test_entries_have_the_winner_and_the_number_of_its_siblings() -> None:
+    expiring = [*VERSION[:-1], 2_000_000]
+    call = CALLS.entries(b"a", page=2)
+    page = call.read([["ok", 9, [[b"a", [VERSION], 0], [b"b", [expiring], 3]], b"c"]])
+    assert isinstance(page, Page)
+    one, other = page.items
+    assert (one, other.key, other.siblings) == ((b"a", Version(1, DOT, 7), 0), b"b", 3)
+    assert other.version.expires_at.timestamp() == 2
+    assert page.following.operations == [["scan", 9, b"c", b"b", None, 2, False, "entries"]]
+
+
 def test_pages_in_reverse_go_on_before_the_last_one() -> None:
     page = CALLS.keys(start="a", reverse=True).read([["ok", 9, [b"c", b"b"], b"b"]])
     assert isinstance(page, Page) and page.items == ["c", "b"]
@@ -148,7 +159,7 @@ def test_a_count_is_the_sum_of_its_pages() -> None:
     ],
 )
 def test_an_unreadable_page_is_an_error_of_ours(result: list) -> None:
-    for call in (CALLS.scan(), CALLS.keys()):
+    for call in (CALLS.scan(), CALLS.entries(), CALLS.keys()):
         with pytest.raises(UnreadableAnswer):
             call.read([result])
 
@@ -250,7 +261,7 @@ def test_all_clients_have_the_same_methods() -> None:
 
 
 def test_a_pipeline_has_all_that_concerns_data() -> None:
-    alone = {"forget", "ping", "status", "members", "fault", "backup"} | {"scan", "keys"}
+    alone = {"forget", "ping", "status", "members", "fault", "backup"} | {"scan", "entries", "keys"}
     assert methods(Queue).keys() == methods(kvnode.Client).keys() - alone
 
 

@@ -1,0 +1,1 @@
+"""What `kv` can be told: each module has some commands, with their arguments."""

@@ -1,0 +1,71 @@
+"""The commands on nodes: `status`, `members`, `lag`, `forget`, `ping`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from kvnode.cli.commands.command import Command, number
+from kvnode.cli.exits import OK, UNHEALTHY
+from kvnode.cli.members import is_late, lag_lines
+from kvnode.cli.output import Output
+from kvnode.client.sync import Client
+from kvnode.codec.packing import INTEGER_MAX
+
+
+def status(client: Client, _: argparse.Namespace, output: Output) -> int:
+    """Print what the node knows of itself."""
+    node = client.status()
+    output.status(node)
+    return OK if node["storage"]["writable"] else UNHEALTHY
+
+
+def members(client: Client, _: argparse.Namespace, output: Output) -> int:
+    """Print who is a member, and how each does."""
+    output.members(client.members())
+    return OK
+
+
+def lag(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Print how many writes of this node's each member lacks; one that is late is a failure."""
+    found = client.members()
+    late = [member["name"] for member in found if is_late(member, given.max)]
+    fields = ("name", "self", "alive", "silent_ms", "lag_updates")
+    shown = [{field: member[field] for field in fields} for member in found]
+    output.document({"members": shown, "late": late}, lag_lines(found))
+    return UNHEALTHY if late else OK
+
+
+def forget(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Make a node that is gone for good no member any more."""
+    output.forgotten(given.name, client.forget(given.name))
+    return OK
+
+
+def ping(client: Client, _: argparse.Namespace, output: Output) -> int:
+    """Print the node's name."""
+    output.name(client.ping())
+    return OK
+
+
+def _add_max(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max",
+        default=None,
+        type=number(0, INTEGER_MAX),
+        metavar="N",
+        help="a member that lacks more is late, as one is that is silent (exit code 5)",
+    )
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME")
+
+
+COMMANDS: Final = {
+    "status": Command(status, "what the node has, waits for, and knows of its peers"),
+    "members": Command(members, "who is a member: where, alive or since when silent, its lag"),
+    "lag": Command(lag, "how many writes each member lacks of what the node has", _add_max),
+    "forget": Command(forget, "make a node that is gone for good no member any more", _add_name),
+    "ping": Command(ping, "whether the node answers"),
+}

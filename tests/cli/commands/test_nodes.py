@@ -1,0 +1,65 @@
+"""`kv lag`; the other commands on nodes are in test_kv and test_members."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from kvnode.cli.cluster import until
+from kvnode.cli.commands.nodes import COMMANDS
+from tests.client.fake_node import FakeNode, answering
+
+MEMBER = {
+    "name": "Y",
+    "self": False,
+    "origin": "Y~0000001000000001",
+    "addresses": [],
+    "alive": True,
+    "silent_ms": 7,
+    "lag_updates": 5,
+    "pins": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "code"),
+    [
+        ({}, [], 0),
+        ({}, ["--max", "5"], 0),
+        ({}, ["--max", "4"], 5),
+        ({"alive": False}, [], 5),
+        ({"lag_updates": None}, ["--max", "5"], 5),
+    ],
+)
+def test_a_member_that_is_late_is_exit_code_5(changes, arguments, code, kv):
+    with FakeNode(answering(("ok", [MEMBER | changes]))) as node:
+        ended = kv("lag", *arguments, "--node", node.listen)
+        document = json.loads(kv("lag", *arguments, "--node", node.listen, "--json").output)
+    assert (ended.code, ended.errors) == (code, "")
+    assert document["late"] == (["Y"] if code else [])
+    assert document["members"] == [
+        {name: (MEMBER | changes)[name] for name in document["members"][0]}
+    ]
+
+
+def test_a_cluster_in_which_all_are_well_and_then_one_is_not(kv, make_cluster):
+    cluster = make_cluster("XY")
+    with cluster:
+        cluster.wait_for_mesh()
+        until("they agree", cluster.agree)
+
+        def lag():
+            return kv("lag", "--max", "0", "--node", cluster["X"].listen)
+
+        until("Y says that it has all", lambda: lag().code == 0)
+        assert lag().output.decode().split() == [
+            *("MEMBER", "LAG", "STATE", "X", "0", "this", "node", "Y", "0", "alive")
+        ]
+        cluster["Y"].stop(signal.SIGKILL)
+        until("Y is silent", lambda: lag().code == 5)
+
+
+def test_all_have_help():
+    assert all(command.help for command in COMMANDS.values())

@@ -1,0 +1,77 @@
+"""Keys and values raw, in one line, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvnode.cli.forms import as_json, in_line, key_as_json, packed_as_json, raw, time_as_json
+from kvnode.errors import KvnodeError
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("user/ä", "user/ä"),
+        (b"user/\xc3\xa4", "user/ä"),
+        (b"\xff\0", "\\xff\\x00"),
+        ("two\nlines\tand a tab", "two\\nlines\\tand a tab"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u202e", "\\u202e"),
+        ("a\\b", "a\\\\b"),
+        ({"a": [1, b"\xff"]}, '{"a": [1, {"base64": "/w=="}]}'),
+        ({b"\xff": 1}, r"{b'\\xff': 1}"),
+        (math.nan, "nan"),
+        (None, "null"),
+    ],
+)
+def test_what_is_shown_in_a_line_has_no_line_ends_and_no_orders_for_terminals(value, shown):
+    assert in_line(value) == shown
+
+
+@given(st.binary())
+def test_any_bytes_are_told_apart_in_a_line(value):
+    assert in_line(value).isprintable()
+    undone = in_line(value).encode("latin1", "backslashreplace").decode("unicode_escape")
+    if value.isascii():
+        assert undone.encode("latin1") == value
+
+
+@pytest.mark.parametrize(
+    ("value", "raw_"), [("ä\n", "ä\n".encode()), (b"\xff", b"\xff"), ([1, None], b"[1, null]")]
+)
+def test_raw_is_what_it_is_or_its_json(value, raw_):
+    assert raw(value) == raw_
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("a", '"a"'),
+        (b"a", '"a"'),
+        ("\udcff", '{"base64": "/w=="}'),
+        (b"\xff", '{"base64": "/w=="}'),
+    ],
+)
+def test_a_key_that_is_no_text_is_its_bytes_in_json(key, shown):
+    assert as_json(key_as_json(key)) == shown
+
+
+@pytest.mark.parametrize("value", [math.nan, {b"\xff": 1}])
+def test_what_json_has_no_form_for_at_all_is_an_error_and_can_be_packed(value):
+    with pytest.raises(KvnodeError, match="can't be shown as JSON"):
+        as_json(value)
+    packed = json.loads(as_json(packed_as_json(value)))
+    assert packed == {"msgpack": "y3/4AAAAAAAA" if value is math.nan else "gcQB/wE="}
+    assert msgpack.packb(value)
+
+
+def test_times_are_iso_8601():
+    assert time_as_json(datetime(2026, 11, 25, tzinfo=UTC)) == "2026-11-25T00:00:00+00:00"
+    assert time_as_json(None) is None
