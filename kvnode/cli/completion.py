@@ -150,10 +150,13 @@ def _bash_case(name: str, words: Words, positionals: str) -> list[str]:
     takes = [it for it in words.flags if it.takes_value]
     flags = " ".join(it.flag for it in words.flags if it.flag)
     files = "|".join(it.flag for it in takes if it.is_file and it.flag)
-    no_files = "|".join(it.flag for it in takes if not it.is_file and it.flag)
+    no_files = "|".join(it.flag for it in takes if not it.is_file and not it.choices and it.flag)
     lines = [f"        {name or chr(39) * 2})", "            case $previous in"]
     if files:
         lines.append(f"                {files}) files=1 ;;")
+    for it in takes:
+        if it.choices:
+            lines.append(f'                {it.flag}) choices="{" ".join(it.choices)}" ;;')
     if no_files:
         lines.append(f"                {no_files}) ;;")
     is_file = any(it.is_file for it in words.positionals)

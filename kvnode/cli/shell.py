@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kvnode.cli.completion import candidates, words_of
 from kvnode.cli.exits import OK, USAGE
@@ -21,6 +24,8 @@ from kvnode.errors import KvnodeError
 if TYPE_CHECKING:
     from kvnode.cli.kv import Seat
     from kvnode.client.sync import ClientSession
+
+T = TypeVar("T")
 
 #: Lines of history that are kept.
 _HISTORY_LINES_MAX: Final = 1000
@@ -47,6 +52,7 @@ class Shell:
         self._words = words_of(parser)
         self._as_json = as_json
         self._is_interactive = sys.stdin.isatty()
+        self._can_be_interrupted = False
         #: Who answered last, and at which address.
         self._name: tuple[str, str] | None = None
 
@@ -54,12 +60,16 @@ class Shell:
         """Run all lines; the exit code. At a prompt errors are seen, so it is 0; of a script it is
         that of the first command that failed, though all are run."""
         failed = OK
-        for line in self._typed() if self._is_interactive else self._piped():
+        for line in self._typed() if self._is_interactive else sys.stdin:
             if line.strip() in _ENDS:
                 break
-            failed = failed or self._run(line)
+            if self._is_interactive:
+                self._interrupted(partial(self._run, line))
+            else:
+                code = self._run(line)
+                failed = failed or code
             sys.stdout.flush()
-        return OK if self._is_interactive else failed
+        return failed
 
     def _run(self, line: str) -> int:
         """Run one line; the exit code."""
@@ -78,30 +88,41 @@ class Shell:
             return self._seat.run(given, Output(as_json=given.json))
         except SystemExit as ended:  # argparse tells a mistake so, and help
             return int(ended.code or OK)
-        except KeyboardInterrupt:
-            if not self._is_interactive:
-                raise
-            print(file=sys.stderr)
-            return OK
-
-    def _piped(self) -> Iterator[str]:
-        return iter(sys.stdin)
 
     def _typed(self) -> Iterator[str]:
         history = _history_file()
         readline = _readline(self, history)
+        before = signal.signal(signal.SIGINT, self._interrupt)
         try:
             while True:
-                try:
-                    yield input(self._prompt())
-                except KeyboardInterrupt:  # the line is not wanted
-                    print()
-                except EOFError:
-                    print()
-                    return
+                line = self._interrupted(partial(input, self._prompt()))
+                if line is not None:
+                    yield line
+        except EOFError:
+            print()
         finally:
+            signal.signal(signal.SIGINT, before)
             if readline is not None:
                 _keep(readline, history)
+
+    def _interrupted(self, do: Callable[[], T]) -> T | None:
+        """What it gives; None if Ctrl-C has ended it."""
+        try:
+            self._can_be_interrupted = True
+            done = do()
+            self._can_be_interrupted = False
+            return done
+        except KeyboardInterrupt:
+            print()
+            return None
+        finally:
+            self._can_be_interrupted = False
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C ends what is typed or run, once; in between it would end the shell."""
+        if self._can_be_interrupted:
+            self._can_be_interrupted = False
+            raise KeyboardInterrupt
 
     # --- the prompt
 
@@ -120,7 +141,7 @@ class Shell:
         if self._name is None or self._name[0] != client.address:
             try:
                 self._name = client.address, self._quick().ping()
-            except (KvnodeError, KeyboardInterrupt):
+            except KvnodeError:
                 return client.address  # whoever is there may be asked again
         return self._name[1]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import termios
 
 from kvnode.cli.cluster import PATIENCE_S
 
@@ -26,12 +28,20 @@ def run(*arguments, **options):
     )
 
 
-def start(*arguments, **options):
-    """Start it."""
+def start(*arguments, terminal=None, **options):
+    """Start it; its output goes into pipes, or to a terminal, which is its own then."""
+    out = subprocess.PIPE if terminal is None else terminal
     return subprocess.Popen(
         [*COMMAND, *arguments],
         env=ENVIRONMENT | options.pop("env", {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=out,
+        stderr=out,
+        preexec_fn=None if terminal is None else lambda: _own(terminal),
+        start_new_session=terminal is not None,
         **options,
     )
+
+
+def _own(terminal):
+    """Ctrl-C there is for this process."""
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
