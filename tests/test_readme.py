@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PATIENCE_S = 120
 #: What these show comes about in a moment; a reader does not type so fast.
-WITH_TIME = ("bin/kv status", "bin/kv members")
+WITH_TIME = ("bin/kv status", "bin/kv members", "bin/kv lag")
 LOOKS = 50
 END = "--- end of the answer ---"
 CHAOS = "bin/kvnode demo --chaos"

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from kvnode.cli.exits import NOT_FOUND, OK, guarded, interrupted_once
+from kvnode import errors
+from kvnode.cli.exits import NOT_FOUND, OK, code_of, guarded, interrupted_once
 
 PRINTS = """
 import sys
@@ -21,6 +22,42 @@ def command(arguments):
 
 sys.exit(guarded(command, sys.argv[1:]))
 """
+
+
+CODES = {
+    errors.InvalidRequest("why"): 2,
+    errors.Unreachable("why"): 3,
+    errors.TimedOut("why"): 3,
+    errors.Unreplicated("why", ("X", 1), 2, []): 3,
+    errors.Conflict({}): 4,
+    errors.Delayed("why", {}, {}, []): 4,
+    errors.Compacted({}): 4,
+    errors.SessionLost([], b""): 4,
+    errors.CutGone("why"): 4,
+    errors.Overloaded("why"): 4,
+    errors.Refused("why"): 4,
+    errors.WrongNode("why"): 4,
+    errors.UnreadableAnswer("why"): 4,
+    errors.MalformedError("why"): 4,
+    errors.DefiniteError("why"): 4,
+    errors.IndefiniteError("why"): 4,
+    errors.KvnodeError("why"): 4,
+    errors.Unavailable("why"): 5,
+    errors.CommitFailed("why"): 5,
+}
+
+
+@pytest.mark.parametrize("error", CODES, ids=lambda error: type(error).__name__)
+def test_each_error_has_its_exit_code(error):
+    assert code_of(error) == CODES[error]
+
+
+def test_no_error_of_an_operation_is_left_out():
+    raised = {it for it in vars(errors).values() if isinstance(it, type)}
+    of_a_daemon = {errors.StorageError, errors.ConfigError}
+    assert {it for it in raised if issubclass(it, errors.KvnodeError)} - of_a_daemon == set(
+        map(type, CODES)
+    )
 
 
 @pytest.mark.parametrize("code", [OK, NOT_FOUND])

@@ -10,7 +10,7 @@ import pytest
 from kvnode.cli.output import Output, status_lines
 from kvnode.client.session import Version
 from kvnode.core.vector import Dot, new_origin
-from kvnode.errors import CommitFailed, Delayed, KvnodeError
+from kvnode.errors import CommitFailed, Compacted, Delayed, KvnodeError, Unreplicated
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 STATUS = {
@@ -94,6 +94,18 @@ def test_errors_as_json_say_whether_it_may_have_happened(capsys):
     failed, delayed = map(json.loads, capsys.readouterr().out.splitlines())
     assert failed == {"error": "CommitFailed", "message": "why", "maybe": True}
     assert (delayed["maybe"], delayed["missing"]) == (False, [[X, 2, 2]])
+
+
+def test_errors_as_json_have_what_a_program_needs(capsys):
+    output = Output(as_json=True)
+    output.error(Compacted({X: 2}))
+    output.error(Unreplicated("why", Dot(X, 7), 3, ["X"]))
+    compacted, unreplicated = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (compacted["status"], compacted["floor"]) == ("compacted", {X: 2})
+    assert unreplicated.items() >= {
+        *(("status", "unreplicated"), ("maybe", True), ("wanted", 3), ("replicas", 1))
+    }
+    assert (unreplicated["dot"], unreplicated["names"]) == ([X, 7], ["X"])
 
 
 def test_the_status_of_a_quiet_node_is_a_few_lines():
