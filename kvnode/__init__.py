@@ -5,7 +5,7 @@ from kvnode.client.pipeline import AsyncPipeline, Pending, Pipeline
 from kvnode.client.scans import Entry
 from kvnode.client.session import Version, Written
 from kvnode.client.sync import Client, ClientSession
-from kvnode.client.watches import AsyncWatch, Change, Watch
+from kvnode.client.watches import Change, Watch
 from kvnode.codec.token import printable
 from kvnode.core.vector import Dot
 from kvnode.errors import (
@@ -34,6 +34,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kvnode.client.async_watches import AsyncWatch
     from kvnode.client.asynchronous import AsyncClient, AsyncClientSession
 
 __all__ = [
@@ -74,15 +75,17 @@ __all__ = [
     "printable",
 ]
 
+_OF_ASYNCIO = ("AsyncClient", "AsyncClientSession", "AsyncWatch")
+
 
 def __getattr__(name: str) -> object:
     """asyncio costs more than all the rest, and is loaded when it is asked for."""
-    if name in ("AsyncClient", "AsyncClientSession"):
-        from kvnode.client.asynchronous import AsyncClient, AsyncClientSession
+    if name in _OF_ASYNCIO:
+        import kvnode.client.asynchronous
 
-        return AsyncClient if name == "AsyncClient" else AsyncClientSession
+        return vars(kvnode.client.asynchronous)[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*globals(), "AsyncClient", "AsyncClientSession"]
+    return [*globals(), *_OF_ASYNCIO]

@@ -49,7 +49,7 @@ def test_everything_that_is_imported_there_is_exported() -> None:
 
 
 def test_the_surface_is_short() -> None:
-    assert len(SURFACE.splitlines()) <= 90
+    assert len(SURFACE.splitlines()) <= 95
 
 
 @pytest.mark.parametrize("name", kvnode.__all__)

@@ -24,7 +24,12 @@ from kvnode.errors import (
     Unreachable,
     UnreadableAnswer,
 )
-from kvnode.transport.sockets import REQUESTS_IN_FLIGHT_MAX, dealer, is_connected
+from kvnode.transport.sockets import (
+    REQUESTS_IN_FLIGHT_MAX,
+    WATCHES_IN_FLIGHT_MAX,
+    dealer,
+    is_connected,
+)
 
 #: How often to see whether the connection is still there while an answer is awaited.
 LOOK_AGAIN_S = 0.1
@@ -57,7 +62,7 @@ class AsyncLink:
             async with self._sending:  # who came first is sent first
                 await self._send(request, attempt.connect_s)
             return await self._answer(future, attempt)
-        except TimedOut:
+        except (TimedOut, asyncio.CancelledError):
             self._given_up.add(request.id, session)
             raise
         finally:
@@ -142,6 +147,8 @@ class AsyncConnection:
             AsyncLink(address, self._given_up).abandon()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._room = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
+        #: Watches wait for long; they must leave room for the others.
+        self._room_for_watches = asyncio.Semaphore(WATCHES_IN_FLIGHT_MAX)
         self._is_closed = False
 
     async def run(
@@ -154,8 +161,20 @@ class AsyncConnection:
     ) -> Results:
         """The results of these operations, from whichever node gives them."""
         self._expect_own_loop()
+        id_ = os.urandom(REQUEST_ID_BYTES) if retry_writes else None
+        if any(operation[0] == "watch" for operation in operations):
+            async with self._room_for_watches:
+                return await self._run(session, operations, patience, id_)
+        return await self._run(session, operations, patience, id_)
+
+    async def _run(
+        self,
+        session: Session,
+        operations: Sequence[Operation],
+        patience: Patience,
+        id_: bytes | None,
+    ) -> Results:
         async with self._room:
-            id_ = os.urandom(REQUEST_ID_BYTES) if retry_writes else None
             course = Course(self.endpoints, operations, patience, time.monotonic(), jitter, id_=id_)
             while True:
                 if course.attempt.pause_s:

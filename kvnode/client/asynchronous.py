@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from kvnode.client.async_connection import AsyncConnection
+from kvnode.client.async_watches import AsyncWatch
 from kvnode.client.call import Call
 from kvnode.client.calls import Calls, Resolver
 from kvnode.client.failover import Endpoints, Patience
@@ -15,7 +16,6 @@ from kvnode.client.pipeline import AsyncPipeline
 from kvnode.client.scans import Page
 from kvnode.client.session import Session
 from kvnode.client.sync import DEFAULT_ADDRESS
-from kvnode.client.watches import AsyncWatch
 from kvnode.client.writes import Key
 from kvnode.errors import InvalidRequest
 from kvnode.transport.sockets import tcp_address

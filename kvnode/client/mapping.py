@@ -78,10 +78,10 @@ class KeyMapping(MutableMapping[K, Any]):
 
     def popitem(self) -> tuple[K, Any]:
         """See `dict.popitem`; it takes the first key."""
-        for key in self:
-            value = self.pop(key, _NONE)
+        while keys := list(self._client.keys(self._prefix, limit=1)):
+            value = self.pop(self._own(keys[0]), _NONE)
             if value is not _NONE:
-                return key, value
+                return self._own(keys[0]), value
         raise KeyError("there are no keys")
 
     def setdefault(self, key: K, default: Any = None) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from kvnode.client.call import Call, Results
 from kvnode.client.scans import range_of
-from kvnode.client.session import Session, unpacked_expiry, unpacked_value
+from kvnode.client.session import Request, Session, unpacked_expiry, unpacked_value
 from kvnode.client.writes import Key
 from kvnode.codec import client as ask
 from kvnode.codec.client import Answer
@@ -18,44 +19,64 @@ from kvnode.core.vector import Dot, joined
 from kvnode.errors import InvalidRequest, UnreadableAnswer
 
 if TYPE_CHECKING:
-    from kvnode.client.asynchronous import AsyncClientSession
     from kvnode.client.sync import ClientSession
 
 #: How long a node is asked to wait until something comes. Then it is asked again, with the position
 #: that it answered: a filter skips much, and what it skipped need not be looked at twice.
-_WAIT_S: Final = 20.0
+WAIT_S: Final = 20.0
 
 
 class _Position(Session):
-    """Where a watch is. Only answers that are waited for move it on: what a late one told, nobody
-    heard."""
+    """Where a watch is. Answers do not move it on, but taking what they tell: nobody heard what a
+    late one told, or one whose reader was cancelled."""
+
+    #: The token of the latest answer.
+    answered: bytes | None = None
+
+    def results_of(self, request: Request, answer: Answer) -> list[list[Any]]:
+        """See `Session.results_of`."""
+        self.answered, before = answer.token, self.token
+        try:
+            return super().results_of(request, answer)
+        finally:
+            self.token = before
 
     def add(self, answer: Answer) -> None:
         """See `Session.add`: it counts as not having come."""
 
 
-class _Told(NamedTuple):
-    """What an event says."""
+class Change:
+    """What a write did to one key."""
 
-    #: A string if the watch's prefix is one, with surrogate escapes (PEP 383) for what is no UTF-8.
-    key: str | bytes
-    #: None if it was deleted.
-    value: Any
-    is_delete: bool
-    #: The write's; those that a write changed together come one after another.
-    dot: Dot
-    #: The hybrid-logical-clock stamp, microseconds since 1970.
-    stamp_us: int
-    #: When it expires; None is never.
-    expires_at: datetime | None
+    __slots__ = ("_at", "_packed", "_page", "dot", "expires_at", "is_delete", "key", "stamp_us")
 
+    def __init__(
+        self,
+        key: str | bytes,
+        packed: bytes | None,
+        dot: Dot,
+        stamp_us: int,
+        expires_at: datetime | None,
+        place: tuple[_Page, int],
+    ) -> None:
+        #: A string if the watch's prefix is one, with surrogate escapes (PEP 383) for what is no
+        #: UTF-8.
+        self.key = key
+        self.is_delete = packed is None
+        #: The write's; those that a write changed together come one after another.
+        self.dot = dot
+        #: The hybrid-logical-clock stamp, microseconds since 1970.
+        self.stamp_us = stamp_us
+        #: When it expires; None is never.
+        self.expires_at = expires_at
+        self._packed = packed
+        self._page, self._at = place
 
-class Change(_Told):
-    """What a write did to one key: `key`, `value`, `is_delete`, its `dot`, `stamp_us`, and
-    `expires_at`."""
-
-    _page: _Page
-    _at: int
+    @property
+    def value(self) -> Any:
+        """What was put; None if it was deleted. Raises UnreadableAnswer if that is no msgpack, as
+        another client may have put it."""
+        return None if self._packed is None else unpacked_value(self._packed, self.dot)
 
     @property
     def token(self) -> bytes:
@@ -63,30 +84,34 @@ class Change(_Told):
         last one's does; the others' go on before that write, which comes again as a whole."""
         return self._page.token_behind(self._at)
 
+    def __repr__(self) -> str:
+        what = "is deleted" if self.is_delete else "is put"
+        return f"<Change: {self.key!r} {what} by {self.dot.origin}:{self.dot.seq}>"
+
 
 class _Page:
     """The changes of one answer, and where the watch was before and behind them."""
 
     def __init__(self, before: bytes | None, behind: bytes) -> None:
         self._before = before
-        self._behind = behind
+        self.behind = behind
         self.changes: list[Change] = []
 
     def token_behind(self, at: int) -> bytes:
         """Where a watch is that has taken up to this change."""
         following = self.changes[at + 1 :]
         if not following:
-            return self._behind
+            return self.behind
         dots = {it.dot.origin: it.dot.seq for it in self.changes[: at + 1]}
         if self.changes[at].dot == following[0].dot:
             origin, seq = following[0].dot
             dots[origin] = seq - 1
-        cluster, _ = decode_token(self._behind)
+        cluster, _ = decode_token(self.behind)
         seen = {} if self._before is None else decode_token(self._before)[1]
         return encode_token(cluster, joined(seen, {o: seq for o, seq in dots.items() if seq}))
 
 
-class _Feed:
+class Feed:
     """A watch without sockets: what to ask, and what has come and was not taken yet."""
 
     def __init__(self, prefix: Key, since: bytes | str | None, session: Session) -> None:
@@ -112,8 +137,9 @@ class _Feed:
         before = self.position.token
 
         def read(results: Results) -> None:
-            behind = self.position.token
-            assert behind is not None, "an answer has a token"
+            behind = self.position.answered
+            if behind is None:
+                raise UnreadableAnswer("the node's answer to a watch has no token")
             self._take(results[0], _Page(before, behind))
 
         operation = ask.watch(self._prefix, is_now=not self.is_begun)
@@ -142,25 +168,23 @@ class _Feed:
                     page.changes.append(self._change(event, page, at))
             case _:
                 raise UnreadableAnswer("the node's answer to a watch is unreadable")
+        self.position.token = page.behind
         self._waiting.extend(page.changes)
         self.is_begun = True
         if not page.changes:
-            self._latest = self.position.token
-        if self.position.token is not None:
-            self.session.merge(self.position.token)
+            self._latest = page.behind
+        self.session.merge(page.behind)
 
     def _change(self, event: Any, page: _Page, at: int) -> Change:
         match event:
             case [str(origin), int(seq), int(stamp_us), bytes(key)]:
-                change = Change(self._key(key), None, True, Dot(origin, seq), stamp_us, None)
+                packed, expires_at = None, None
             case [str(origin), int(seq), int(stamp_us), bytes(key), bytes(packed), *expiry]:
-                dot = Dot(origin, seq)
-                value, expires_at = unpacked_value(packed, dot), unpacked_expiry(expiry)
-                change = Change(self._key(key), value, False, dot, stamp_us, expires_at)
+                expires_at = unpacked_expiry(expiry)
             case _:
                 raise UnreadableAnswer("the node's answer has an unreadable event")
-        change._page, change._at = page, at
-        return change
+        place = page, at
+        return Change(self._key(key), packed, Dot(origin, seq), stamp_us, expires_at, place)
 
 
 class Watch:
@@ -174,7 +198,7 @@ class Watch:
 
     def __init__(self, client: ClientSession, prefix: Key, since: bytes | str | None) -> None:
         self._client = client
-        self._feed = _Feed(prefix, since, client.seen)
+        self._feed = Feed(prefix, since, client.seen)
         if since is None:
             self._ask(None)
 
@@ -188,15 +212,17 @@ class Watch:
 
     def __next__(self) -> Change:
         while (change := self._feed.taken()) is None:
-            self._ask(_WAIT_S)
+            self._ask(WAIT_S)
         return change
 
     def poll(self, wait_s: float = 0.0) -> list[Change]:
         """What has come, or comes within so many seconds; perhaps nothing."""
-        if changes := self._feed.all_taken():
-            return changes
-        self._ask(wait_s)
-        return self._feed.all_taken()
+        end_s = time.monotonic() + wait_s
+        while not (changes := self._feed.all_taken()):
+            self._ask(max(0.0, end_s - time.monotonic()))
+            if (changes := self._feed.all_taken()) or time.monotonic() >= end_s:
+                break
+        return changes
 
     def close(self) -> None:
         """End it; the token stays readable. Nodes keep nothing of it."""
@@ -215,52 +241,3 @@ class Watch:
 
     def _ask(self, wait_s: float | None) -> None:
         self._client.make(self._feed.call(wait_s), self._feed.position)
-
-
-class AsyncWatch:
-    """See `Watch`. It begins with `async with`, or else with the first change that is asked for.
-    While it waits it is one of the 500 requests that its client may have on their way."""
-
-    def __init__(self, client: AsyncClientSession, prefix: Key, since: bytes | str | None) -> None:
-        self._client = client
-        self._feed = _Feed(prefix, since, client.seen)
-
-    @property
-    def token(self) -> bytes | None:
-        """See `Watch.token`."""
-        return self._feed.token
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Change:
-        while (change := self._feed.taken()) is None:
-            await self._ask(_WAIT_S)
-        return change
-
-    async def poll(self, wait_s: float = 0.0) -> list[Change]:
-        """See `Watch.poll`."""
-        if changes := self._feed.all_taken():
-            return changes
-        await self._ask(wait_s)
-        return self._feed.all_taken()
-
-    async def close(self) -> None:
-        """See `Watch.close`."""
-        self._feed.is_over = True
-
-    async def __aenter__(self) -> Self:
-        if not self._feed.is_begun:
-            await self._ask(None)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def _ask(self, wait_s: float | None) -> None:
-        await self._client.make(self._feed.call(wait_s), self._feed.position)

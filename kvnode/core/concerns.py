@@ -168,9 +168,8 @@ class Concerns:
         reached = []
         for arrival, reply in self._waiting[replicas].items():
             assert reply.concern is not None
-            if reply.concern.awaited.seq > last:
-                break
-            reached.append((arrival, reply.concern.awaited))
+            if reply.concern.awaited.seq <= last:  # a repeated request waits for an earlier write
+                reached.append((arrival, reply.concern.awaited))
         return reached
 
     def _give_up(self, replicas: int, arrival: int, synced: Synced, reason: str) -> Reply:

@@ -148,6 +148,9 @@ class Limits(NamedTuple):
     watch_answer_events: int = 1_000
     watch_answer_bytes: int = MIB
 
+    #: Changes that one turn tells to all who wait for them, together: some milliseconds of work.
+    told_events_per_turn: int = 5_000
+
     #: What is read of the log for one watch, and for all watches of one turn: some milliseconds of
     #: work. The others wait for the next turn.
     watch_read_bytes: int = MIB // 4

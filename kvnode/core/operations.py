@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from kvnode.core.batch import Change, Write, reduced
 from kvnode.core.clock import Now
 from kvnode.core.expiry import ExpiryClock
+from kvnode.core.limits import WRITE_BYTES_MAX
 from kvnode.core.requests import (
     AwaitReplicas,
     Condition,
@@ -23,9 +24,16 @@ from kvnode.core.requests import (
     Watch,
     WriteAll,
 )
-from kvnode.core.results import Absent, Conflict, Entry, Replicated, Result, Written
+from kvnode.core.results import Absent, Conflict, Entry, Failed, Replicated, Result, Written
 from kvnode.core.vector import Dot
 from kvnode.core.versions import Versions
+
+#: A few bytes of a request could else have a node write gigabytes.
+_TOO_MUCH_TOUCHED: Final = Failed(
+    "too_large",
+    f"the values that a request touches have at most {WRITE_BYTES_MAX} bytes together; this key is "
+    f"as it was",
+)
 
 
 class Shown(Protocol):
@@ -40,6 +48,9 @@ class Shown(Protocol):
 
     def scan(self, scan: Scan) -> Result:
         """A page of a scan, this turn's changes included if it is the first."""
+
+    def may_touch(self, size_bytes: int) -> bool:
+        """Whether the request may put a value of this size again, beside those before."""
 
     def write(self, write: Write, now: Now) -> Result:
         """Make a write of this node's own."""
@@ -69,6 +80,8 @@ def run(operation: Operation, shown: Shown, now: Now) -> Result:
             versions = _visible(key, shown)
             if not versions:
                 return Absent()
+            if not shown.may_touch(len(versions[0].value)):
+                return _TOO_MUCH_TOUCHED
             return _put((Change(key, versions[0].value),), ttl_ms, shown, now)
         case Watch():
             raise AssertionError("a watch waits for the end of the turn")

@@ -24,7 +24,7 @@ from kvnode.core.concerns import Concerns, awaits_replicas, with_concern
 from kvnode.core.doubts import Doubts
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.holdback import Holdback, first_missed
-from kvnode.core.limits import Limits
+from kvnode.core.limits import WRITE_BYTES_MAX, Limits
 from kvnode.core.lost import is_lost, lost_of
 from kvnode.core.members import Members, all_records, member_key
 from kvnode.core.messages import (
@@ -145,6 +145,8 @@ class Replica:
         self._synced: Vector | None = None if commits_are_synced else dict(self.cut.heads)
         self._done = Done(table, limits.remembered_requests_max)
         self._writes_left = 0
+        #: What the request that runs may put again.
+        self._touch_bytes_left = 0
         #: When the latest turn was, by the steady clock.
         self._turned_us = 0
         self._own: list[Batch] = []
@@ -488,12 +490,13 @@ class Replica:
                 continue
             self.ran.append(request)
             answer = Answer()
+            self._touch_bytes_left = WRITE_BYTES_MAX
             if isinstance(first, Once):
                 run_once(first, request.operations[1:], self._done, answer, self, now)
             else:
                 for operation in request.operations:
                     answer.add(run(operation, self, now))
-            bytes_left -= answer.size_bytes
+            bytes_left -= answer.size_bytes + WRITE_BYTES_MAX - self._touch_bytes_left
             reply = Reply(request.reply_to, request.id, tuple(answer.results), ran=True)
             reply = with_concern(
                 reply, request, answer.size_bytes, now.steady_us, self._author.latest
@@ -519,7 +522,7 @@ class Replica:
 
     def _tell_watchers(self, now: Now) -> list[Reply]:
         answered = [
-            *self.watches.tell(self.state.log, self.state.changed),
+            *self.watches.tell(self.state.log),
             *self.watches.look_up(
                 self._table, self.cut, self.state.floor, self.state.log, now.steady_us
             ),
@@ -561,6 +564,13 @@ class Replica:
         record = self.identity.record
         assert record is not None, "who is no member registers not"
         return self._add(self.members.renewal(self.identity.origin, record), now).dot
+
+    def may_touch(self, size_bytes: int) -> bool:
+        """See `Shown`."""
+        if size_bytes > self._touch_bytes_left:
+            return False
+        self._touch_bytes_left -= size_bytes
+        return True
 
     def write(self, write: Write, now: Now) -> Result:
         """See `Shown`."""

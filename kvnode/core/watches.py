@@ -12,15 +12,18 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from kvnode.core.batch import Batch, Write
 from kvnode.core.heap import RemovableHeap
-from kvnode.core.limits import RESERVED_PREFIX, Limits
+from kvnode.core.limits import KIB, RESERVED_PREFIX, Limits
 from kvnode.core.requests import Request, Watch
 from kvnode.core.results import Compacted, Event, Events
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Dot, Vector
+
+#: What looking one watch up weighs beside what it reads: its vectors are compared, entry by entry.
+_LOOK_UP_BYTES: Final = 8 * KIB
 
 
 class Log(Protocol):
@@ -88,10 +91,43 @@ def advanced(position: Vector, batches: Iterable[Batch], rest: Dot | None) -> di
     for batch in batches:
         if rest is not None and rest.origin == batch.origin and rest.seq <= batch.last:
             if rest.seq > 1:
-                entries[batch.origin] = rest.seq - 1
+                entries[batch.origin] = max(rest.seq - 1, entries.get(batch.origin, 0))
             break
-        entries[batch.origin] = batch.last
+        entries[batch.origin] = max(batch.last, entries.get(batch.origin, 0))
     return entries
+
+
+class _Brought:
+    """What a turn has brought, by key."""
+
+    def __init__(self, delivered: Iterable[Batch]) -> None:
+        self._events = [
+            event
+            for batch in delivered
+            for seq, write in enumerate(batch.writes, batch.first)
+            for event in _events(write, Dot(batch.origin, seq), batch.stamp_us, b"")
+        ]
+        keys = [(event.key, at) for at, event in enumerate(self._events)]
+        keys.sort()
+        self._keys = [key for key, _ in keys]
+        self._places = [at for _, at in keys]
+
+    def has(self, prefix: bytes) -> bool:
+        """Whether some key has it."""
+        at = bisect_left(self._keys, prefix)
+        return at < len(self._keys) and self._keys[at].startswith(prefix)
+
+    def page(self, prefix: bytes, limits: Limits) -> Events | None:
+        """All with the prefix, in order; None if one answer does not hold them."""
+        first = last = bisect_left(self._keys, prefix)
+        size_bytes = 0
+        while last < len(self._keys) and self._keys[last].startswith(prefix):
+            event = self._events[self._places[last]]
+            size_bytes += len(event.key) + len(event.value or b"")
+            last += 1
+            if last - first > limits.watch_answer_events or size_bytes > limits.watch_answer_bytes:
+                return None
+        return Events(tuple(self._events[at] for at in sorted(self._places[first:last])))
 
 
 class Watches:
@@ -129,24 +165,24 @@ class Watches:
         self._behind.append(request)
         return True
 
-    def tell(self, delivered: Sequence[Batch], changed: Iterable[bytes]) -> list[Answered]:
-        """Answer those for whom this turn has brought something."""
+    def tell(self, delivered: Sequence[Batch]) -> list[Answered]:
+        """Answer those for whom this turn has brought something; those whom one turn does not get
+        to, and those for whom it is more than one answer, are looked up."""
         if not self._parked or not delivered:
             return []
         answered: list[Answered] = []
-        bytes_left = self._limits.answered_bytes_per_turn
-        for prefix in self._matched(sorted(changed)):
-            page = page_of(delivered, {}, prefix, self._limits)
-            if not page.events:
-                continue
+        work_left = self._limits.told_events_per_turn
+        brought = _Brought(delivered)
+        for prefix in [prefix for prefix in self._by_prefix if brought.has(prefix)]:
+            page = brought.page(prefix, self._limits) if work_left > 0 else None
             for arrival in list(self._by_prefix[prefix]):
-                request = self._unparked(arrival)
-                if page.rest is None and bytes_left > 0:
-                    answered.append(Answered(request, Events(page.events)))
-                    bytes_left -= page.size_bytes
-                    self.size_bytes -= request.size_bytes
-                else:  # it is looked up, by parts
-                    self._behind.append(replace(request, token=self._seen))
+                request = replace(self._unparked(arrival), token=self._seen)
+                if page is None or work_left <= 0:
+                    self._behind.append(request)
+                    continue
+                answered.append(Answered(request, page))
+                work_left -= len(page.events)
+                self.size_bytes -= request.size_bytes
         return answered
 
     def look_up(
@@ -161,7 +197,7 @@ class Watches:
                 break
             request = self._behind.popleft()
             found, read_bytes = _found(request, log, cut, floor, delivered, self._limits)
-            bytes_left -= read_bytes
+            bytes_left -= read_bytes + _LOOK_UP_BYTES
             waits = request.deadline_us is not None and request.deadline_us > steady_us
             if waits and found == _nothing(request) and not _of(request).is_now:
                 self._park(request)
@@ -174,7 +210,7 @@ class Watches:
         """Those whose deadline has come without anything for them."""
         expired = []
         while (least := self._deadlines.least()) and least[0] <= steady_us:
-            request = self._unparked(least[1])
+            request = replace(self._unparked(least[1]), token=self._seen)
             self.size_bytes -= request.size_bytes
             expired.append(Answered(request, Events(())))
         return expired
@@ -194,15 +230,6 @@ class Watches:
             return 0
         least = self._deadlines.least()
         return None if least is None else least[0]
-
-    def _matched(self, keys: Sequence[bytes]) -> list[bytes]:
-        """Of the prefixes those that some of these keys have, in order."""
-        matched = []
-        for prefix in self._by_prefix:
-            at = bisect_left(keys, prefix)
-            if at < len(keys) and keys[at].startswith(prefix):
-                matched.append(prefix)
-        return matched
 
     def _park(self, request: Request) -> None:
         self._arrivals += 1
@@ -252,6 +279,7 @@ def _found(
     read_bytes = sum(len(batch.encoded) for batch in batches)
     if _reaches(advanced(position, batches, None), cut, delivered):
         batches = [*batches, *delivered]
+        read_bytes += sum(len(batch.encoded) for batch in delivered)
     page = page_of(batches, position, watch.prefix, limits)
     behind = advanced(position, batches, page.rest)
     if page.rest is None and not cut.lacking(behind):

@@ -300,11 +300,12 @@ class Node:
 
     def _commit(self, store: Store, commit: Commit, own: tuple[Batch, ...], now: Now) -> None:
         """An incarnation's first batch is synced whatever the durability: had the disk lost it,
-        no later one could end that incarnation, and sessions would wait for it in vain."""
+        no later one could end that incarnation, and sessions would wait for it in vain. So is what
+        is done once: had the disk lost it, and peers not, it would be done again."""
         always = self._durability is Durability.ALWAYS
-        opens = any(batch.first == 1 for batch in own)
-        store.commit(commit, sync=always or opens)
-        if opens:
+        must = bool(commit.done) or any(batch.first == 1 for batch in own)
+        store.commit(commit, sync=always or must)
+        if must:
             self.replica.synced()
             self._sync_due_us = None
         elif self._sync_due_us is None:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 from weakref import WeakSet
@@ -193,8 +193,10 @@ class RocksStore:
 
     def due(self, now_us: int, keys_max: int) -> list[Due]:
         """See `Store.due`."""
-        due = scan(self._families[layout.DUES[self._live]], self._due_start)
-        return layout.due_in(due, now_us, keys_max)
+        records = scan(self._families[layout.DUES[self._live]], self._due_start)
+        first = next(records, None)
+        self._due_start = layout.due_key(now_us, b"") if first is None else first[0]
+        return layout.due_in(chain([first] if first else [], records), now_us, keys_max)
 
     def sweep(self, due: Sequence[Due], left: Mapping[bytes, Versions]) -> None:
         """See `Store.sweep`."""
@@ -498,9 +500,10 @@ def options() -> Options:
 def _family_options(name: str) -> Options:
     options = Options(raw_mode=True)
     options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-    if name in (*layout.TABLES, "once"):  # the others are not asked for what is not there
+    if name in (*layout.TABLES, *layout.DUES, "once"):
         # Where much was deleted, a scan steps over all of it. Let such files be compacted soon.
         options.add_compact_on_deletion_collector_factory(*_DELETIONS)
+    if name in (*layout.TABLES, "once"):  # the others are not asked for what is not there
         blocks = BlockBasedOptions()
         blocks.set_bloom_filter(_FILTER_BITS, block_based=False)
         options.set_block_based_table_factory(blocks)

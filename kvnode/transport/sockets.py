@@ -27,6 +27,9 @@ ANSWERS_HIGH_WATER: Final = 1_000
 #: steps of half its high-water mark, so that the other half may be taken for unread.
 REQUESTS_IN_FLIGHT_MAX: Final = ANSWERS_HIGH_WATER // 2
 
+#: Of these the watches, which wait for long: the others must not wait for them.
+WATCHES_IN_FLIGHT_MAX: Final = REQUESTS_IN_FLIGHT_MAX * 4 // 5
+
 #: Gossip that waits for one subscriber, at most GOSSIP_BYTES_MAX each. Beyond it frames
 #: are dropped, and the subscriber pulls.
 GOSSIP_HIGH_WATER: Final = 128
@@ -99,7 +102,8 @@ def dealer(context: zmq.Context[AnySocket], address: str) -> AnySocket:
 def is_connected(socket: zmq.Socket[Any]) -> bool:
     """Whether a DEALER of ours has a connection. What was sent over one that is gone is not
     answered any more: another connection is another client to the node."""
-    return bool(int(socket.getsockopt(zmq.EVENTS)) & int(zmq.POLLOUT))
+    # `get` and no other: for asyncio it is this that also sees to what came meanwhile.
+    return bool(int(socket.get(zmq.EVENTS)) & int(zmq.POLLOUT))
 
 
 class Return(NamedTuple):

@@ -43,11 +43,15 @@ class State:
             b"half over": (OVER, OTHER),
         }
         self.written: list[Write] = []
+        self.touches = True
         self.expiry = ExpiryClock()
         self.expiry.advance(NOW_US)
 
     def versions(self, key: bytes) -> Versions:
         return self.held.get(key, ())
+
+    def may_touch(self, size_bytes: int) -> bool:
+        return self.touches
 
     def write(self, write: Write, now: Now) -> Result:
         self.written.append(write)
@@ -133,6 +137,14 @@ def test_what_is_put_with_a_time_to_live_expires_and_deletes_do_not(
     operation: Operation, write: Write, expires_us: int | None
 ) -> None:
     assert ran(operation) == (WRITTEN._replace(expires_us=expires_us), [write])
+
+
+def test_what_is_too_much_to_be_put_again_stays_as_it_is() -> None:
+    state = State()
+    state.touches = False
+    result = run(Touch(b"one", 5), state, Now(8, 0))
+    assert isinstance(result, Failed) and (result.code, result.maybe) == ("too_large", False)
+    assert state.written == []
 
 
 def condition(key: bytes, *dots: Dot) -> Condition:

@@ -130,9 +130,8 @@ class Story:
         self.watches.begin(self.cut)
         for each in delivered:
             self.cut.advance(each.origin, each.last, {})
-        changed = [change.key for each in delivered for write in each.writes for change in write]
         answered = [
-            *self.watches.tell(delivered, changed),
+            *self.watches.tell(delivered),
             *self.watches.look_up(self, self.cut, self.floor, delivered, self.now_us),
             *self.watches.expired(self.now_us),
         ]

@@ -74,6 +74,7 @@ TINY_LIMITS: Final = Limits(
     dropped_batches_per_turn=2,
     watches_max=1,
     watch_answer_events=2,
+    told_events_per_turn=2,
     watch_answer_bytes=20,
     watch_read_bytes=200,
     watched_bytes_per_turn=200,
@@ -103,6 +104,8 @@ class Plan:
     def limits(self) -> Limits:
         """Usual ones, or such that overflow is the rule."""
         limits = TINY_LIMITS if "tiny limits" in self.faults else Limits()
+        if self.seed % 2:  # small pages of turns that bring much
+            limits = limits._replace(watch_answer_events=1, told_events_per_turn=3)
         limits = limits._replace(scrub_interval_us=SECOND_US, scrubbed_bytes_per_heartbeat=300)
         if "short logs" in self.faults:
             limits = limits._replace(log_kept_us=SECOND_US, log_kept_bytes=300)

@@ -72,6 +72,12 @@ MUTANTS: Final = (
         "        self._disk.write(self._once.puts(commit, span), sync=sync)\n",
     ),
     mutant(
+        "lose what is done once with the power",
+        _NODE,
+        "        must = bool(commit.done) or any(batch.first == 1 for batch in own)\n",
+        "        must = any(batch.first == 1 for batch in own)\n",
+    ),
+    mutant(
         "forget the ids of requests at a restart",
         _MEMORY,
         "        positions = [key for key",

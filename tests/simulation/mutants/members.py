@@ -35,8 +35,8 @@ MUTANTS: Final = (
     mutant(
         "publish an incarnation's first batch before it is synced",
         _NODE,
-        "        opens = any(batch.first == 1 for batch in own)\n",
-        "        opens = False\n",
+        "        must = bool(commit.done) or any(batch.first == 1 for batch in own)\n",
+        "        must = bool(commit.done)\n",
     ),
     mutant(
         "call lost what a member that nobody hears may have",

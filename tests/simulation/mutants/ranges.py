@@ -137,6 +137,12 @@ MUTANTS: Final = (
         "    if True:\n",
     ),
     mutant(
+        "let a watcher's position go back behind what it has seen",
+        _WATCHES,
+        "        entries[batch.origin] = max(batch.last, entries.get(batch.origin, 0))\n",
+        "        entries[batch.origin] = batch.last\n",
+    ),
+    mutant(
         "begin a batch anew in whose middle the watcher was",
         _WATCHES,
         "            if seq <= seen:\n",
@@ -157,8 +163,8 @@ MUTANTS: Final = (
     mutant(
         "go on behind a write that did not fit",
         _WATCHES,
-        "                entries[batch.origin] = rest.seq - 1\n",
-        "                entries[batch.origin] = rest.seq\n",
+        "                entries[batch.origin] = max(rest.seq - 1,",
+        "                entries[batch.origin] = max(rest.seq,",
     ),
     mutant(
         "watch below the floor",
