@@ -15,7 +15,7 @@ from kvnode.core.once import Span
 from kvnode.core.overlay import Overlay, TableView
 from kvnode.core.results import WriteResults
 from kvnode.core.truncation import Logged
-from kvnode.core.vector import Vector
+from kvnode.core.vector import Vector, joined
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 from kvnode.storage import layout
@@ -56,12 +56,13 @@ class FrozenStore:
         self._was = was
 
     def load(self) -> Saved:
-        """See `Store.load`. The disk must still have what was committed."""
-        found = self._store.load().origins
-        for origin, state in self._was.saved.origins.items():
-            if origin not in found or found[origin].delivered < state.delivered:
+        """See `Store.load`. The disk must still have what was committed; but if it was dropping the
+        start of its log that failed, that may be gone all the same."""
+        found, was = self._store.load(), self._was.saved
+        for origin, state in was.origins.items():
+            if origin not in found.origins or found.origins[origin].delivered < state.delivered:
                 raise StorageError("the disk no longer has all that was committed")
-        return self._was.saved
+        return was._replace(floor=joined(was.floor, found.floor))
 
     def versions(self, key: bytes) -> Versions:
         """See `Store.versions`."""

@@ -122,6 +122,11 @@ def test_a_reply_leaves_once_so_many_have_its_write(
     assert concerns.settle(synced, 0) == [], "each leaves once"
 
 
+def test_a_repeated_request_waits_for_its_earlier_write_alone() -> None:
+    concerns = holding(reply(9, 2), reply(3, 2))
+    assert told(concerns.settle({"X": 9, "Y": 3}, 0)) == {3: Replicated(2)}
+
+
 def test_one_replica_is_this_node_alone() -> None:
     concerns = holding(reply(1, 1), reply(2, 1))
     assert told(concerns.settle({"X": 1}, 0)) == {1: Replicated(1)}

@@ -105,6 +105,12 @@ def test_a_position_goes_on_behind_what_was_told() -> None:
     assert advanced({}, batches, Dot(X, 1)) == {}
 
 
+def test_a_position_never_goes_back() -> None:
+    """What the watcher has seen elsewhere comes here in the same turn as what it has not."""
+    assert advanced({X: 4, Y: 2}, [batch(X, 1, "a", "b"), batch(Y, 1, "c")], None) == {X: 4, Y: 2}
+    assert advanced({X: 4}, [batch(X, 1, "a"), batch(Y, 1, "c", "d")], Dot(Y, 2)) == {X: 4, Y: 1}
+
+
 # --- who waits
 
 

@@ -82,6 +82,8 @@ class SimulatedWatcher:
             self._session.token = lost.token
             _, left = decode_token(lost.token)
             self._seen &= self._cluster.oracle.known(Missing(o, 1, n) for o, n in left.items())
+            # A disk that has a copy may bring it back after all.
+            self._told &= ~self._cluster.oracle.known(Missing(*dots) for dots in lost.missing)
         except KvnodeError as error:
             self._world.reach(f"a watcher told: {type(error).__name__}")
         self._rest()

@@ -122,3 +122,18 @@ def test_rocksdb_opens_for_reading_with_nothing_but_reading_allowed(tmp_path: Pa
     assert shown.versions(b"a") == (version(X, 1),)
     assert shown.since({X: 1, Y: 1}, MIB) == [batch(X, 1).encoded, batch(Y, 1).encoded]
     shown.close()
+
+
+@KEPT_OR_LOST
+def test_what_a_failed_truncation_dropped_is_below_the_floor(*, kept: bool) -> None:
+    """Else a watch would be told of what comes behind a gap."""
+    disk = MemoryDisk()
+    store = MemoryStore(disk)
+    store.commit(FIRST, sync=True)
+    disk.fail_next_commit = kept
+    with pytest.raises(StorageError):
+        store.drop_log(store.log_head(1, 1), {X: 1})
+    was = before(store, None)
+    reading = FrozenStore(MemoryStore(disk, read_only=True), was)
+    assert reading.load().floor == ({X: 1} if kept else {})
+    assert len(reading.since({X: 1, Y: 1}, MIB)) == (1 if kept else 2)
