@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -59,17 +59,33 @@ class Shell:
     def run(self) -> int:
         """Run all lines; the exit code. At a prompt errors are seen, so it is 0; of a script it is
         that of the first command that failed, though all are run."""
+        if self._is_interactive:
+            self._converse()
+            return OK
         failed = OK
-        for line in self._typed() if self._is_interactive else sys.stdin:
+        for line in sys.stdin:
             if line.strip() in _ENDS:
                 break
-            if self._is_interactive:
-                self._interrupted(partial(self._run, line))
-            else:
-                code = self._run(line)
-                failed = failed or code
-            sys.stdout.flush()
+            code = self._run(line)
+            failed = failed or code
         return failed
+
+    def _converse(self) -> None:
+        history = _history_file()
+        readline = _readline(self, history)
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            while True:
+                line = self._interrupted(partial(input, self._prompt())) or ""
+                if line.strip() in _ENDS:
+                    return
+                self._interrupted(partial(self._run, line))
+        except EOFError:
+            print()
+        finally:
+            signal.signal(signal.SIGINT, before)
+            if readline is not None:
+                _keep(readline, history)
 
     def _run(self, line: str) -> int:
         """Run one line; the exit code."""
@@ -85,25 +101,11 @@ class Shell:
         try:
             given = self._parser.parse_args(words)
             given.json |= self._as_json
-            return self._seat.run(given, Output(as_json=given.json))
+            code = self._seat.run(given, Output(as_json=given.json))
+            sys.stdout.flush()  # what was written raw comes before what is printed next
+            return code
         except SystemExit as ended:  # argparse tells a mistake so, and help
             return int(ended.code or OK)
-
-    def _typed(self) -> Iterator[str]:
-        history = _history_file()
-        readline = _readline(self, history)
-        before = signal.signal(signal.SIGINT, self._interrupt)
-        try:
-            while True:
-                line = self._interrupted(partial(input, self._prompt()))
-                if line is not None:
-                    yield line
-        except EOFError:
-            print()
-        finally:
-            signal.signal(signal.SIGINT, before)
-            if readline is not None:
-                _keep(readline, history)
 
     def _interrupted(self, do: Callable[[], T]) -> T | None:
         """What it gives; None if Ctrl-C has ended it."""

@@ -14,7 +14,7 @@ from kvnode.cli.records import LINE_BYTES_MAX, Record
 from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import encode_token, printable
 from kvnode.core.limits import BATCH_BYTES_TARGET
-from kvnode.core.messages import Put, WriteAll
+from kvnode.core.requests import Put, WriteAll
 from kvnode.core.vector import new_origin
 from kvnode.errors import InvalidRequest
 from tests.client.fake_node import FakeNode
