@@ -72,12 +72,6 @@ MUTANTS: Final = (
         "        self._disk.write(self._once.puts(commit, span), sync=sync)\n",
     ),
     mutant(
-        "count from the same number on every disk",
-        _MEMORY,
-        "            self._write(self._once.begin(first_position), sync=False)\n",
-        "            self._write(self._once.begin(0), sync=False)\n",
-    ),
-    mutant(
         "lose what is done once with the power",
         _NODE,
         "        must = bool(commit.done) or any(batch.first == 1 for batch in own)\n",
