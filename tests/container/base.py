@@ -15,7 +15,7 @@ from tests.container.tools import ROOT, run
 
 #: Debian's release that the stand-in is of, with the oldest Python that kvnode runs on.
 _RELEASE: Final = "bookworm"
-_PACKAGES: Final = "python3-minimal,python3-venv"
+_PACKAGES: Final = "python3-minimal,python3-venv,passwd,libstdc++6"
 
 #: What nobody looks at in a test, and half of the files.
 _LEFT_OUT: Final = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
@@ -44,7 +44,7 @@ def provide_base(engine: Engine, directory: Path) -> None:
         f"upload {_certificates()} {_CERTIFICATES}",
     ]
     run(
-        *("mmdebstrap", "--quiet", "--variant=apt", f"--include={_PACKAGES}"),
+        *("mmdebstrap", "--quiet", "--variant=essential", f"--include={_PACKAGES}"),
         *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
         *(f"--customize-hook={hook}" for hook in hooks),
         *(_RELEASE, str(archive)),
