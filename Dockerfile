@@ -1,18 +1,26 @@
 ARG PYTHON_VERSION=3.13
 ARG BASE_IMAGE=python:${PYTHON_VERSION}-slim
+# For the label, which can't be read from the package: a build with a stale one fails.
+ARG KVNODE_VERSION=0.1.0
 
 FROM ${BASE_IMAGE} AS builder
-RUN python -m venv /opt/kvnode
+# What is carried over has no pip; the one that fills it stays here.
+RUN python -m venv /opt/builder && python -m venv --without-pip /opt/kvnode
 WORKDIR /src
 COPY . .
 # Wheels only: the image has no compiler, and what would need one should fail here and clearly.
-RUN /opt/kvnode/bin/pip install --no-cache-dir --disable-pip-version-check --only-binary :all: .
+RUN /opt/builder/bin/pip --python /opt/kvnode/bin/python install \
+    --no-cache-dir --disable-pip-version-check --only-binary :all: .
+ARG KVNODE_VERSION
+RUN test "$(/opt/kvnode/bin/kvnode --version)" = "kvnode ${KVNODE_VERSION}" \
+    || { echo "KVNODE_VERSION is ${KVNODE_VERSION}, but the package has another version" >&2; exit 1; }
 
 FROM ${BASE_IMAGE}
+ARG KVNODE_VERSION
 LABEL org.opencontainers.image.title="kvnode" \
       org.opencontainers.image.description="A causally consistent, always-writable, fully replicated key-value store" \
       org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version="0.1.0"
+      org.opencontainers.image.version="${KVNODE_VERSION}"
 
 # A fixed number, so that the owner of a volume stays the same from image to image.
 RUN useradd --uid 7411 --user-group --no-create-home --home-dir /data kvnode \
@@ -29,8 +37,9 @@ USER kvnode
 WORKDIR /data
 VOLUME /data
 EXPOSE 7411 7412
-# kv gives up before Docker does, so that the health log holds its error rather than a timeout.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
-    CMD ["kv", "--timeout", "3", "ping"]
+# A node that joins is alive, but not healthy yet. kv gives up before Docker does, so that the health
+# log holds its error rather than a timeout.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["kv", "--timeout", "3", "ping", "--ready"]
 ENTRYPOINT ["kvnode"]
 CMD ["serve"]

@@ -68,7 +68,7 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         help="three nodes play the story of a causal history, or live through chaos",
         description="Start three nodes on free loopback ports with temporary data, play the "
         "story of a causal history on them, and remove them. Exits 0 only if every step came "
-        "out as it should.",
+        "out as it should, else 1.",
     )
     add = demo.add_argument
     add(
@@ -77,11 +77,29 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
         help="instead, kill, stop, cut off and wipe the nodes while clients write; then look for "
         "every write that was acknowledged, on every node",
     )
+    add(
+        "--nodes",
+        type=_three,
+        metavar="A,B,C",
+        help="instead, play the story at these three nodes, which run already: no fault is made, "
+        "and what is written is deleted again",
+    )
     add("--seconds", type=seconds, metavar="S", help=f"how long chaos lasts ({_CHAOS_S:g})")
     add("--seed", type=int, metavar="N", help="have the faults of an earlier chaos again")
 
 
+def _three(text: str) -> list[str]:
+    """The type of an argument that names three nodes."""
+    addresses = text.split(",")
+    if len(addresses) != 3:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not three addresses, with commas")
+    return addresses
+
+
 def _demo(flags: argparse.Namespace) -> int:
+    if flags.chaos and flags.nodes:
+        print("kvnode demo: --chaos is for nodes of its own, without --nodes", file=sys.stderr)
+        return USAGE
     if flags.chaos:
         from kvnode.cli.chaos import chaos
 
@@ -90,6 +108,10 @@ def _demo(flags: argparse.Namespace) -> int:
     if flags.seconds is not None or flags.seed is not None:
         print("kvnode demo: --seconds and --seed go with --chaos", file=sys.stderr)
         return USAGE
+    if flags.nodes:
+        from kvnode.cli.visit import visit
+
+        return visit(flags.nodes, as_json=flags.json)
     from kvnode.cli.demo import demo
 
     return demo(as_json=flags.json)

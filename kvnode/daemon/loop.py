@@ -13,6 +13,7 @@ import time
 from collections import deque
 from functools import partial
 from random import Random
+from threading import Thread
 from typing import Any, Final
 
 import zmq
@@ -60,9 +61,9 @@ from kvnode.storage.directory import DataDirectory
 from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
 from kvnode.transport.sockets import (
-    Context,
     Return,
     bound,
+    node_context,
     receive_request,
     send_answer,
 )
@@ -79,6 +80,9 @@ PULLS_WAITING_MAX: Final = 128
 
 #: How long a stopping daemon lets its last answers leave.
 LINGER_MS: Final = 1_000
+
+#: How much longer the sockets may take to close: all that is left then is in vain.
+CLOSE_MS: Final = 250
 
 
 class Daemon:
@@ -109,7 +113,7 @@ class Daemon:
         self._token: tuple[Vector, bytes] = ({}, encode_token(config.cluster, {}))
         kinds = (gossip.BATCH, gossip.CLAIM, gossip.AWAITED)
         self._headers = {kind: self._header(kind) for kind in kinds}
-        self._context: Context = zmq.Context()
+        self._context = node_context()
         self._poller = zmq.Poller()
         self._members_seen: tuple[Replica | None, int] = (None, 0)
         try:
@@ -224,7 +228,10 @@ class Daemon:
         self._router.close(linger=LINGER_MS)
         self._publisher.close(linger=LINGER_MS)
         self._connections.close()
-        self._context.term()
+        # A name server that does not answer holds it up, but must not hold up the end.
+        end = Thread(target=self._context.term, daemon=True)
+        end.start()
+        end.join((LINGER_MS + CLOSE_MS) / 1000)
         if failure is not None:
             raise failure
         LOGGER.info("closed cleanly, vector %s", shown(self._node.vector))

@@ -49,6 +49,8 @@ def test_the_help_of_serve_names_a_flag_for_each_setting(kvnode):
         (("demo", "X"), "X"),
         (("demo", "--seed", "1"), "--chaos"),
         (("demo", "--seconds", "1"), "--chaos"),
+        (("demo", "--nodes", "a:1,b:1"), "three addresses"),
+        (("demo", "--nodes", "a:1,b:1,c:1", "--chaos"), "--chaos"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, named, kvnode):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -65,42 +65,53 @@ class Network:
         """Run a program there to its end; what it printed."""
         return run(*self.inside(member), *command)
 
-    @contextmanager
-    def entered(self, member: str) -> Iterator[None]:
-        """This thread is there for a while: its new sockets, and those of threads that it
-        starts, belong to that namespace for good."""
-        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            theirs = os.open(_NAMES / self._namespace(member), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                _set_namespace(theirs)
-            finally:
-                os.close(theirs)
-            try:
-                yield
-            finally:
-                _set_namespace(own)
-        finally:
-            os.close(own)
+    def entered(self, member: str) -> AbstractContextManager[None]:
+        """This thread is there for a while: see `entered`."""
+        return entered(self._namespace(member))
 
     def _namespace(self, member: str) -> str:
         return f"{self._prefix}-{member}"
 
     def _make(self, member: str, stack: ExitStack) -> str:
-        namespace = self._namespace(member)
-        run("ip", "netns", "add", namespace)
-        # Its links and rules go with it.
-        stack.callback(run, "ip", "netns", "delete", namespace)
-        run("ip", "-n", namespace, "link", "set", "lo", "up")
-        return namespace
+        return stack.enter_context(namespace(self._namespace(member)))
 
     def _join(self, member: str, address: str, bridge: str, port: str) -> None:
-        namespace = self._namespace(member)
-        ends = ["eth0", "netns", namespace, "type", "veth", "peer", "name", port, "netns", bridge]
+        name = self._namespace(member)
+        ends = ["eth0", "netns", name, "type", "veth", "peer", "name", port, "netns", bridge]
         run("ip", "link", "add", *ends)
         run("ip", "-n", bridge, "link", "set", port, "master", "bridge", "up")
-        run("ip", "-n", namespace, "address", "add", f"{address}/24", "dev", "eth0")
-        run("ip", "-n", namespace, "link", "set", "eth0", "up")
+        run("ip", "-n", name, "address", "add", f"{address}/24", "dev", "eth0")
+        run("ip", "-n", name, "link", "set", "eth0", "up")
+
+
+@contextmanager
+def namespace(name: str) -> Iterator[str]:
+    """A namespace of that name, with a loopback; its links and rules go with it."""
+    run("ip", "netns", "add", name)
+    try:
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        yield name
+    finally:
+        run("ip", "netns", "delete", name)
+
+
+@contextmanager
+def entered(name: str) -> Iterator[None]:
+    """This thread is in a namespace for a while: its new sockets, and those of threads that it
+    starts, belong there for good."""
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        theirs = os.open(_NAMES / name, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _set_namespace(theirs)
+        finally:
+            os.close(theirs)
+        try:
+            yield
+        finally:
+            _set_namespace(own)
+    finally:
+        os.close(own)
 
 
 def _set_namespace(descriptor: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 #: Not in everybody's PATH, not even in root's.
-_SYSTEM_PATH: Final = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+SYSTEM_PATH: Final = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 #: One call changes a setting of the kernel: it hangs only if the machine is in trouble.
 _PATIENCE_S: Final = 60
@@ -20,7 +20,7 @@ NETWORK_TOOLS: Final = ("ip", "iptables", "tc")
 
 def run(*command: str | Path) -> str:
     """Run a program to its end; what it printed. Raises with what it complained of."""
-    tool = shutil.which(command[0], path=_SYSTEM_PATH) or command[0]
+    tool = shutil.which(command[0], path=SYSTEM_PATH) or command[0]
     done = subprocess.run(
         [tool, *command[1:]], capture_output=True, text=True, timeout=_PATIENCE_S, check=False
     )
@@ -40,7 +40,7 @@ def why_not(further: Iterable[str] = ()) -> str | None:
     if os.geteuid() != 0:
         return "not root: network namespaces can't be made"
     for tool in (*NETWORK_TOOLS, *further):
-        if shutil.which(tool, path=_SYSTEM_PATH) is None:
+        if shutil.which(tool, path=SYSTEM_PATH) is None:
             return f"the program {tool!r} is not installed"
     probe = f"kvnode-{os.getpid()}-probe"
     try:
