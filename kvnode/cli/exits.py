@@ -29,7 +29,7 @@ USAGE: Final = 2
 UNREACHABLE: Final = 3
 #: The node answered with an error.
 REJECTED: Final = 4
-#: The node is there, but its disk does not answer.
+#: The node is there, but its disk does not answer; or it is not as it was asked to be.
 UNHEALTHY: Final = 5
 
 

@@ -42,7 +42,8 @@ exit codes:
   3    unreachable, no answer in time, or fewer replicas in time than were asked for
   4    rejected by the node: a condition does not hold, it is behind the session, it
        can't go on with a watch or a scan
-  5    the node's disk does not answer; for lag, a member is late
+  5    the node's disk does not answer; for lag, a member is late; for ping --ready, the
+       node is not
   130  Ctrl-C"""
 
 

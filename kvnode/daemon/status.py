@@ -42,6 +42,7 @@ def replica_status(replica: Replica) -> dict[str, Any]:
         "cuts": len(replica.scans.cuts),
         "cut_bytes": replica.scans.cuts.size_bytes,
         "joining": replica.is_joining,
+        "registered": replica.is_registered,
         "alarms": sorted(replica.alarms.raised.values()),
         "fetching_from": replica.repair.staging.name if replica.repair.staging else None,
     }

@@ -34,6 +34,7 @@ STATUS = {
     "complaints": {},
     "alarms": [],
     "joining": False,
+    "registered": True,
     "folding": False,
     "fetching_from": None,
     "log": {"bytes": 100, "floor": {}, "pinned": None},

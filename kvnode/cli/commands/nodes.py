@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from kvnode.cli.commands.command import Command, number
 from kvnode.cli.exits import OK, UNHEALTHY
@@ -11,6 +12,7 @@ from kvnode.cli.members import is_late, lag_lines
 from kvnode.cli.output import Output
 from kvnode.client.sync import Client
 from kvnode.codec.packing import INTEGER_MAX
+from kvnode.errors import Unavailable
 
 
 def status(client: Client, _: argparse.Namespace, output: Output) -> int:
@@ -42,10 +44,29 @@ def forget(client: Client, given: argparse.Namespace, output: Output) -> int:
     return OK
 
 
-def ping(client: Client, _: argparse.Namespace, output: Output) -> int:
-    """Print the node's name."""
-    output.name(client.ping())
+def ping(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Print the node's name, if it is as it is asked to be."""
+    if not given.alive and not given.ready:
+        output.name(client.ping())
+        return OK
+    node = client.status()
+    if given.ready and (reason := _unready(node)):
+        raise Unavailable(f"{node['name']} is not ready: {reason}")
+    output.name(node["name"])
     return OK
+
+
+def _unready(node: Mapping[str, Any]) -> str | None:
+    """Why clients had better go elsewhere for now, by the node's status; None if they need not."""
+    if not node["storage"]["writable"]:
+        return f"its disk takes no writes: {node['storage']['last_error']}"
+    if node["folding"]:
+        return "it is putting a snapshot in place"
+    if node["joining"]:
+        return "it is joining: it has no data yet, its peers do"
+    if not node["registered"]:
+        return "it has just started, and fetches what it has missed"
+    return None
 
 
 def _add_max(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +79,22 @@ def _add_max(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_state(parser: argparse.ArgumentParser) -> None:
+    state = parser.add_mutually_exclusive_group()
+    state.add_argument(
+        "--alive",
+        default=False,
+        action="store_true",
+        help="any answer will do: also of a node whose disk takes no writes, or that is joining",
+    )
+    state.add_argument(
+        "--ready",
+        default=False,
+        action="store_true",
+        help="it must take writes, and have caught up since its start (else exit code 5)",
+    )
+
+
 def _add_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME")
 
@@ -67,5 +104,5 @@ COMMANDS: Final = {
     "members": Command(members, "who is a member: where, alive or since when silent, its lag"),
     "lag": Command(lag, "how many writes each member lacks of what the node has", _add_max),
     "forget": Command(forget, "make a node that is gone for good no member any more", _add_name),
-    "ping": Command(ping, "whether the node answers"),
+    "ping": Command(ping, "whether the node answers, and its disk does", _add_state),
 }
