@@ -4,7 +4,8 @@
 
 Memory and disk are those of a real node: idle, then with keys of 16 bytes and values of 100 that do
 not compress, and with its log shortened to 1 MiB. Heartbeats are computed for clusters of several
-sizes, from claims as nodes of such a cluster send them; IP, TCP and ZeroMQ add some 60 bytes to each.
+sizes, from claims as nodes of such a cluster send them; IP, TCP and ZeroMQ add some 60 bytes to
+each.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ LABELS = {"app.kubernetes.io/name": "kvnode"}
 #: By kustomization.yaml.
 GENERATED = "kvnode-settings"
 
+#: Not applied with the others.
+RESTORE = yaml.safe_load((MANIFESTS / "restore.yaml").read_text())
 KUSTOMIZATION = yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text())
 OBJECTS = {
     f"{manifest['kind']} {manifest['metadata']['name']}": manifest
@@ -77,9 +79,10 @@ def settings(pod):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("name", [*OBJECTS, "Pod kvnode-restore"])
 def test_kubernetes_takes_it(name, version):
-    kubernetes_validate.validate(OBJECTS[name], version, strict=True)
+    manifest = OBJECTS.get(name, RESTORE)
+    kubernetes_validate.validate(manifest, version, strict=True)
 
 
 def test_what_kubernetes_does_not_know_would_be_found():
@@ -90,7 +93,7 @@ def test_what_kubernetes_does_not_know_would_be_found():
 
 def test_the_kustomization_names_every_file():
     (secret,) = KUSTOMIZATION["secretGenerator"]
-    named = {"kustomization.yaml", *KUSTOMIZATION["resources"], *secret["files"]}
+    named = {"kustomization.yaml", "restore.yaml", *KUSTOMIZATION["resources"], *secret["files"]}
     assert {file.name for file in MANIFESTS.iterdir()} == named
 
 
@@ -173,6 +176,18 @@ def test_data_and_settings_are_where_they_are_mounted():
     assert str(settings("kvnode-0").data.parent) == mounts["data"]
     (secret,) = KUSTOMIZATION["secretGenerator"]
     assert volume["secret"]["secretName"] == secret["name"] == GENERATED
+
+
+def test_a_restore_is_made_in_the_volume_of_a_node_as_its_user():
+    pod = RESTORE["spec"]
+    (container,), (volume,) = pod["containers"], pod["volumes"]
+    (claim,) = STATEFUL_SET["volumeClaimTemplates"]
+    claimed = volume["persistentVolumeClaim"]["claimName"]
+    assert claimed == f"{claim['metadata']['name']}-kvnode-0"
+    assert container["volumeMounts"] == [CONTAINER["volumeMounts"][0]]
+    assert container["image"] == f"{CONTAINER['image']}:{__version__}"
+    asked = POD["securityContext"].keys() - {"fsGroupChangePolicy"}
+    assert pod["securityContext"] == {it: POD["securityContext"][it] for it in asked}
 
 
 def test_it_runs_as_the_user_of_the_image():
