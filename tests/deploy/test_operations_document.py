@@ -16,6 +16,12 @@ from kvnode.core.alarms import Alarms
 from kvnode.core.messages import Claim
 
 ROOT = Path(__file__).parent.parent.parent
+#: By its own schema, and by what `docker stack config` warns of.
+SWARM_DOES_OTHERWISE = {
+    *("build", "container_name", "cpus", "mem_limit", "mem_reservation", "network_mode"),
+    *("ports", "privileged", "profiles", "restart", "security_opt", "userns_mode", "volumes"),
+}
+
 OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text()
 
 
@@ -45,6 +51,18 @@ def test_it_tells_what_every_complaint_means():
     kinds = set(re.findall(r"complaints\.add\(\s*\"(\w+)\"", sources))
     assert len(kinds) > 10
     assert kinds == set(re.findall(r"^\| `(\w+)` \|", OPERATIONS, re.MULTILINE)) & kinds
+
+
+def test_it_tells_what_swarm_makes_of_the_compose_file():
+    """Of each property there that Swarm refuses, ignores or reads otherwise."""
+    (section,) = re.findall(r"^### On Docker Swarm\n(.*?)^## ", OPERATIONS, re.M | re.S)
+    properties = set(re.findall(r"^ +(\w+):", (ROOT / "compose.yaml").read_text(), re.MULTILINE))
+    told = {word for row in re.findall(r"^\| (.*?) \|", section, re.M) for word in code(row)}
+    assert properties & SWARM_DOES_OTHERWISE <= told
+
+
+def code(row):
+    return re.findall(r"`(\w+)`", row)
 
 
 def commands():
