@@ -2,14 +2,15 @@
 
 Whoever asked and got no answer asks again with the same id. What the writes brought is committed
 with them and remembered, for the latest such requests; of older ones a node can't tell whether
-they were done. Therefore each says where the node stood when it was first asked for: one
-that may have been forgotten is refused, and never done again.
+they were done. Therefore each says where the node's count stood when it was first asked for: one
+that may have been forgotten is refused, and never done again. Every disk counts from a random
+number, so that one which replaced another refuses what was asked there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from kvnode.core.answer import Answer, conflict_bytes
 from kvnode.core.clock import Now
@@ -23,8 +24,14 @@ _TOO_LARGE = Failed(
 )
 
 
+#: The count begins at a random number of so many bits. That another disk of the same name has a
+#: request's position among its latest is then a chance of one in billions; and what is
+#: counted up from it stays below 2**53, which every language has exactly.
+FIRST_POSITION_BITS: Final = 52
+
+
 class Span(NamedTuple):
-    """The positions of what is remembered, counted from 0: from the start to before the end."""
+    """The positions of what is remembered: from the start to before the end."""
 
     start: int
     end: int
@@ -52,7 +59,7 @@ class Done:
 
     @property
     def position(self) -> int:
-        """How many were done ever."""
+        """Where the next one is counted."""
         return self._committed.remembered_span.end + len(self.added)
 
     def results(self, id_: bytes) -> WriteResults | None:

@@ -40,6 +40,7 @@ from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.limits import MIB, Limits
 from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Report, Saved
+from kvnode.core.once import FIRST_POSITION_BITS
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.requests import Request
 from kvnode.core.results import Reply
@@ -348,7 +349,10 @@ class Daemon:
     # --- making the node
 
     def _open_store(self, *, read_only: bool = False) -> Store:
-        self._store = RocksStore(self._directory.store, read_only=read_only)
+        first_position = secrets.randbits(FIRST_POSITION_BITS)
+        self._store = RocksStore(
+            self._directory.store, read_only=read_only, first_position=first_position
+        )
         return self._store
 
     def _make_replica(self, saved: Saved, store: Store) -> Replica:

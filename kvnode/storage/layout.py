@@ -10,6 +10,7 @@
                      "live"                     -> which of the two tables is the node's
     once             "id/" id                   -> what the writes of that request brought
                      "position/" position       -> the id of the request that was done then
+                     "first"                    -> the position of the first one
 
 Each table has a list of what is due in it. The other table is where a snapshot is staged, until
 one commit makes it the live one. Positions count deliveries; numbers in keys are big-endian, so

@@ -148,7 +148,10 @@ class MemoryTableView:
 class MemoryStore:
     """A `Store` on a `MemoryDisk`."""
 
-    def __init__(self, disk: MemoryDisk, *, read_only: bool = False) -> None:
+    def __init__(
+        self, disk: MemoryDisk, *, read_only: bool = False, first_position: int = 0
+    ) -> None:
+        """See `RocksStore`."""
         if disk.full and not read_only:
             raise StorageError("no space left on the memory disk")
         disk.recover()
@@ -164,6 +167,8 @@ class MemoryStore:
         )
         if self._staged and not read_only:
             self.clear_staged()
+        if self._once.is_new and not read_only:
+            self._write(self._once.begin(first_position), sync=False)
 
     @property
     def log_bytes(self) -> int:

@@ -2,9 +2,11 @@
 
     "id/" id                -> what the writes of that request brought
     "position/" position    -> the id of the request that was done then
+    "first"                 -> the position of the first request of all
 
-Positions count such requests from 0, big-endian. The oldest ones are deleted; the last
-position is always there, so the count goes on after it.
+Positions count such requests, big-endian, from a random number: a node that lost its disk must not
+take what it was asked there for what it is asked first. The oldest ones are deleted; the last
+position is always there once there is any, so the count goes on after it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from kvnode.storage.layout import Puts
 
 ID: Final = b"id/"
 POSITION: Final = b"position/"
+FIRST: Final = b"first"
 _NUMBER: Final = struct.Struct(">Q")
 
 
@@ -43,8 +46,19 @@ class Once:
     ) -> None:
         """`first` and `last` are the keys of the first and last position, if there are any."""
         self._read = read
-        start = 0 if first is None else position_of(first)
-        self.span = Span(start, start if last is None else position_of(last) + 1)
+        begun = read(FIRST)
+        #: Whether nothing was counted or written yet.
+        self.is_new = first is None and begun is None
+        if first is None or last is None:
+            start = 0 if begun is None else int(_NUMBER.unpack(begun)[0])
+            self.span = Span(start, start)
+        else:
+            self.span = Span(position_of(first), position_of(last) + 1)
+
+    def begin(self, position: int) -> Puts:
+        """Count from this position; what a new store writes for that."""
+        self.is_new, self.span = False, Span(position, position)
+        return [("once", FIRST, _NUMBER.pack(position))]
 
     def results(self, id_: bytes) -> WriteResults | None:
         """What the writes of a request brought; None if it is not remembered. Raises

@@ -76,7 +76,10 @@ LOGGER: Final = logging.getLogger("kvnode.storage")
 class RocksStore:
     """A `Store` in a directory."""
 
-    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, read_only: bool = False, first_position: int = 0
+    ) -> None:
+        """If it is new, it counts requests with ids from `first_position` on."""
         families = {name: _family_options(name) for name in layout.FAMILIES}
         access = AccessType.read_only() if read_only else AccessType.read_write()
         try:
@@ -107,6 +110,8 @@ class RocksStore:
             self._expect_no_hole()
             if not read_only and _last_key(self._staged) is not None:
                 self.clear_staged()
+            if not read_only and self._once.is_new:
+                self._write(self._once.begin(first_position), sync=False)
         except StorageError:
             self.close()
             raise

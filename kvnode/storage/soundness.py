@@ -281,7 +281,7 @@ class _Examination:
                 positions.append(position)
                 if self._store.get("once", once.ID + record) is None:
                     self._add(f"the request at position {position} is not remembered")
-            else:
+            elif key != once.FIRST:
                 self._add(f"once has a record {told(key)}, which is none of kvnode's")
         if len(positions) != self.findings.remembered:
             counted, said = len(positions), self.findings.remembered

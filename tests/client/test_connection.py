@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from kvnode import (
     Client,
     CommitFailed,
     Dot,
+    IndefiniteError,
     InvalidRequest,
     TimedOut,
     Unavailable,
@@ -228,24 +230,28 @@ sys.exit(main(sys.argv[4:]))
 
 @pytest.fixture
 def dying(tmp_path):
-    """X, which dies so once, and is started again then."""
+    """X, which dies so once, and is started again then, perhaps without its disk."""
     fuse = tmp_path / "fuse"
     script = DYING.format(fuse=str(fuse))
     node = LocalNode("X", tmp_path, FLAGS, prefix=(sys.executable, "-c", script))
     node.start()
     died = threading.Event()
 
-    def start_again():
+    def start_again(wipes):
         node.process.wait()
         node.process = None
         died.set()
+        if wipes:
+            shutil.rmtree(node.data)
         node.start()
 
-    def light():
+    def light(*, wipes=False):
+        nonlocal starter
         fuse.touch()
+        starter = threading.Thread(target=start_again, args=[wipes])
         starter.start()
 
-    starter = threading.Thread(target=start_again)
+    starter = None
     yield node, light, died
     starter.join()
     node.stop()
@@ -262,3 +268,13 @@ def test_a_write_is_made_once_though_its_node_is_killed_before_it_answers(dying)
         (version,) = client.read("k")
         assert version.dot == dot == Dot(version.origin, dot.seq)
         assert client.put("after", 1).origin != before.origin
+
+
+def test_a_write_is_not_made_again_by_a_node_that_lost_its_disk(dying):
+    node, light, died = dying
+    with Client(node.listen, timeout_s=PATIENCE_S, retry_writes=True) as client:
+        light(wipes=True)
+        with pytest.raises(IndefiniteError):
+            client.put("k", 1)
+        assert died.is_set()
+        assert client.get("k") is None

@@ -197,7 +197,8 @@ class Asking:
         self.health = Health()
         self.vector = {}
         identity = SimpleNamespace(name="X")
-        self.replica = SimpleNamespace(digest=0, identity=identity, is_joining=False)
+        state = SimpleNamespace(digest=0)
+        self.replica = SimpleNamespace(state=state, identity=identity, is_joining=False)
         self.is_folding = False
         self.backups = Backups(path, self, lambda: self.store)
         self.answers = []

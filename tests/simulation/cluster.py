@@ -72,7 +72,8 @@ class Cluster:
         """What a session is told is lost must be at no member.
 
         A disk that has a copy may bring it back, whether they take turns or run side by side: the
-        claims that were heard are then not of all the disks that bear that name.
+        claims that were heard are then not of all the disks that bear that name. And from such a
+        disk others may have it again.
         """
         assert machine.node is not None
         members = machine.node.replica.others()
@@ -80,6 +81,9 @@ class Cluster:
         disks = Counter(it.bears for it in self.machines.values())
         disks.update(it.bears for it in self.machines.values() if it.other_disk is not None)
         lost = self.oracle.known(it for it in missing if disks[name_of(it.origin)] == 1)
+        for copied in self.machines.values():
+            if disks[copied.bears] > 1:
+                lost &= ~copied.seen
         for other in self.living:
             if other.bears in members and disks[other.bears] == 1 and other.seen & lost:
                 dots = self.oracle.dots(other.seen & lost)

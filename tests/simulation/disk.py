@@ -24,12 +24,12 @@ _ORACLE: Final = "oracle"
 class SimulatedStore(MemoryStore):
     """Tells the machine of what is written before it is tried and when it went well."""
 
-    def __init__(self, machine: Machine, *, read_only: bool) -> None:
+    def __init__(self, machine: Machine, *, read_only: bool, first_position: int) -> None:
         self._machine = machine
         if read_only or not machine.disk.full:
             machine.disk.recover()
         self._seen = seen_on(machine.disk)
-        super().__init__(machine.disk, read_only=read_only)
+        super().__init__(machine.disk, read_only=read_only, first_position=first_position)
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""

@@ -20,6 +20,7 @@ from kvnode.codec.client import (
     snapshot,
     synced,
 )
+from kvnode.codec.records import decode_versions
 from kvnode.codec.server import Hello, Position, Since, Snapshot, Synced, decode_request
 from kvnode.codec.snapshots import Part, decode_chunk, encode_part
 from kvnode.codec.token import encode_token
@@ -29,6 +30,7 @@ from kvnode.core.concerns import Concerns
 from kvnode.core.cuts import CUT_QUIET_US
 from kvnode.core.limits import Limits
 from kvnode.core.messages import Claim, Commit, Fetch, Inputs, Pull, Pulled, Report, Saved
+from kvnode.core.once import FIRST_POSITION_BITS
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.requests import (
     AwaitReplicas,
@@ -196,7 +198,6 @@ class Machine:
                 lost = self._cluster.oracle.dots(before & ~self.seen)
                 raise Violation("durability", f"{self.name} lost {lost} though it always syncs")
             self._cluster.oracle.excused |= before & ~self.seen
-            self._cluster.oracle.forgetful.add(self.bears)
             if self._cluster.oracle.known([Missing(self._origin, 1, 1)]) & before & ~self.seen:
                 told = f"{self.name} forgot that it had opened {self._origin}"
                 raise Violation("incarnations are known", told)
@@ -206,7 +207,6 @@ class Machine:
         self.kill()
         self._world.reach("a disk wiped")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
-        self._cluster.oracle.forgetful.add(self.bears)
         self.disk, self.seen = new_disk(), 0
 
     def keep_copy(self) -> None:
@@ -432,12 +432,15 @@ class Machine:
         raise AssertionError(question)
 
     def _damaged(self, part: Part) -> Part:
-        """As a disk that lost a record would send it."""
+        """As a disk that lost a record would send it: one of those that the digest speaks of."""
         damages = "damaged snapshots" in self._plan.faults
         if not damages or self._cluster.is_healed or not part.table or self._dice.chance(0.7):
             return part
+        (_, record), *others = part.table
+        if any(version.expires_us is not None for version in decode_versions(record)):
+            return part
         self._world.reach("a snapshot damaged")
-        return part._replace(table=part.table[1:])
+        return part._replace(table=others)
 
     def _check_bounds(self, replica: Replica) -> None:
         holdback, limits = replica.holdback, self._plan.limits
@@ -630,7 +633,8 @@ class Machine:
         return seen_on(self.disk)
 
     def _open_store(self, *, read_only: bool = False) -> Store:
-        store = SimulatedStore(self, read_only=read_only)
+        first_position = self._dice.between(0, (1 << FIRST_POSITION_BITS) - 1)
+        store = SimulatedStore(self, read_only=read_only, first_position=first_position)
         # What is only read was committed before: a commit that failed does not count yet.
         if not read_only:
             before, self.seen = self.seen, self._on_disk()

@@ -84,7 +84,7 @@ class Oracle:
         self.excused: Seen = 0
         #: What each cut that a scan opened shows, by its number, and what may be over in it.
         self.cuts: dict[int, tuple[Seen, ExpiryBounds]] = {}
-        #: The names of nodes whose disk may have forgotten, or has a copy: they may do again what
+        #: The names of nodes whose disk went back, or has a copy: they may do again what
         #: they did once.
         self.forgetful: set[str] = set()
         #: The writes that put each value on such keys: no client asks for one twice, but with an

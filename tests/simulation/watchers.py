@@ -47,7 +47,7 @@ class SimulatedWatcher:
     def ask(self) -> None:
         """Ask what comes behind its position, and ask again after the answer."""
         if self._dice.chance(0.2):
-            self._home = self._dice.pick(self._cluster.names)
+            self._move()
             self._world.states["a watcher moved"] += 1
         # At the end nobody waits any more, so that it can be seen that all were answered.
         wait_s = 0.0 if self._cluster.is_healed else self._dice.pick((0.0, 0.1, 1.0, 3.0))
@@ -81,8 +81,10 @@ class SimulatedWatcher:
             self._world.reach("a watcher told: SessionLost")
             self._session.token = lost.token
             _, left = decode_token(lost.token)
-            self._seen &= self._cluster.oracle.known(Missing(o, 1, n) for o, n in left.items())
-            # A disk that has a copy may bring it back after all.
+            had = self._cluster.oracle.known(Missing(o, 1, n) for o, n in left.items())
+            self._seen &= had
+            # What is lost may have implied more, and a disk that has a copy may bring it back.
+            self._may_come_again |= self._told & ~had
             self._told &= ~self._cluster.oracle.known(Missing(*dots) for dots in lost.missing)
         except KvnodeError as error:
             self._world.reach(f"a watcher told: {type(error).__name__}")
@@ -95,6 +97,8 @@ class SimulatedWatcher:
         #: What its position has, and what it was told of or took as given.
         self._seen: Seen = 0
         self._told: Seen = 0
+        #: Of what it was told of, what its position may have lost since.
+        self._may_come_again: Seen = 0
 
     def _take(self, result: list[Any], seen: Seen) -> None:
         assert result[0] == "ok"
@@ -113,8 +117,9 @@ class SimulatedWatcher:
         watched = [key for key, *_ in made.changes if is_watched(key, self._prefix)]
         if keys != watched:
             raise Violation("watches", f"{self.name} is told of {keys} by {dot}: {watched}")
-        if made.bit & self._told:
+        if made.bit & self._told & ~self._may_come_again:
             raise Violation("watches", f"{self.name} is told of {dot} twice")
+        self._may_come_again &= ~made.bit
         if causes := self._causes(made):
             raise Violation("watches", f"{self.name} is told of {dot} before {causes}")
         self._told |= made.bit
@@ -126,8 +131,15 @@ class SimulatedWatcher:
     def _give_up(self, request: Request) -> None:
         if self._request is request:
             self._world.reach("a watcher gave up waiting")
-            self._home = self._dice.pick(self._cluster.names)
+            self._move()
             self._rest()
+
+    def _move(self) -> None:
+        """Go to another node; in the end to none that is gone. It may need hundreds of answers,
+        and each that never comes costs it a second."""
+        healed = self._cluster.is_healed
+        living = [machine.name for machine in self._cluster.living]
+        self._home = self._dice.pick(living if healed else self._cluster.names)
 
     def _rest(self) -> None:
         self._request = self._request._replace(id=0)  # nothing more is taken for its answer

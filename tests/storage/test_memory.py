@@ -70,7 +70,7 @@ def test_a_crash_before_anything_was_synced_leaves_a_fresh_disk() -> None:
     machine.write(sync=False)
     machine.crash()
     assert machine.store.load() == Saved({}, 0, 0)
-    assert machine.disk.families == MemoryDisk().families
+    assert machine.disk.families == Machine().disk.families
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from kvnode.storage.memory import MemoryDisk, MemoryStore
 from kvnode.storage.once import POSITION, position_key, position_of
 from kvnode.storage.rocks import RocksStore
 from kvnode.storage.soundness import examined
+from kvnode.storage.store import Store
 from tests.storage.commits import X, batch, commit, version
 from tests.storage.conftest import Disk
 
@@ -51,6 +52,23 @@ def test_a_fresh_disk_remembers_none(disk: Disk) -> None:
     assert disk.store.remembered(id_of(1)) is None
 
 
+@pytest.mark.parametrize("kind", [MemoryStore, RocksStore])
+def test_a_new_disk_counts_from_where_it_is_told_and_goes_on_from_there(
+    kind: Callable[..., Store], tmp_path: Path
+) -> None:
+    medium = MemoryDisk() if kind is MemoryStore else tmp_path / "store"
+
+    def span(first_position: int, *, doing: Commit) -> Span:
+        store = kind(medium, first_position=first_position)
+        store.commit(doing, sync=True)
+        store.close()
+        return store.remembered_span
+
+    assert span(40, doing=commit(batch(X, 1))) == Span(40, 40)
+    assert span(70, doing=did(2, 3)) == Span(40, 42)
+    assert span(90, doing=did(4, 5, kept=3)) == Span(41, 44)
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["at once", "after a reopening"])
 def test_what_was_done_is_remembered_in_order(disk: Disk, *, again: bool) -> None:
     disk.store.commit(did(1, 2), sync=True)
@@ -69,7 +87,7 @@ def test_the_oldest_are_forgotten_and_leave_nothing(disk: Disk, *, again: bool) 
             disk.reopen()
     assert remembered(disk) == [3, 4, 5]
     assert disk.store.remembered_span == Span(2, 5)
-    assert len(disk.keys("once")) == 6
+    assert len(disk.keys("once")) == 1 + 6
 
 
 def test_of_more_than_may_be_remembered_in_one_commit_the_last_are(disk: Disk) -> None:
@@ -77,7 +95,7 @@ def test_of_more_than_may_be_remembered_in_one_commit_the_last_are(disk: Disk) -
     disk.store.commit(did(3, 4, 5, 6, 7, kept=2), sync=True)
     assert remembered(disk) == [6, 7]
     assert disk.reopen().remembered_span == Span(5, 7)
-    assert len(disk.keys("once")) == 4
+    assert len(disk.keys("once")) == 1 + 4
 
 
 def test_a_node_that_remembers_fewer_than_before_forgets_with_its_next(disk: Disk) -> None:

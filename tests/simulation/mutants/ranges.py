@@ -137,12 +137,6 @@ MUTANTS: Final = (
         "    if True:\n",
     ),
     mutant(
-        "let a watcher's position go back behind what it has seen",
-        _WATCHES,
-        "        entries[batch.origin] = max(batch.last, entries.get(batch.origin, 0))\n",
-        "        entries[batch.origin] = batch.last\n",
-    ),
-    mutant(
         "begin a batch anew in whose middle the watcher was",
         _WATCHES,
         "            if seq <= seen:\n",

@@ -75,8 +75,8 @@ MUTANTS: Final = (
     mutant(
         "count what a failed commit left as committed",
         "kvnode/storage/frozen.py",
-        "        return self._was.saved\n",
-        "        return self._store.load()\n",
+        "        return was._replace(floor=joined(was.floor, found.floor))\n",
+        "        return found\n",
     ),
     mutant(
         "refuse reads while the disk is full",
