@@ -27,6 +27,7 @@ from kvnode.errors import (
     Unreachable,
     UnreadableAnswer,
     Unreplicated,
+    Unsupported,
     WrongNode,
 )
 
@@ -68,6 +69,7 @@ __all__ = [
     "Unreachable",
     "UnreadableAnswer",
     "Unreplicated",
+    "Unsupported",
     "Version",
     "Watch",
     "Written",

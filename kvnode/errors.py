@@ -10,6 +10,7 @@
     │   ├── CutGone              the node let go of what a scan was reading: begin it anew
     │   ├── Overloaded           a limit of the node is reached; try later or elsewhere
     │   ├── Refused              the node does not do this: other cluster, faults not allowed
+    │   ├── Unsupported          the node has not this operation, or speaks another version
     │   ├── WrongNode            the node can't tell whether it did this request before
     │   ├── Unavailable          the node stops, has no data yet, or its disk fails
     │   └── Unreachable          no connection to the node: nothing was sent
@@ -145,6 +146,11 @@ class Refused(DefiniteError):
 class WrongNode(DefiniteError):
     """A request with an id came to a node that can't tell whether it was done before: one of
     another name, or one that does not remember so far back. Nothing was done now."""
+
+
+class Unsupported(DefiniteError):
+    """The node is older or newer than this client: it has not this operation, or speaks another
+    version of the protocol. Try another node, or upgrade the older one of the two."""
 
 
 class Unavailable(DefiniteError):

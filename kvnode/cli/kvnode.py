@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gc
 import os
 import sys
@@ -197,6 +198,7 @@ def _serve(flags: argparse.Namespace) -> int:
         print(f"kvnode: {error}", file=sys.stderr)
         return USAGE
     logs.configure(settings.name, settings.log_format, settings.log_level)
+    faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where the loop was stuck
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
     gc.freeze()  # what is imported by now stays
     try:

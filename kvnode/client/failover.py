@@ -7,6 +7,7 @@
     Unreachable                         the same; but who is      the same
                                         alone had all the time
     Delayed                             the next node; each once  the same
+    Unsupported                         the same              the same
     Compacted                           the next node; each once
     TimedOut, UnreadableAnswer          the next node             raised; with an id: see below
     CommitFailed                                                  raised; with an id: see below
@@ -37,6 +38,7 @@ from kvnode.errors import (
     Unavailable,
     Unreachable,
     UnreadableAnswer,
+    Unsupported,
     WrongNode,
 )
 
@@ -54,7 +56,7 @@ PAUSE_MAX_S: Final = 1.0
 CONNECT_MAX_S: Final = 1.0
 
 #: What a client thinks that may pass, or be otherwise elsewhere; nothing was done.
-_PASSING: Final = (Unreachable, Unavailable, Overloaded, Delayed, Compacted)
+_PASSING: Final = (Unreachable, Unavailable, Overloaded, Delayed, Compacted, Unsupported)
 
 Results = list[list[Any]]
 
@@ -159,7 +161,8 @@ class Course:
         self._id = id_ if self._effect is Effect.WRITES else None
         self._give_up_s = now_s + sum(patience)
         self._attempts = [0] * len(endpoints.addresses)
-        #: Nodes that have not what the session has seen, or not any more what it has not.
+        #: Nodes that have not what the session has seen, not any more what it has not, or no such
+        #: operation.
         self._behind: set[int] = set()
         #: Whether the node is not what it was taken for, or has done much since; and whether one
         #: was so before.
@@ -251,7 +254,7 @@ class Course:
             self._answered = error
         elif len(self._attempts) == 1:
             raise self._answered or error  # what it said when it was there tells more
-        if isinstance(error, Delayed | Compacted):
+        if isinstance(error, Delayed | Compacted | Unsupported):
             self._behind.add(self._at)
         self._endpoints.leave(self._at)
         able = [

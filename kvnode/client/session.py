@@ -35,6 +35,7 @@ from kvnode.errors import (
     Unavailable,
     UnreadableAnswer,
     Unreplicated,
+    Unsupported,
     WrongNode,
 )
 
@@ -80,8 +81,8 @@ class Request(NamedTuple):
 _ERRORS: Final[dict[str, type[KvnodeError]]] = {
     "malformed": InvalidRequest,
     "too_large": InvalidRequest,
-    "unknown_operation": InvalidRequest,
-    "wrong_version": InvalidRequest,
+    "unknown_operation": Unsupported,
+    "wrong_version": Unsupported,
     "cut_gone": CutGone,
     "overloaded": Overloaded,
     "refused": Refused,

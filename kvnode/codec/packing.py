@@ -64,7 +64,8 @@ def check_version(parts: list[Any], what: str) -> None:
     """Check the first item of a message."""
     if not parts or type(parts[0]) is not int or parts[0] != PROTOCOL_VERSION:
         version = told(parts[0]) if parts else "none"
-        raise WrongVersion(f"{what} of version {version}; this node speaks {PROTOCOL_VERSION}")
+        speaks = f"this node speaks {PROTOCOL_VERSION}: upgrade the older"
+        raise WrongVersion(f"{what} of version {version}; {speaks}")
 
 
 def unpack(data: bytes, what: str = "a message") -> Any:

@@ -7,6 +7,7 @@ Of pulls a turn answers one: many peers that catch up at once must not stall the
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import time
@@ -55,6 +56,8 @@ from kvnode.daemon.node import Durability, Node
 from kvnode.daemon.questions import Questions
 from kvnode.daemon.reports import Reports
 from kvnode.daemon.signals import wake_up_on_signals
+from kvnode.daemon.status import state_of
+from kvnode.daemon.supervisor import Supervisor
 from kvnode.errors import MalformedError
 from kvnode.storage.backups import remove_partial
 from kvnode.storage.directory import DataDirectory
@@ -151,6 +154,7 @@ class Daemon:
             config, self._instance, self._node, self._mesh, self._connections, self._complaints
         )
         self._backups = Backups(config.data, self._node, lambda: self._store)
+        self._supervisor = Supervisor(os.environ)
         self._poller.register(self._router, zmq.POLLIN)
         for monitor in self._connections.monitors:
             self._poller.register(monitor, zmq.POLLIN)
@@ -162,9 +166,12 @@ class Daemon:
         self._poller.register(wake_up, zmq.POLLIN)
         vector = shown(self._node.vector)
         LOGGER.info("listening at %s, vector %s", self._config.listen, vector)
+        # Also if it has to join first: it must not be killed because nobody else is there.
+        self._supervisor.ready(state_of(self._node), _now().steady_us)
         try:
             while not self._stopping:
                 self._turn(wake_up)
+            self._supervisor.stopping()
             self._turn(wake_up)  # what had arrived by then still gets its answer
         finally:
             self._close()
@@ -196,6 +203,7 @@ class Daemon:
         self._answer_questions(questions, now)
         self._backups.go_on(now.steady_us)
         self._mesh.greet(self._node.replica.record, now.steady_us)
+        self._supervisor.turned(state_of(self._node), now.steady_us)
 
     def _follow_members(self) -> None:
         """Try the addresses in the member records, once they changed."""
@@ -216,7 +224,8 @@ class Daemon:
         if self._stopping or self._pulls:
             return 0
         wake_us = self._node.wake_us()
-        for other_us in (self._mesh.wake_us(), self._backups.wake_us()):
+        others_us = (self._mesh.wake_us(), self._backups.wake_us(), self._supervisor.wake_us())
+        for other_us in others_us:
             if other_us is not None:
                 wake_us = min(wake_us, other_us)
         return max(0, -(-(wake_us - _now().steady_us) // 1000))
@@ -232,6 +241,7 @@ class Daemon:
         end = Thread(target=self._context.term, daemon=True)
         end.start()
         end.join((LINGER_MS + CLOSE_MS) / 1000)
+        self._supervisor.close()
         if failure is not None:
             raise failure
         LOGGER.info("closed cleanly, vector %s", shown(self._node.vector))

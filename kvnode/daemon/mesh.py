@@ -197,8 +197,8 @@ class Mesh:
         return steady_us - peer.latest_us < ALIVE_HEARTBEATS * self._heartbeat_us
 
     def _add(self, address: str, *, is_configured: bool) -> None:
-        if address == self._introduction.listen and not is_configured:
-            return
+        if address == self._introduction.listen:
+            return  # all nodes may be given one list of addresses
         if not is_configured and ADDRESS.fullmatch(address) is None:
             self._complaints.add("bad_addresses", repr(address))
             return

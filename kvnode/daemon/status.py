@@ -66,6 +66,17 @@ def node_status(node: Node, steady_us: int) -> dict[str, Any]:
     }
 
 
+def state_of(node: Node) -> str:
+    """What the node does, in a few words."""
+    health = node.health
+    if not health.writable:
+        does = "takes no writes, but reads go on" if health.serving else "does not answer"
+        return f"{does}: {health.last_error}"
+    if node.is_folding:
+        return "puts a snapshot in place"
+    return "joins: has no data yet, its peers do" if node.replica.is_joining else "serves"
+
+
 def peers_status(mesh: Mesh, replica: Replica, steady_us: int) -> list[dict[str, Any]]:
     """Each configured peer: who answers there, since when it is silent, what it lacks."""
     claims, members = replica.repair.claims, replica.members.names()

@@ -229,7 +229,8 @@ def decode_state(record: bytes | None) -> State:
         if store_format != STORE_FORMAT:
             raise StorageError(
                 f"the data directory has format {store_format}; this version of kvnode "
-                f"reads format {STORE_FORMAT}"
+                f"reads format {STORE_FORMAT}: start the version that wrote it, or start with "
+                f"an empty directory, which the peers fill"
             )
         clock_us, digest, log_bytes = state
         return State(clock_us, int.from_bytes(digest, "big"), log_bytes)

@@ -36,6 +36,7 @@ CODES = {
     errors.CutGone("why"): 4,
     errors.Overloaded("why"): 4,
     errors.Refused("why"): 4,
+    errors.Unsupported("why"): 4,
     errors.WrongNode("why"): 4,
     errors.UnreadableAnswer("why"): 4,
     errors.MalformedError("why"): 4,

@@ -33,6 +33,7 @@ from kvnode.errors import (
     Unavailable,
     Unreachable,
     UnreadableAnswer,
+    Unsupported,
     WrongNode,
 )
 
@@ -42,6 +43,7 @@ START_S = 1000.0
 ABC = ("tcp://a", "tcp://b", "tcp://c")
 
 DELAYED = Delayed("why", {}, {}, [])
+ONCE: list[KvnodeError] = [DELAYED, Unsupported("no")]
 PASSING: list[KvnodeError] = [Unreachable("no"), Unavailable("no"), Overloaded("no")]
 IN_DOUBT: list[KvnodeError] = [TimedOut("?"), UnreadableAnswer("?"), CommitFailed("?")]
 FINAL: list[KvnodeError] = [InvalidRequest("no"), Refused("no"), SessionLost([], b"")]
@@ -103,10 +105,13 @@ def test_who_is_alone_and_can_not_be_reached_was_given_all_the_time_there_is() -
     assert visited(course(READ, addresses=ABC[:1]), always(refused)) == ([0, 0, 0], refused)
 
 
+@pytest.mark.parametrize("error", ONCE, **NAMED)
 @pytest.mark.parametrize("operation", [READ, WRITE], ids=["read", "write"])
-def test_who_is_behind_is_asked_once(operation: ask.Operation) -> None:
-    assert visited(course(operation), always(DELAYED)) == ([0, 1, 2], DELAYED)
-    errors = iter([DELAYED, *20 * [Unreachable("no")]])
+def test_who_is_behind_or_of_another_version_is_asked_once(
+    operation: ask.Operation, error: KvnodeError
+) -> None:
+    assert visited(course(operation), always(error)) == ([0, 1, 2], error)
+    errors = iter([error, *20 * [Unreachable("no")]])
     places, _ = visited(course(operation), errors)
     assert places == [0, *3 * [1, 2]]
 
@@ -123,7 +128,7 @@ def test_a_write_in_doubt_is_told(error: KvnodeError, also: tuple[ask.Operation,
 
 
 @pytest.mark.parametrize("error", IN_DOUBT, **NAMED)
-@pytest.mark.parametrize("then", [*PASSING, *IN_DOUBT, DELAYED], **NAMED)
+@pytest.mark.parametrize("then", [*PASSING, *IN_DOUBT, *ONCE], **NAMED)
 def test_a_write_with_an_id_in_doubt_is_asked_for_again_at_the_same_node(
     error: KvnodeError, then: KvnodeError
 ) -> None:
@@ -148,7 +153,7 @@ def test_what_is_the_same_everywhere_is_told(
     assert visited(course(operation, id_=id_), always(error)) == ([0], error)
 
 
-@pytest.mark.parametrize("error", [*PASSING, *IN_DOUBT, *FINAL], **NAMED)
+@pytest.mark.parametrize("error", [*PASSING, *IN_DOUBT, *ONCE, *FINAL], **NAMED)
 @pytest.mark.parametrize("operation", [ask.PING, ask.STATUS, ask.backup("b")], ids=lambda it: it[0])
 def test_what_concerns_the_node_is_asked_once(operation: ask.Operation, error: KvnodeError) -> None:
     assert visited(course(operation), always(error)) == ([0], error)

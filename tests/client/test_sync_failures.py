@@ -23,6 +23,7 @@ from kvnode import (
     TimedOut,
     Unavailable,
     Unreachable,
+    Unsupported,
 )
 from kvnode.cli.cluster import until
 from kvnode.codec.token import encode_token
@@ -60,8 +61,8 @@ INVALID = {
 CODES = {
     "malformed": InvalidRequest,
     "too_large": InvalidRequest,
-    "unknown_operation": InvalidRequest,
-    "wrong_version": InvalidRequest,
+    "unknown_operation": Unsupported,
+    "wrong_version": Unsupported,
     "overloaded": Overloaded,
     "refused": Refused,
     "wrong_cluster": Refused,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from kvnode import Client, Refused
@@ -273,36 +271,6 @@ def test_of_two_nodes_of_one_name_the_other_is_taken_when_the_first_stops(namesa
     until("it is a member", lambda: members(x)["Y"]["addresses"] == [other.listen])
     for node in (x, other):
         until("it is gone", lambda node=node: not refusals(node))
-
-
-#: A node of the day after tomorrow.
-VERSION_2 = """
-import sys
-from kvnode.codec import client, gossip, packing
-client.PROTOCOL_VERSION = gossip.PROTOCOL_VERSION = packing.PROTOCOL_VERSION = 2
-from kvnode.cli.kvnode import main
-sys.exit(main(sys.argv[4:]))
-"""
-
-
-def test_a_node_of_another_protocol_version_is_refused_and_both_logs_say_so(start, tmp_path):
-    x = start("X")
-    y = LocalNode("Y", tmp_path, FLAGS, prefix=(sys.executable, "-c", VERSION_2))
-    y.peers = [x.listen]
-    y.start()
-    try:
-        told = "a greeting by 'Y' of version 2; this node speaks 1"
-        until("Y says so", lambda: logged(y, f'ERROR   Y: peer at {x.listen} refuses us: "{told}"'))
-        assert logged(x, f"WARNING X: bad requests: {told}")
-        until("X is stopped", lambda: x.stop() == 0)
-        x.peers = [y.listen]
-        x.start()
-        told = "a greeting by 'X' of version 1; this node speaks 2"
-        until("X says so", lambda: logged(x, f'ERROR   X: peer at {y.listen} refuses us: "{told}"'))
-        assert logged(y, f"WARNING Y: bad requests: {told}")
-        assert members(x).keys() == {"X"}
-    finally:
-        y.stop()
 
 
 @pytest.mark.parametrize(

@@ -172,9 +172,20 @@ def test_a_node_that_is_greeted_by_another_cluster_says_so_too(make_node):
     assert sum(y.status()["complaints"].values()) >= 1
 
 
-def test_a_node_among_its_own_peers_is_left_out(make_node):
+def test_all_nodes_may_be_given_the_same_addresses(make_node):
     x, y = make_node("X"), make_node("Y")
-    x.peers, y.peers = [x.listen, y.listen], [x.listen]
+    x.peers = y.peers = [x.listen, y.listen]
+    x.start()
+    y.start()
+    for node, other in ((x, "Y"), (y, "X")):
+        until("they know each other", lambda node=node: node.hears_all())
+        assert [it["name"] for it in node.status()["peers"]] == [other]
+        assert not lines(node, "ERROR")
+
+
+def test_a_node_among_its_own_peers_under_another_address_is_left_out(make_node):
+    x, y = make_node("X"), make_node("Y")
+    x.peers, y.peers = [x.listen.replace("127.0.0.1", "localhost"), y.listen], [x.listen]
     x.start()
     y.start()
     assert until("it knows itself", lambda: refusal(x)) == "is this node itself"

@@ -11,6 +11,7 @@ from kvnode.core.messages import Chunk, Claim, OriginState
 from kvnode.core.versions import DIGEST_MODULUS, Version, fingerprint
 from kvnode.daemon.node import Durability
 from kvnode.daemon.snapshots import SNAPSHOT_IDLE_US
+from kvnode.daemon.status import state_of
 from kvnode.errors import Refused, StorageError
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, SYNC_US, Recorded, failures
 
@@ -51,8 +52,9 @@ def test_in_the_end_it_has_both_and_answers_who_waited():
     assert entry.versions[0].value == b"value"
 
 
-def test_meanwhile_it_sends_requests_elsewhere():
+def test_meanwhile_it_sends_requests_elsewhere_and_says_why():
     node = folding()
+    assert state_of(node.node) == "puts a snapshot in place"
     requests = [node.get("mine"), node.put("mine", "3")]
     node.turn(*requests)
     assert failures(node, *requests) == 2 * [("joining", False)]

@@ -7,7 +7,7 @@ import pytest
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.core.batch import Change
 from kvnode.core.requests import Scan, Shows
-from kvnode.daemon.status import WAITING_SHOWN, node_status, replica_status
+from kvnode.daemon.status import WAITING_SHOWN, node_status, replica_status, state_of
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, Recorded
 
 
@@ -100,3 +100,21 @@ def test_a_disk_that_fails_is_told(node):
     storage = node_status(node.node, node.now_us)["storage"]
     assert storage["serving"] and not storage["writable"] and storage["failures"] == 1
     assert "no space left" in storage["last_error"]
+
+
+def test_in_a_few_words_it_serves_or_why_it_does_not_in_full(node):
+    assert state_of(node.node) == "serves"
+    node.turn(claims=(node.others_claim({OTHER: 1}),))
+    assert state_of(node.node) == "joins: has no data yet, its peers do"
+    node.turn(batches=(others_batch(1),))
+    assert state_of(node.node) == "serves"
+    node.disk.full = True
+    node.turn(node.put("k", "v"))
+    reason = node.node.health.last_error
+    assert state_of(node.node) == f"takes no writes, but reads go on: {reason}"
+
+
+def test_in_a_few_words_it_does_not_answer_without_its_disk(node):
+    node.disk.full = node.gone = True
+    node.turn(node.put("k", "v"))
+    assert state_of(node.node) == f"does not answer: {node.node.health.last_error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,9 +11,13 @@ from kvnode.cli.commands.command import Command, number
 from kvnode.cli.exits import OK, UNHEALTHY
 from kvnode.cli.members import is_late, lag_lines
 from kvnode.cli.output import Output
+from kvnode.cli.parser import seconds
 from kvnode.client.sync import Client
 from kvnode.codec.packing import INTEGER_MAX
 from kvnode.errors import Unavailable
+
+#: Between two looks at members that are late: less than two of their heartbeats.
+_LOOK_AGAIN_S: Final = 0.2
 
 
 def status(client: Client, _: argparse.Namespace, output: Output) -> int:
@@ -30,8 +35,13 @@ def members(client: Client, _: argparse.Namespace, output: Output) -> int:
 
 def lag(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Print how many writes of this node's each member lacks; one that is late is a failure."""
-    found = client.members()
-    late = [member["name"] for member in found if is_late(member, given.max)]
+    give_up_s = time.monotonic() + given.within
+    while True:
+        found = client.members()
+        late = [member["name"] for member in found if is_late(member, given.max)]
+        if not late or time.monotonic() >= give_up_s:
+            break
+        time.sleep(_LOOK_AGAIN_S)
     fields = ("name", "self", "alive", "silent_ms", "lag_updates")
     shown = [{field: member[field] for field in fields} for member in found]
     output.document({"members": shown, "late": late}, lag_lines(found))
@@ -69,13 +79,20 @@ def _unready(node: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _add_max(parser: argparse.ArgumentParser) -> None:
+def _add_lateness(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max",
         default=None,
         type=number(0, INTEGER_MAX),
         metavar="N",
         help="a member that lacks more is late, as one is that is silent (exit code 5)",
+    )
+    parser.add_argument(
+        "--within",
+        default=0.0,
+        type=seconds,
+        metavar="S",
+        help="wait until none is late, for so many seconds at most (0)",
     )
 
 
@@ -102,7 +119,7 @@ def _add_name(parser: argparse.ArgumentParser) -> None:
 COMMANDS: Final = {
     "status": Command(status, "what the node has, waits for, and knows of its peers"),
     "members": Command(members, "who is a member: where, alive or since when silent, its lag"),
-    "lag": Command(lag, "how many writes each member lacks of what the node has", _add_max),
+    "lag": Command(lag, "how many writes each member lacks of what the node has", _add_lateness),
     "forget": Command(forget, "make a node that is gone for good no member any more", _add_name),
     "ping": Command(ping, "whether the node answers, and its disk does", _add_state),
 }

@@ -44,6 +44,22 @@ def test_a_member_that_is_late_is_exit_code_5(changes, arguments, code, kv):
     ]
 
 
+def test_a_member_that_is_late_no_more_is_waited_for(kv):
+    behind, there = MEMBER, MEMBER | {"lag_updates": 0}
+    states = iter([behind, behind, there])
+    with FakeNode(lambda asked: answering(("ok", [next(states)]))(asked)) as node:
+        ended = kv("lag", "--max", "0", "--within", "60", "--node", node.listen, "--json")
+    assert (ended.code, json.loads(ended.output)["late"]) == (0, [])
+    assert next(states, None) is None
+
+
+def test_a_member_that_stays_late_is_waited_for_no_longer_than_was_said(kv):
+    with FakeNode(answering(("ok", [MEMBER]))) as node:
+        ended = kv("lag", "--max", "0", "--within", "0.5", "--node", node.listen, "--json")
+    assert (ended.code, json.loads(ended.output)["late"]) == (5, ["Y"])
+    assert len(node.asked) > 1
+
+
 def test_a_cluster_in_which_all_are_well_and_then_one_is_not(kv, make_cluster):
     cluster = make_cluster("XY")
     with cluster:

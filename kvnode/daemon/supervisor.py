@@ -1,0 +1,79 @@
+"""What the service manager is told: that the node is up, what it does, that it lives, that it goes.
+
+The protocol is that of sd_notify(3): datagrams of lines to the socket in NOTIFY_SOCKET. Without
+that variable nobody wants to know. systemd gives it to services of `Type=notify`, Podman to
+containers.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+from kvnode.daemon.logs import LOGGER
+
+
+class Supervisor:
+    """Whoever started this process and watches it, if anybody does."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._socket: socket.socket | None = None
+        #: A leading @ stands for the zero byte of an address that is no file.
+        self._address = environment.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
+        if self._address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+        self._interval_us = _watchdog_us(environment) // 2 if self._socket else 0
+        self._due_us = 0
+        self._state = ""
+
+    def ready(self, state: str, steady_us: int) -> None:
+        """The node serves."""
+        self._state = state
+        self._tell("READY=1", _status(state))
+        self._due_us = steady_us + self._interval_us
+
+    def turned(self, state: str, steady_us: int) -> None:
+        """The loop has come round: tell what the node does, if that is new, and that it lives,
+        twice in the time after which it would be taken for stuck."""
+        if state != self._state:
+            self._state = state
+            self._tell(_status(state))
+        if self._interval_us and steady_us >= self._due_us:
+            self._tell("WATCHDOG=1")
+            self._due_us = steady_us + self._interval_us
+
+    def wake_us(self) -> int | None:
+        """When the next turn must come, by the steady clock."""
+        return self._due_us if self._interval_us else None
+
+    def stopping(self) -> None:
+        """The node answers what waits, and ends."""
+        self._tell("STOPPING=1", _status("is stopping"))
+
+    def close(self) -> None:
+        """Nothing is told afterwards."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def _tell(self, *lines: str) -> None:
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendto("\n".join(lines).encode(), self._address)
+        except OSError as error:  # who does not listen must not stop the node
+            LOGGER.warning("can't tell the service manager %s: %s", lines[0], error.strerror)
+
+
+def _status(state: str) -> str:
+    return f"STATUS={' '.join(state.split())}"
+
+
+def _watchdog_us(environment: Mapping[str, str]) -> int:
+    """After how much silence a process counts as stuck; 0 if this one is not watched."""
+    watched = environment.get("WATCHDOG_PID")
+    if watched is not None and watched != str(os.getpid()):
+        return 0  # inherited: it is meant for another process
+    interval = environment.get("WATCHDOG_USEC", "")
+    return int(interval) if interval.isdecimal() else 0

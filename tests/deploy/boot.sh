@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Boots a systemd of its own on a copy of this machine's file system that lasts as long as it does,
+# with kvnode installed as docs/OPERATIONS.md says, and runs check.sh there.
+#
+# Usage: unshare --mount --pid --fork --ipc --uts boot.sh SYSTEMD DEPLOY WHEEL PYTHON RESULTS GROUP
+# What stays on the machine is in RESULTS, where check.sh writes, and the control group GROUP.
+set -euo pipefail
+systemd=$1 deploy=$2 wheel=$3 python=$4 results=$5 group=$6
+here=$(dirname "$(readlink -f "$0")")
+
+# The control groups that systemd makes lie in one of ours: of the second version there is one
+# hierarchy of them, of the first one for each controller.
+for groups in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    [ -e "$groups/cgroup.procs" ] && mkdir "$groups/$group" || continue
+    # That of cpuset takes nobody as it is; systemd makes none there.
+    echo 0 > "$groups/$group/cgroup.procs" || rmdir "$groups/$group"
+    [ "$groups" != /sys/fs/cgroup ] || break
+done
+
+mount --make-rprivate /
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
+root=/mnt/root
+rm -rf "$root/opt/kvnode"
+
+install -D -m 600 "$deploy/systemd/kvnode.toml" "$root/etc/kvnode/kvnode.toml"
+install -m 644 "$deploy/systemd/kvnode.service" "$root/etc/systemd/system/kvnode.service"
+install -m 755 "$here/check.sh" "$root/opt/check.sh"
+cp "$wheel" "$root/opt/"
+cat > "$root/etc/systemd/system/check.service" << 'UNIT'
+[Service]
+Type=oneshot
+ExecStart=/opt/check.sh
+UNIT
+
+mkdir -p "$root/results"
+mount --bind "$results" "$root/results"
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+cd "$root"
+mkdir before
+pivot_root . before
+"$python" -m venv /opt/kvnode
+/opt/kvnode/bin/pip install --quiet /opt/*.whl
+umount --lazy /before
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /tmp
+# As it is on a machine that booted: what systemd mounts for a service, it sees.
+mount --make-rshared /
+export container=other
+exec unshare --net --cgroup sh -c '
+    ip link set lo up
+    if [ -e /sys/fs/cgroup/cgroup.procs ]; then
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    else
+        mount -t tmpfs tmpfs /sys/fs/cgroup
+        mkdir /sys/fs/cgroup/systemd
+        mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
+    fi
+    exec "$0" --system --unit=check.service
+' "$systemd"

@@ -1,0 +1,88 @@
+"""docs/OPERATIONS.md tells of all that a node may raise, and its commands are ones."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from kvnode.cli import kvnode as kvnode_program
+from kvnode.cli.kv import parser_of
+from kvnode.core import alarms
+from kvnode.core.alarms import Alarms
+from kvnode.core.messages import Claim
+
+ROOT = Path(__file__).parent.parent.parent
+#: By its own schema, and by what `docker stack config` warns of.
+SWARM_DOES_OTHERWISE = {
+    *("build", "container_name", "cpus", "mem_limit", "mem_reservation", "network_mode"),
+    *("ports", "privileged", "profiles", "restart", "security_opt", "userns_mode", "volumes"),
+}
+
+OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text()
+
+
+def raised():
+    """An alarm of each kind."""
+    found = Alarms("X")
+    found.compare(Claim("Y", 1, {}, {}, 1, {}, 0), {}, 2)
+    found.damaged_snapshot("Y")
+    found.damaged_table("it has not the digest of its commits")
+    found.forgotten()
+    return list(found.raised.values())
+
+
+def test_every_alarm_is_among_those_that_are_looked_for():
+    assert len(re.findall(r"self\.raised\[.*\] = ", inspect.getsource(alarms))) == len(raised())
+
+
+@pytest.mark.parametrize("alarm", raised(), ids=lambda it: it[:30])
+def test_it_tells_what_to_do_about_every_alarm(alarm):
+    told = re.findall(r"^\| `([^`]*)` \|", OPERATIONS, re.MULTILINE)
+    patterns = [re.escape(it).replace(r"\.\.\.", ".*") for it in told]
+    assert [it for it in patterns if re.fullmatch(it, alarm)]
+
+
+def test_it_tells_what_every_complaint_means():
+    sources = "".join(path.read_text() for path in (ROOT / "kvnode").rglob("*.py"))
+    kinds = set(re.findall(r"complaints\.add\(\s*\"(\w+)\"", sources))
+    assert len(kinds) > 10
+    assert kinds == set(re.findall(r"^\| `(\w+)` \|", OPERATIONS, re.MULTILINE)) & kinds
+
+
+def test_it_tells_what_swarm_makes_of_the_compose_file():
+    """Of each property there that Swarm refuses, ignores or reads otherwise."""
+    (section,) = re.findall(r"^### On Docker Swarm\n(.*?)^## ", OPERATIONS, re.M | re.S)
+    properties = set(re.findall(r"^ +(\w+):", (ROOT / "compose.yaml").read_text(), re.MULTILINE))
+    told = {word for row in re.findall(r"^\| (.*?) \|", section, re.M) for word in code(row)}
+    assert properties & SWARM_DOES_OTHERWISE <= told
+
+
+def code(row):
+    return re.findall(r"`(\w+)`", row)
+
+
+def commands():
+    """What it would have one type for kv and kvnode, as words; some of it in a pod."""
+    for block in re.findall(r"^```sh\n(.*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            _, is_in_pod, inner = line.partition(" -- ")
+            words = shlex.split(inner if is_in_pod else line)
+            if Path(words[0]).name in ("kv", "kvnode"):
+                yield words
+
+
+def test_it_has_commands():
+    assert len(list(commands())) > 10
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_its_commands_are_read(words):
+    program, *arguments = words
+    if Path(program).name == "kv":
+        assert parser_of(in_shell=False).parse_args(arguments).command
+    else:
+        assert kvnode_program._parser().parse_args(arguments).command
