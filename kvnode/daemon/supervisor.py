@@ -19,8 +19,9 @@ class Supervisor:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._socket: socket.socket | None = None
+        address = environment.get("NOTIFY_SOCKET", "")
         #: A leading @ stands for the zero byte of an address that is no file.
-        self._address = environment.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
         if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._socket.setblocking(False)

@@ -30,7 +30,7 @@ class Manager:
     def __init__(self, address):
         self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(address.replace("@", "\0", 1))
+        self._socket.bind(f"\0{address[1:]}" if address[0] == "@" else address)
 
     def __enter__(self):
         return self
@@ -109,8 +109,10 @@ def test_the_manager_is_told_of_start_state_and_end(manager, make):
     ]
 
 
-def test_an_address_may_be_no_file():
-    address = f"@kvnode/{secrets.token_hex(8)}"
+@pytest.mark.parametrize("place", ["@kvnode/{}", "{tmp_path}/kvnode@1/{}"])
+def test_an_address_is_no_file_only_if_an_at_sign_leads(place, tmp_path):
+    (tmp_path / "kvnode@1").mkdir()
+    address = place.format(secrets.token_hex(8), tmp_path=tmp_path)
     with Manager(address) as manager:
         supervisor = Supervisor({"NOTIFY_SOCKET": address})
         supervisor.ready("serves", 0)
