@@ -42,45 +42,51 @@ class Shell:
 
     def __init__(self, project, directory):
         self._project = project
-        self._directory = directory
+        self._directory = directory / "checkout"
+        self._output = directory / "output"
         self._started = []
+        self._directory.mkdir()
         for name in CHECKOUT:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, directory / name)
+            copy(ROOT / name, self._directory / name)
 
     def start(self, commands):
         commands = commands.replace("kvnode_", f"{self._project.name}_")
         older = OLDER if compose_command() == ["docker-compose"] else ""
-        process = subprocess.Popen(
-            ["bash", "-e", "-o", "pipefail", "-c", older + commands],
-            cwd=self._directory,
-            env=self._project.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        with self._output.open("wb") as output:  # a pipe that nobody empties would hold them up
+            process = subprocess.Popen(
+                ["bash", "-e", "-o", "pipefail", "-c", older + commands],
+                cwd=self._directory,
+                env=self._project.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self._started.append(process)
         return process
+
+    def said(self):
+        """What the last commands have said by now."""
+        return self._output.read_text()
 
     def run(self, commands):
         """Run them to their end, which must be well; what they said."""
         process = self.start(commands)
-        said, _ = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 0, f"{commands}\n{said}"
-        return said
+        process.wait(timeout=PATIENCE_S)
+        assert process.returncode == 0, f"{commands}\n{self.said()}"
+        return self.said()
 
     def interrupt(self, process):
         """Press Ctrl-C, and wait for what that stops."""
         os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=PATIENCE_S)
+        process.wait(timeout=PATIENCE_S)
 
     def close(self):
         for process in self._started:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+                process.wait()
 
 
 @pytest.fixture
@@ -150,7 +156,7 @@ def test_a_rolling_restart_leaves_two_that_answer_and_renews_all(project, shell)
         while rolling.poll() is None:
             client.put(f"k/{written}", written)
             written += 1
-        assert rolling.returncode == 0, rolling.stdout.read()
+        assert rolling.returncode == 0, shell.said()
         assert client.count("k/") == written > 0
     assert all(project.container(service) != before[service] for service in "xyz")
     project.wait_until_they_agree(*"xyz")
