@@ -218,13 +218,15 @@ class SimulatedClient:
         if asked is None:
             return results, False
         (_, repeated, done), *others = results
+        # An older disk may not know of the first attempt, and judge the conditions anew.
+        forgets = asked.attempts > 1 and asked.node in self._cluster.oracle.forgetful
         if repeated:
             self._world.reach("a request found done")
         self._positions[asked.node] = self._positions[asked.node][0], done
         decoded = decode_request(self._request.payload).operations
         assert isinstance(decoded, tuple)
         for operation, (status, *_) in zip(decoded[1:], others, strict=True):
-            if status == "conflict":
+            if status == "conflict" and not forgets:
                 self._cluster.undone.update(values_of([operation]))
         return others, repeated
 

@@ -64,11 +64,13 @@ class SimulatedWatcher:
         """An answer arrives, perhaps one that nobody waits for any more."""
         if decode_answer(payload).id != self._request.id:
             return
+        brought = 0
         try:
             results = self._session.results(self._request, payload)
             assert results is not None
             self._delays = 0
             self._take(results[0], seen)
+            brought = len(results[0][1])
         except Delayed:
             self._delays += 1
             if self._delays == _DELAYS_MAX:
@@ -88,7 +90,7 @@ class SimulatedWatcher:
             self._told &= ~self._cluster.oracle.known(Missing(*dots) for dots in lost.missing)
         except KvnodeError as error:
             self._world.reach(f"a watcher told: {type(error).__name__}")
-        self._rest()
+        self._rest(brought)
 
     def _begin(self) -> None:
         self._session = Session(None)
@@ -141,6 +143,9 @@ class SimulatedWatcher:
         living = [machine.name for machine in self._cluster.living]
         self._home = self._dice.pick(living if healed else self._cluster.names)
 
-    def _rest(self) -> None:
+    def _rest(self, brought: int = 0) -> None:
+        """Until it asks again; in the end at once while that brings it on. An answer may bring a
+        single write, and it may be a thousand behind."""
         self._request = self._request._replace(id=0)  # nothing more is taken for its answer
-        self._world.after(self._dice.after(self._cluster.plan.think_us), self.ask)
+        hurries = self._cluster.is_healed and brought
+        self._world.after(0 if hurries else self._dice.after(self._cluster.plan.think_us), self.ask)
