@@ -1,6 +1,6 @@
 """Backups: what a data directory had at one moment, in a directory that can be carried away.
 
-node.json     whose data this is
+node.json     whose data this is, and the format of the store
 backup.json   what it has: its vector and its digest, as the node knew them
 store/        a store of its own; its table files are shared with the node's until either goes
 """

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kvnode.errors import StorageError
+from kvnode.storage import layout
 
 #: What a data directory holds, beside the backups that were made of it.
 LOCK: Final = "lock"
@@ -20,6 +21,8 @@ STORE: Final = "store"
 BACKUPS: Final = "backups"
 #: What is being made and not whole yet; no backup's name starts with a dot.
 PARTIAL: Final = ".partial"
+#: Of a store whose node.json does not tell it: it was made before that was told.
+_FORMAT_UNTOLD: Final = 3
 #: In a backup: what it must have.
 CONTENTS: Final = "backup.json"
 
@@ -36,7 +39,7 @@ class DataDirectory:
     """A locked data directory.
 
     lock        held by the process that uses it, with its id
-    node.json   whose data this is
+    node.json   whose data this is, and the format of the store
     store/      the store
     backups/    copies of these, made by `kvnode backup`
     """
@@ -49,7 +52,7 @@ class DataDirectory:
         except OSError as error:
             raise StorageError(f"can't use the data directory {path}: {error.strerror}") from error
         try:
-            self._check_owner({"name": name, "cluster": cluster})
+            self._check_owner(name, cluster)
             make_directory(self.store)
             self._grow_up()
         except OSError as error:
@@ -74,31 +77,30 @@ class DataDirectory:
             (self.path / CONTENTS).unlink()
             sync_directory(self.path)
 
-    def _check_owner(self, owner: dict[str, str]) -> None:
+    def _check_owner(self, name: str, cluster: str) -> None:
         """Names are in every write's origin: another node must not go on under this one."""
-        file = self.path / OWNER
         try:
-            found = json.loads(file.read_text())
-        except FileNotFoundError:
+            found = owner_of(self.path)
+        except WrongDirectory:
             if self.store.exists() or (self.path / PARTIAL).exists():
                 raise StorageError(
                     f"the data directory {self.path} has no {OWNER}, but what a restore left "
                     f"that did not come to its end; empty it and restore it again"
                 ) from None
-            _write_durably(file, json.dumps(owner) + "\n")
+            owner = {"name": name, "cluster": cluster, "format": layout.STORE_FORMAT}
+            _write_durably(self.path / OWNER, json.dumps(owner) + "\n")
             return
-        except (OSError, ValueError) as error:
-            raise StorageError(f"can't read {file}: {error}") from error
-        if found != owner:
+        if found != (name, cluster):
             raise StorageError(
-                f"the data directory {self.path} belongs to {found}, not to {owner}; "
+                f"the data directory {self.path} belongs to {found[0]!r} of cluster {found[1]!r}, "
+                f"not to {name!r} of cluster {cluster!r}; "
                 f"start with that name and cluster, or with another directory"
             )
 
 
 def owner_of(directory: Path) -> tuple[str, str]:
-    """The name and the cluster of the node whose data a directory or backup has. Raises
-    WrongDirectory, or StorageError."""
+    """The name and the cluster of the node whose data a directory or backup has, if it is of the
+    format that this version reads. Raises WrongDirectory, or StorageError."""
     file = directory / OWNER
     try:
         owner = json.loads(file.read_text())
@@ -108,8 +110,9 @@ def owner_of(directory: Path) -> tuple[str, str]:
     except (OSError, ValueError) as error:
         raise StorageError(f"can't read {file}: {error}") from error
     try:
+        layout.expect_format(owner.get("format", _FORMAT_UNTOLD))
         return str(owner["name"]), str(owner["cluster"])
-    except (TypeError, KeyError):
+    except (AttributeError, KeyError):
         raise StorageError(f"{file} does not tell a name and a cluster") from None
 
 

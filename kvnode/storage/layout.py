@@ -47,7 +47,9 @@ TABLES: Final = ("table0", "table1")
 DUES: Final = ("due0", "due1")
 FAMILIES: Final = (*TABLES, *DUES, "log", "index", "meta", "once")
 
-#: A store of another format is refused; raise it with every change of this layout.
+#: A store of another format is refused; raise it with every change of this layout. It stands in
+#: node.json, where it is read before RocksDB opens and rewrites anything, and in the store's state,
+#: which must say the same: else the two are not of one directory.
 STORE_FORMAT: Final = 3
 
 #: Family, key, and the new value; None deletes.
@@ -220,18 +222,23 @@ def _encode_state(state: State) -> tuple[str, bytes, bytes]:
 # --- what is read
 
 
+def expect_format(store_format: object) -> None:
+    """Raise StorageError if a store is of another format than this version reads."""
+    if store_format != STORE_FORMAT:
+        raise StorageError(
+            f"the data directory has format {store_format}; this version of kvnode "
+            f"reads format {STORE_FORMAT}: start the version that wrote it, or start with "
+            f"an empty directory, which the peers fill"
+        )
+
+
 def decode_state(record: bytes | None) -> State:
     """What changes with every commit; raises StorageError."""
     if record is None:
         return State()
     try:
         store_format, *state = unpack_record(record)
-        if store_format != STORE_FORMAT:
-            raise StorageError(
-                f"the data directory has format {store_format}; this version of kvnode "
-                f"reads format {STORE_FORMAT}: start the version that wrote it, or start with "
-                f"an empty directory, which the peers fill"
-            )
+        expect_format(store_format)
         clock_us, digest, log_bytes = state
         return State(clock_us, int.from_bytes(digest, "big"), log_bytes)
     except (ValueError, TypeError) as error:

@@ -12,7 +12,7 @@ import pytest
 from kvnode import Client, Unsupported
 from kvnode.cli.cluster import PATIENCE_S, LocalNode, until
 from kvnode.codec.packing import PROTOCOL_VERSION
-from kvnode.storage.layout import STORE_FORMAT
+from kvnode.storage.layout import FAMILIES, STORE_FORMAT
 from tests.conftest import FLAGS
 from tests.daemon.test_refusals import refusal_to_start
 
@@ -24,23 +24,27 @@ import sys
 from kvnode.codec import client, gossip, packing
 from kvnode.storage import layout
 client.PROTOCOL_VERSION = gossip.PROTOCOL_VERSION = packing.PROTOCOL_VERSION = {protocol}
-layout.STORE_FORMAT = {store}
+layout.STORE_FORMAT, layout.FAMILIES = {store}, {families}
 from kvnode.cli.{program} import main
 sys.exit(main(sys.argv[{skipped}:]))
 """
 
 
-def served(protocol=PROTOCOL_VERSION, store=STORE_FORMAT):
+def written(program, protocol, store=STORE_FORMAT, families=FAMILIES, skipped=1):
+    return PROGRAM.format(
+        protocol=protocol, store=store, families=families, program=program, skipped=skipped
+    )
+
+
+def served(protocol=PROTOCOL_VERSION, **disk):
     """The prefix of a node's command that makes it one of these versions."""
-    program = PROGRAM.format(protocol=protocol, store=store, program="kvnode", skipped=4)
-    return (sys.executable, "-c", program)
+    return (sys.executable, "-c", written("kvnode", protocol, **disk, skipped=4))
 
 
 def kv(node, *arguments, protocol):
     """What `kv` of that version ends with at a node: its exit code, output and errors."""
-    program = PROGRAM.format(protocol=protocol, store=STORE_FORMAT, program="kv", skipped=1)
     flags = ("--node", node.listen, "--timeout", str(PATIENCE_S))
-    command = [sys.executable, "-c", program, *flags, *arguments]
+    command = [sys.executable, "-c", written("kv", protocol), *flags, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -163,18 +167,36 @@ def test_a_client_of_several_nodes_goes_on_at_one_that_it_can_talk_to(retry_writ
 # --- disks
 
 
-@pytest.mark.parametrize("store", [STORE_FORMAT + 1, STORE_FORMAT - 1])
-def test_a_store_of_another_format_is_refused_and_left_as_it_is(store, make):
-    other = served(store=store)
+def contents(directory):
+    """Each file and what it holds, but for the lock, which tells who had it last."""
+    files = (path for path in directory.rglob("*") if path.is_file() and path.name != "lock")
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("store", "families"),
+    [
+        (STORE_FORMAT + 1, FAMILIES),
+        (STORE_FORMAT + 1, (*FAMILIES, "extra")),
+        (STORE_FORMAT - 1, FAMILIES),
+    ],
+    ids=["newer", "newer, with one more column family", "older"],
+)
+def test_a_store_of_another_format_is_refused_and_left_as_it_is(store, families, make):
+    """As a crash leaves it, what is acknowledged is in a write-ahead log only."""
+    other = served(store=store, families=families)
     x = make("X", other)
     x.start()
     with x.client() as client:
         client.put("k", "v")
+    x.stop(signal.SIGKILL)
+    before = contents(x.data)
     x = make("X")
     x.log.unlink()
     line = refusal_to_start(x)
     assert f"has format {store}; this version of kvnode reads format {STORE_FORMAT}" in line
     assert "an empty directory, which the peers fill" in line
+    assert contents(x.data) == before
     x = make("X", other)
     x.start()
     with x.client() as client:

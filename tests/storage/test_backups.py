@@ -10,7 +10,7 @@ import pytest
 
 from kvnode.core.succession import Cut
 from kvnode.errors import Refused, StorageError
-from kvnode.storage import backups
+from kvnode.storage import backups, layout
 from kvnode.storage.backups import (
     BACKUPS_MAX,
     Contents,
@@ -331,8 +331,23 @@ def test_what_is_no_backup_is_told_before_anything_is_copied(
     (backup / "store").rename(tmp_path / "gone")
     with pytest.raises(WrongDirectory, match=r"monday is no backup: it has no store"):
         restore(backup, tmp_path / "new")
-    for owner, told in (('{"name": 1}', "does not tell a name and a cluster"), ("?", "can't read")):
+    for owner, told in (
+        ('{"name": 1}', "does not tell a name and a cluster"),
+        ("[]", "does not tell a name and a cluster"),
+        ("?", "can't read"),
+    ):
         (backup / "node.json").write_text(owner)
         with pytest.raises(StorageError, match=f"{told}") as raised:
             restore(backup, tmp_path / "new")
         assert str(backup / "node.json") in str(raised.value)
+
+
+def test_a_backup_of_another_format_is_told_before_anything_is_copied(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = saved(directory)
+    monkeypatch.setattr(layout, "STORE_FORMAT", layout.STORE_FORMAT + 1)
+    for read in (check, lambda it: restore(it, tmp_path / "new")):
+        with pytest.raises(StorageError, match="start the version that wrote it"):
+            read(backup)
+    assert not (tmp_path / "new").exists()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from kvnode.errors import StorageError
+from kvnode.storage import layout
 from kvnode.storage.directory import DataDirectory
+from kvnode.storage.layout import STORE_FORMAT
 
 
 def opened(path: Path, name: str = "X", cluster: str = "c") -> DataDirectory:
@@ -43,6 +46,31 @@ def test_a_directory_whose_owner_cannot_be_read_is_refused(tmp_path: Path, damag
     opened(tmp_path).close()
     (tmp_path / "node.json").write_bytes(damage.encode("latin-1"))
     with pytest.raises(StorageError, match=r"can't read .*node\.json"):
+        opened(tmp_path)
+
+
+def test_it_tells_the_format_of_its_store_before_that_is_opened(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    owner = json.loads((tmp_path / "node.json").read_text())
+    assert owner == {"name": "X", "cluster": "c", "format": STORE_FORMAT}
+
+
+@pytest.mark.parametrize("other", [STORE_FORMAT - 1, STORE_FORMAT + 1, "3", None])
+def test_a_store_of_another_format_is_refused(tmp_path: Path, other: object) -> None:
+    opened(tmp_path).close()
+    owner = {"name": "X", "cluster": "c", "format": other}
+    (tmp_path / "node.json").write_text(json.dumps(owner))
+    with pytest.raises(StorageError, match=f"has format {other}; this version of kvnode reads"):
+        opened(tmp_path)
+
+
+def test_a_store_whose_format_is_not_told_has_the_one_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "node.json").write_text('{"name": "X", "cluster": "c"}')
+    opened(tmp_path).close()
+    monkeypatch.setattr(layout, "STORE_FORMAT", 4)
+    with pytest.raises(StorageError, match="has format 3; this version of kvnode reads format 4"):
         opened(tmp_path)
 
 
