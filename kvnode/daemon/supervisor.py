@@ -28,21 +28,25 @@ class Supervisor:
         self._interval_us = _watchdog_us(environment) // 2 if self._socket else 0
         self._due_us = 0
         self._state = ""
+        #: What the manager did not take yet: of each variable the newest value.
+        self._untold: dict[str, str] = {}
 
     def ready(self, state: str, steady_us: int) -> None:
         """The node serves."""
         self._state = state
-        self._tell("READY=1", _status(state))
+        self._tell(READY="1", STATUS=_line(state))
         self._due_us = steady_us + self._interval_us
 
     def turned(self, state: str, steady_us: int) -> None:
         """The loop has come round: tell what the node does, if that is new, and that it lives,
         twice in the time after which it would be taken for stuck."""
+        if self._untold:
+            self._tell()
         if state != self._state:
             self._state = state
-            self._tell(_status(state))
+            self._tell(STATUS=_line(state))
         if self._interval_us and steady_us >= self._due_us:
-            self._tell("WATCHDOG=1")
+            self._tell(WATCHDOG="1")
             self._due_us = steady_us + self._interval_us
 
     def wake_us(self) -> int | None:
@@ -51,24 +55,31 @@ class Supervisor:
 
     def stopping(self) -> None:
         """The node answers what waits, and ends."""
-        self._tell("STOPPING=1", _status("is stopping"))
+        self._tell(STOPPING="1", STATUS="is stopping")
 
     def close(self) -> None:
         """Nothing is told afterwards."""
         if self._socket is not None:
             self._socket.close()
 
-    def _tell(self, *lines: str) -> None:
+    def _tell(self, **variables: str) -> None:
+        """Tell this, and what is untold. A manager may be too busy to take it; if it never heard
+        that the node is ready it would end it some day. So the next turn tries again."""
         if self._socket is None:
             return
+        is_news = not self._untold
+        self._untold |= variables
+        lines = [f"{name}={value}" for name, value in self._untold.items()]
         try:
             self._socket.sendto("\n".join(lines).encode(), self._address)
+            self._untold.clear()
         except OSError as error:  # who does not listen must not stop the node
-            LOGGER.warning("can't tell the service manager %s: %s", lines[0], error.strerror)
+            if is_news:
+                LOGGER.warning("can't tell the service manager %s: %s", lines[0], error.strerror)
 
 
-def _status(state: str) -> str:
-    return f"STATUS={' '.join(state.split())}"
+def _line(state: str) -> str:
+    return " ".join(state.split())
 
 
 def _watchdog_us(environment: Mapping[str, str]) -> int:

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,15 @@ class Manager:
 
     def __exit__(self, *_):
         self._socket.close()
+
+    def fill(self):
+        """Have it take no more, as one that is too busy to read."""
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as others,
+            suppress(BlockingIOError),
+        ):
+            while True:
+                others.sendto(b"NOTHING=1", self._socket.getsockname())
 
     def told(self):
         """All that is told by now."""
@@ -161,11 +171,37 @@ def test_it_is_watched_if_the_watchdog_means_it(make):
     assert make(WATCHDOG_USEC="4", WATCHDOG_PID=str(os.getpid())).wake_us() is not None
 
 
-def test_a_manager_that_is_gone_is_told_in_vain(make, caplog, monkeypatch):
+@pytest.fixture
+def log(caplog, monkeypatch):
+    """What the node logs."""
     monkeypatch.setattr(LOGGER, "handlers", [caplog.handler])
     monkeypatch.setattr(LOGGER, "propagate", False)
-    make().ready("serves", 0)  # nobody listens there
-    assert caplog.messages == ["can't tell the service manager READY=1: No such file or directory"]
+    return caplog
+
+
+def test_a_manager_that_is_gone_is_told_in_vain(make, log):
+    supervisor = make()
+    supervisor.ready("serves", 0)  # nobody listens there
+    supervisor.turned("serves", 1)
+    assert log.messages == ["can't tell the service manager READY=1: No such file or directory"]
+
+
+def test_what_a_busy_manager_does_not_take_is_told_later_and_only_the_newest_of_it(
+    manager, make, log
+):
+    supervisor = make(WATCHDOG_USEC=str(2 * SECOND_US))
+    manager.fill()
+    supervisor.ready("joins", 0)
+    supervisor.turned("serves", SECOND_US)
+    supervisor.turned("serves", 2 * SECOND_US)
+    assert log.messages == [
+        "can't tell the service manager READY=1: Resource temporarily unavailable"
+    ], "once"
+    assert ["READY=1"] not in manager.told()
+    supervisor.turned("serves", 2 * SECOND_US)
+    assert manager.told() == [["READY=1", "STATUS=serves", "WATCHDOG=1"]]
+    supervisor.turned("serves", 2 * SECOND_US)
+    assert manager.told() == []
 
 
 # --- by a daemon
