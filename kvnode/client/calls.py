@@ -357,10 +357,11 @@ class Calls:
         """What the node knows of itself: see docs/PROTOCOL.md for the fields."""
         return one(ask.STATUS, unpacked_status, 0)
 
-    def members(self) -> Call[list[dict[str, Any]]]:
+    def members(self, of: Mapping[str, int] | None = None) -> Call[list[dict[str, Any]]]:
         """The members of the cluster as the node knows them, itself included: see
-        docs/PROTOCOL.md for the fields."""
-        return one(ask.MEMBERS, unpacked_members, 0)
+        docs/PROTOCOL.md for the fields. `lag_updates` counts writes of the vector `of` alone, such
+        as `status()["vector"]` of a moment ago; so it comes to 0 though others go on writing."""
+        return one(ask.members(of), unpacked_members, 0)
 
     def fault(self, peer: str, channel: str, action: str) -> Call[None]:
         """Hold, drop or pass (`action`) what the node gets from a peer by `gossip` or

@@ -54,13 +54,18 @@ WRITES: Final = frozenset({"put", "delete", "write", "touch", "forget", "replica
 PING: Final[Operation] = ["ping"]
 POSITION: Final[Operation] = ["position"]
 STATUS: Final[Operation] = ["status"]
-MEMBERS: Final[Operation] = ["members"]
 
 
 #: What a scan shows of each key.
 ENTRIES: Final = "entries"
 KEYS: Final = "keys"
 COUNT: Final = "count"
+
+
+def members(of: Vector | None = None) -> Operation:
+    """Answered with ["ok", [map, ...]]; what each lacks is counted of this vector alone, if there
+    is one."""
+    return ["members"] if of is None else ["members", dict(of)]
 
 
 def put(key: bytes, value: bytes, ttl_ms: int | None = None) -> Operation:

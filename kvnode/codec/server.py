@@ -83,6 +83,9 @@ class Status:
 class Members:
     """Answered with what the node knows of each member."""
 
+    #: What each lacks is counted of this alone; None is for all that the node has.
+    of: Vector | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Hello:
@@ -392,6 +395,10 @@ def _decode_replicated(body: list[Any]) -> AwaitReplicas:
     )
 
 
+def _decode_members(body: list[Any]) -> Members:
+    return Members(vector(body[1], "a vector") if len(body) > 1 else None)
+
+
 def _decode_synced(body: list[Any]) -> Synced:
     _, name, instance, *synced = body
     origin, seq = dot(synced, "a report")
@@ -442,7 +449,7 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "watch": ((2,), _decode_watch),
     "ping": ((0,), lambda body: Ping()),
     "status": ((0,), lambda body: Status()),
-    "members": ((0,), lambda body: Members()),
+    "members": ((0, 1), _decode_members),
     "forget": ((1,), lambda body: Forget(node_name(body[1]))),
     "hello": ((6,), _decode_hello),
     "since": ((2,), _decode_since),

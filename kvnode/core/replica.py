@@ -263,12 +263,6 @@ class Replica:
         )
 
     @property
-    def is_registered(self) -> bool:
-        """Whether this process has written its member record. By then it had what its peers
-        claimed, has waited for that long enough, or a client has written."""
-        return self._registration.is_done
-
-    @property
     def record(self) -> Dot | None:
         """The dot of this node's own member record."""
         mine = self.members.records(self.identity.name)

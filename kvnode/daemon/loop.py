@@ -47,6 +47,7 @@ from kvnode.core.requests import Request
 from kvnode.core.results import Reply
 from kvnode.core.vector import RANDOM_BITS, Dot, Vector, new_origin, shown
 from kvnode.daemon.backups import Backups
+from kvnode.daemon.catch_up import CatchUp
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
 from kvnode.daemon.links import Links
@@ -109,6 +110,7 @@ class Daemon:
             sync_interval_us=config.sync_interval_ms * 1000,
             random_number=lambda: secrets.randbits(62),
         )
+        self._catch_up = CatchUp(config.heartbeat_ms * 1000)
         self._complaints = Complaints()
         self._stopping = False
         self._pulls: deque[tuple[Return, Asked]] = deque()
@@ -151,7 +153,13 @@ class Daemon:
             self._node.close(self)
             raise
         self._questions = Questions(
-            config, self._instance, self._node, self._mesh, self._connections, self._complaints
+            config,
+            self._instance,
+            self._node,
+            self._mesh,
+            self._connections,
+            self._catch_up,
+            self._complaints,
         )
         self._backups = Backups(config.data, self._node, lambda: self._store)
         self._supervisor = Supervisor(os.environ)
@@ -199,6 +207,8 @@ class Daemon:
                 self._mesh.links.receive(report.name, report, inputs)
         self._node.turn(inputs, now, self)
         self._follow_members()
+        covers = self._node.replica.cut.covers
+        self._catch_up.look(inputs.claims, covers, self._mesh.has_others, now.steady_us)
         self._reports.tell(self._node)
         self._answer_questions(questions, now)
         self._backups.go_on(now.steady_us)

@@ -11,6 +11,7 @@ so that its claims do not replace those of the first.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -169,6 +170,15 @@ class Mesh:
         return list(self._peers.values())
 
     # --- who is there
+
+    def has_others(self, names: Container[str]) -> bool:
+        """Whether there are peers to be heard beside these: at each address of the configuration
+        or of a member there should be one, unless it refused."""
+        return any(
+            peer.refusal is None and (peer.greeting is None or peer.greeting.name not in names)
+            for peer in self.peers
+            if peer.is_configured or peer.address in self._recorded
+        )
 
     def follow(self, recorded: set[str]) -> None:
         """The addresses in the member records are these."""

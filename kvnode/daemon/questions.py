@@ -22,6 +22,7 @@ from kvnode.codec.server import (
     Synced,
 )
 from kvnode.codec.snapshots import encode_part
+from kvnode.daemon.catch_up import CatchUp
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
 from kvnode.daemon.logs import Complaints
@@ -41,6 +42,7 @@ class Questions:
         node: Node,
         mesh: Mesh,
         connections: Connections,
+        catch_up: CatchUp,
         complaints: Complaints,
     ) -> None:
         self._config = config
@@ -48,6 +50,7 @@ class Questions:
         self._node = node
         self._mesh = mesh
         self._connections = connections
+        self._catch_up = catch_up
         self._complaints = complaints
         self._started = time.monotonic()
 
@@ -74,8 +77,8 @@ class Questions:
                 return ("ok", self._node.since(vector, bytes_max))
             case Snapshot(number, after):
                 return encode_part(self._node.snapshot(number, after, steady_us))
-            case Members():
-                return ("ok", members_status(self._node, self._mesh, self._config, steady_us))
+            case Members(of):
+                return ("ok", members_status(self._node, self._mesh, self._config, of, steady_us))
             case Hello(introduction):
                 return self._greeting(introduction, steady_us)
             case Synced():
@@ -119,6 +122,7 @@ class Questions:
             "listen": self._config.advertise_listen,
             "gossip": self._config.advertise_gossip,
             "durability": str(self._config.durability),
+            "caught_up": self._catch_up.is_done,
             "uptime_s": int(time.monotonic() - self._started),
             "peers": peers_status(self._mesh, self._node.replica, steady_us),
             "connections": self._connections.counts,

@@ -42,7 +42,6 @@ def replica_status(replica: Replica) -> dict[str, Any]:
         "cuts": len(replica.scans.cuts),
         "cut_bytes": replica.scans.cuts.size_bytes,
         "joining": replica.is_joining,
-        "registered": replica.is_registered,
         "alarms": sorted(replica.alarms.raised.values()),
         "fetching_from": replica.repair.staging.name if replica.repair.staging else None,
     }
@@ -97,9 +96,13 @@ def peers_status(mesh: Mesh, replica: Replica, steady_us: int) -> list[dict[str,
     ]
 
 
-def members_status(node: Node, mesh: Mesh, config: Config, steady_us: int) -> list[dict[str, Any]]:
-    """Each member, this node included: where it is, how it does, what it holds up."""
+def members_status(
+    node: Node, mesh: Mesh, config: Config, of: Vector | None, steady_us: int
+) -> list[dict[str, Any]]:
+    """Each member, this node included: where it is, how it does, what it holds up, and what it
+    lacks: of a vector, or of all that this node has."""
     replica = node.replica
+    counted = None if of is None else replica.cut.succession.expanded(of)
     peers = {peer.greeting.name: peer for peer in mesh.peers if peer.greeting}
     pins = {pin.name: pin for pin in replica.truncation.pins}
     shown = []
@@ -117,7 +120,9 @@ def members_status(node: Node, mesh: Mesh, config: Config, steady_us: int) -> li
                 "peer": peers[name].address if name in peers else None,
                 "alive": is_self or replica.repair.is_alive(name, steady_us),
                 "silent_ms": None if silent_us is None else silent_us // 1000,
-                "lag_updates": _lag(replica, claim.delivered) if claim else 0 if is_self else None,
+                "lag_updates": (
+                    _lag(replica, claim.delivered, counted) if claim else 0 if is_self else None
+                ),
                 "pins": _pin_shown(node, pins[name], steady_us) if name in pins else None,
             }
         )
@@ -151,10 +156,15 @@ def _addresses(records: list[Version]) -> list[str]:
     return addresses
 
 
-def _lag(replica: Replica, claimed: Vector) -> int:
-    """Writes that this node has delivered and the claim does not cover."""
-    lacking = replica.lacking(claimed)
-    return sum(replica.cut.entries[origin] - first + 1 for origin, first in lacking.items())
+def _lag(replica: Replica, claimed: Vector, counted: Vector | None = None) -> int:
+    """Writes that this node has delivered and the claim does not cover; of what is counted, if that
+    is not all."""
+    entries = replica.cut.entries
+    counted = entries if counted is None else counted
+    return sum(
+        max(0, min(entries[origin], counted.get(origin, 0)) - first + 1)
+        for origin, first in replica.lacking(claimed).items()
+    )
 
 
 def _batch_shown(waiter: Waiter) -> dict[str, Any]:

@@ -34,7 +34,7 @@ STATUS = {
     "complaints": {},
     "alarms": [],
     "joining": False,
-    "registered": True,
+    "caught_up": True,
     "folding": False,
     "fetching_from": None,
     "log": {"bytes": 100, "floor": {}, "pinned": None},

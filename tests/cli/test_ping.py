@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
 from kvnode.cli.cluster import until
 from tests.client.fake_node import FakeNode, answering, silent
+from tests.client.test_sync_failures import nobodys_address
 from tests.daemon.fake_peer import FakePeer
 from tests.daemon.test_bad_gossip import ORIGIN
 
@@ -17,8 +19,8 @@ FULL = {"serving": True, "writable": False, "failures": 1, "last_error": "no spa
 UNREADY = [
     ({"storage": FULL}, "its disk takes no writes: no space left"),
     ({"folding": True}, "it is putting a snapshot in place"),
-    ({"joining": True, "registered": False}, "it is joining: it has no data yet, its peers do"),
-    ({"registered": False}, "it has just started, and fetches what it has missed"),
+    ({"joining": True, "caught_up": False}, "it is joining: it has no data yet, its peers do"),
+    ({"caught_up": False}, "it has started, and has not yet what its peers had then"),
 ]
 
 
@@ -67,8 +69,58 @@ def test_a_node_is_not_ready_before_it_has_what_its_peers_have(kv, make_node):
         assert kv("--node", node.listen, "ping", "--ready").code == 5
 
 
-def test_a_node_that_is_alone_is_ready_soon(kv, make_node):
+def test_a_write_at_a_node_that_lacks_what_its_peer_has_does_not_make_it_ready(kv, make_node):
+    node = make_node("X", "--heartbeat-ms", "5000")  # rare, as above
+    with FakePeer() as peer:  # which claims what it never gives
+        node.peers = [peer.listen]
+        node.start()
+        assert kv("--node", node.listen, "put", "k", "v").code == 0
+        until("it lacks that", lambda: peer.claim({ORIGIN: 1}) or peer.pulls)
+        ended = kv("--node", node.listen, "ping", "--ready")
+    assert ended.code == 5 and "has not yet what its peers had then" in ended.errors
+
+
+def test_a_node_that_was_away_is_ready_when_it_has_what_was_written_meanwhile(kv, make_cluster):
+    cluster = make_cluster("XY")
+    with cluster:
+        cluster.wait_for_mesh()
+        y = cluster["Y"]
+        y.stop()
+        with cluster["X"].client() as client:
+            client.put_many({f"k/{n}": n for n in range(1000)})
+            client.put_many({f"k/{n}": n for n in range(1000, 2000)})
+        y.start()
+        assert kv("--node", y.listen, "ping", "--ready", "--within", "60").code == 0
+        with y.client() as client:
+            assert client.count("k/", wait_s=0) == 2000
+
+
+def test_a_node_whose_peers_are_away_is_ready_when_they_were_waited_for(kv, make_node):
+    node = make_node("X")
+    node.peers = [nobodys_address()]
+    node.start()
+    assert kv("--node", node.listen, "ping", "--ready").code == 5
+    assert kv("--node", node.listen, "ping", "--ready", "--within", "60").code == 0
+
+
+def test_who_is_pinged_within_a_time_is_asked_again_until_it_is_well(kv, status):
+    states = iter([status | {"caught_up": False}, status | {"joining": True}, status])
+    with FakeNode(lambda asked: answering(("ok", next(states)))(asked)) as node:
+        ended = kv("--node", node.listen, "ping", "--ready", "--within", "60")
+    assert ended == (0, b"X\n", "") and next(states, None) is None
+
+
+@pytest.mark.parametrize("flags", [[], ["--alive"], ["--ready"]])
+def test_a_node_that_is_not_there_yet_can_be_waited_for(flags, kv, make_node):
+    node = make_node("X")
+    starter = threading.Timer(0.5, node.start)
+    starter.start()
+    ended = kv("--timeout", "0.2", "--node", node.listen, "ping", *flags, "--within", "60")
+    starter.join()
+    assert ended == (0, b"X\n", "")
+
+
+def test_a_node_that_has_no_peers_is_ready_at_once(kv, make_node):
     node = make_node("X")
     node.start()
-    until("it is ready", lambda: kv("--node", node.listen, "ping", "--ready").code == 0)
-    assert node.status()["vector"], "by then it has written who it is"
+    assert kv("--node", node.listen, "ping", "--ready").code == 0

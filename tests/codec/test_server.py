@@ -130,7 +130,7 @@ node_operations = st.one_of(
     st.just((client.PING, Ping())),
     st.just((client.POSITION, Position())),
     st.just((client.STATUS, Status())),
-    st.just((client.MEMBERS, Members())),
+    (st.none() | vectors).map(lambda it: (client.members(it), Members(it))),
     introductions.map(lambda it: (client.hello(it), Hello(it))),
     st.tuples(st.none() | ids, st.binary(max_size=64)).map(
         lambda it: (client.snapshot(*it), Snapshot(*it))

@@ -76,7 +76,7 @@ class Project:
             status = self.status(service)
         except KvnodeError:
             return False
-        return bool(status["registered"] and status["storage"]["writable"])
+        return bool(status["caught_up"] and status["storage"]["writable"])
 
     # --- containers
 

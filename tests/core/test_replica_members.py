@@ -87,9 +87,7 @@ def test_a_process_registers_soon_after_its_start_though_nobody_writes() -> None
     member = Member()
     assert member.turn().publish == ()
     assert member.turn(after_us=REGISTER_US - 1).publish == ()
-    assert not member.replica.is_registered
     (batch,) = member.turn(after_us=1).publish
-    assert member.replica.is_registered
     assert batch.writes == ((Change(member_key(member.origin), b"address"),),)
     assert member.members == {"X"}
     assert member.replica.record == Dot(member.origin, 1)
@@ -138,7 +136,6 @@ def test_who_lacks_what_peers_claim_waits_with_registering_but_not_for_ever() ->
     again = member.restarted(2)
     for _ in range(REGISTER_HEARTBEATS + REGISTER_TRIES_MAX):
         assert again.hear({Y: 9}, after_us=HEARTBEAT_US).publish == ()
-        assert not again.replica.is_registered, "though the record of the process before is there"
     assert len(again.hear({Y: 9}, after_us=HEARTBEAT_US).publish) == 1
 
 

@@ -38,7 +38,7 @@ def write_many(node: LocalNode, changes: Mapping[str, Any]) -> None:
 def members_at(node: LocalNode) -> dict[str, dict[str, Any]]:
     """What a node tells of the members, by name."""
     with Raw(node) as raw:
-        ((_, members),) = raw.ask(ask.MEMBERS).results
+        ((_, members),) = raw.ask(ask.members()).results
     return {member["name"]: member for member in members}
 
 

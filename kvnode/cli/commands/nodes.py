@@ -14,9 +14,9 @@ from kvnode.cli.output import Output
 from kvnode.cli.parser import seconds
 from kvnode.client.sync import Client
 from kvnode.codec.packing import INTEGER_MAX
-from kvnode.errors import Unavailable
+from kvnode.errors import TimedOut, Unavailable, Unreachable
 
-#: Between two looks at members that are late: less than two of their heartbeats.
+#: Between two looks: less than a heartbeat.
 _LOOK_AGAIN_S: Final = 0.2
 
 
@@ -36,8 +36,10 @@ def members(client: Client, _: argparse.Namespace, output: Output) -> int:
 def lag(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Print how many writes of this node's each member lacks; one that is late is a failure."""
     give_up_s = time.monotonic() + given.within
+    # Who waits, waits for what is there now: writes that go on would never be caught up with.
+    of = client.status()["vector"] if given.within else None
     while True:
-        found = client.members()
+        found = client.members(of)
         late = [member["name"] for member in found if is_late(member, given.max)]
         if not late or time.monotonic() >= give_up_s:
             break
@@ -56,14 +58,25 @@ def forget(client: Client, given: argparse.Namespace, output: Output) -> int:
 
 def ping(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Print the node's name, if it is as it is asked to be."""
+    give_up_s = time.monotonic() + given.within
+    while True:
+        try:
+            output.name(_pinged(client, given))
+        except (Unavailable, Unreachable, TimedOut):
+            if time.monotonic() >= give_up_s:
+                raise
+            time.sleep(_LOOK_AGAIN_S)
+        else:
+            return OK
+
+
+def _pinged(client: Client, given: argparse.Namespace) -> str:
     if not given.alive and not given.ready:
-        output.name(client.ping())
-        return OK
+        return client.ping()
     node = client.status()
     if given.ready and (reason := _unready(node)):
         raise Unavailable(f"{node['name']} is not ready: {reason}")
-    output.name(node["name"])
-    return OK
+    return str(node["name"])
 
 
 def _unready(node: Mapping[str, Any]) -> str | None:
@@ -74,8 +87,8 @@ def _unready(node: Mapping[str, Any]) -> str | None:
         return "it is putting a snapshot in place"
     if node["joining"]:
         return "it is joining: it has no data yet, its peers do"
-    if not node["registered"]:
-        return "it has just started, and fetches what it has missed"
+    if not node["caught_up"]:
+        return "it has started, and has not yet what its peers had then"
     return None
 
 
@@ -92,7 +105,8 @@ def _add_lateness(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         type=seconds,
         metavar="S",
-        help="wait until none is late, for so many seconds at most (0)",
+        help="wait for so many seconds at most until none is late, counting what the node has now, "
+        "and not what is written meanwhile (0)",
     )
 
 
@@ -108,7 +122,14 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
         "--ready",
         default=False,
         action="store_true",
-        help="it must take writes, and have caught up since its start (else exit code 5)",
+        help="it must take writes, and have what its peers had when it started (else exit code 5)",
+    )
+    parser.add_argument(
+        "--within",
+        default=0.0,
+        type=seconds,
+        metavar="S",
+        help="ask again until it is so, for so many seconds at most (0)",
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 
 import pytest
 
 from kvnode.cli.cluster import until
 from kvnode.cli.commands.nodes import COMMANDS
+from kvnode.codec.server import Members, Status
 from tests.client.fake_node import FakeNode, answering
+from tests.daemon.test_bad_gossip import ORIGIN
 
 MEMBER = {
     "name": "Y",
@@ -47,17 +50,29 @@ def test_a_member_that_is_late_is_exit_code_5(changes, arguments, code, kv):
 def test_a_member_that_is_late_no_more_is_waited_for(kv):
     behind, there = MEMBER, MEMBER | {"lag_updates": 0}
     states = iter([behind, behind, there])
-    with FakeNode(lambda asked: answering(("ok", [next(states)]))(asked)) as node:
+
+    def answer(asked):
+        is_status = asked.operations == Status()
+        result = {"vector": {ORIGIN: 7}} if is_status else [next(states)]
+        return answering(("ok", result))(asked)
+
+    with FakeNode(answer) as node:
         ended = kv("lag", "--max", "0", "--within", "60", "--node", node.listen, "--json")
     assert (ended.code, json.loads(ended.output)["late"]) == (0, [])
     assert next(states, None) is None
+    first, *others = (asked.operations for asked in node.asked)
+    assert (first, others) == (Status(), 3 * [Members({ORIGIN: 7})])
 
 
 def test_a_member_that_stays_late_is_waited_for_no_longer_than_was_said(kv):
-    with FakeNode(answering(("ok", [MEMBER]))) as node:
+    def answer(asked):
+        result = {"vector": {}} if asked.operations == Status() else [MEMBER]
+        return answering(("ok", result))(asked)
+
+    with FakeNode(answer) as node:
         ended = kv("lag", "--max", "0", "--within", "0.5", "--node", node.listen, "--json")
     assert (ended.code, json.loads(ended.output)["late"]) == (5, ["Y"])
-    assert len(node.asked) > 1
+    assert len(node.asked) > 2
 
 
 def test_a_cluster_in_which_all_are_well_and_then_one_is_not(kv, make_cluster):
@@ -74,6 +89,27 @@ def test_a_cluster_in_which_all_are_well_and_then_one_is_not(kv, make_cluster):
         until("all are well", lambda: lag() == (0, well))
         cluster["Y"].stop(signal.SIGKILL)
         until("Y is silent", lambda: lag()[0] == 5)
+
+
+def test_who_writes_on_does_not_keep_others_from_having_what_is_there_now(kv, make_cluster):
+    cluster = make_cluster("XY")
+    with cluster:
+        cluster.wait_for_mesh()
+        x = cluster["X"]
+        ended = threading.Event()
+
+        def write():
+            with x.client() as client:
+                while not ended.is_set():
+                    client.put("k", "v")
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            assert kv("lag", "--max", "0", "--within", "60", "--node", x.listen).code == 0
+        finally:
+            ended.set()
+            writer.join()
 
 
 def test_all_have_help():
