@@ -21,8 +21,8 @@ ROOT = Path(__file__).parent.parent.parent
 PIP_PATIENCE_S = 300
 
 #: What git does not track, or only it needs.
-NOT_SOURCE = (".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build")
-NOT_SOURCE += ("dist", "kvnode-data", "node_modules")
+NOT_SOURCE = (".git", ".venv", ".venv.lock", ".*_cache", ".hypothesis", "__pycache__")
+NOT_SOURCE += ("*.egg-info", "build", "dist", "kvnode-data", "node_modules")
 
 
 class Installed:
