@@ -97,6 +97,12 @@ def test_the_kustomization_names_every_file():
     assert {file.name for file in MANIFESTS.iterdir()} == named
 
 
+def test_the_number_of_nodes_is_said_once():
+    """An apply brings about what the kustomization says, whatever the manifest says."""
+    assert "replicas" not in STATEFUL_SET
+    assert [it["name"] for it in KUSTOMIZATION["replicas"]] == ["kvnode"]
+
+
 def test_the_image_is_of_this_version():
     assert KUSTOMIZATION["images"] == [{"name": CONTAINER["image"], "newTag": __version__}]
 
@@ -159,7 +165,8 @@ def test_every_variable_is_a_setting():
 
 
 def test_each_pod_is_a_node_of_its_name_that_is_told_of_all():
-    nodes = [settings(f"kvnode-{number}") for number in range(STATEFUL_SET["replicas"])]
+    (replicas,) = KUSTOMIZATION["replicas"]
+    nodes = [settings(f"kvnode-{number}") for number in range(replicas["count"])]
     assert [node.name for node in nodes] == ["kvnode-0", "kvnode-1", "kvnode-2"]
     assert [node.advertise_gossip for node in nodes] == [
         f"tcp://{node.name}.kvnode-peers:7412" for node in nodes
