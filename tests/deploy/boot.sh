@@ -2,10 +2,11 @@
 # Boots a systemd of its own on a copy of this machine's file system that lasts as long as it does,
 # with kvnode installed as docs/OPERATIONS.md says, and runs check.sh there.
 #
-# Usage: unshare --mount --pid --fork --ipc --uts boot.sh SYSTEMD DEPLOY WHEEL PYTHON RESULTS GROUP
-# What stays on the machine is in RESULTS, where check.sh writes, and the control group GROUP.
+# Usage: unshare --mount --pid --fork --ipc --uts boot.sh SYSTEMD SOURCES RESULTS GROUP
+# SOURCES is a source distribution. RESULTS has what the document says is to be typed, `install` for one, and is where
+# check.sh writes; nothing else stays on the machine but the control group GROUP.
 set -euo pipefail
-systemd=$1 deploy=$2 wheel=$3 python=$4 results=$5 group=$6
+systemd=$1 sources=$2 results=$3 group=$4
 here=$(dirname "$(readlink -f "$0")")
 
 # The control groups that systemd makes lie in one of ours: of the second version there is one
@@ -22,12 +23,11 @@ mount -t tmpfs tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
 root=/mnt/root
-rm -rf "$root/opt/kvnode"
+rm -rf "$root/opt/kvnode" "$root/etc/kvnode" "$root/usr/local/bin/kv" "$root/usr/local/bin/kvnode"
 
-install -D -m 600 "$deploy/systemd/kvnode.toml" "$root/etc/kvnode/kvnode.toml"
-install -m 644 "$deploy/systemd/kvnode.service" "$root/etc/systemd/system/kvnode.service"
 install -m 755 "$here/check.sh" "$root/opt/check.sh"
-cp "$wheel" "$root/opt/"
+mkdir "$root/opt/source"
+tar -xf "$sources" -C "$root/opt/source" --strip-components=1
 cat > "$root/etc/systemd/system/check.service" << 'UNIT'
 [Service]
 Type=oneshot
@@ -42,8 +42,10 @@ mount --rbind /dev "$root/dev"
 cd "$root"
 mkdir before
 pivot_root . before
-"$python" -m venv /opt/kvnode
-/opt/kvnode/bin/pip install --quiet /opt/*.whl
+cd /opt/source
+# Its Python must not be one of somebody's home, which the unit hides.
+PATH=/usr/bin:/bin sh -e /results/install
+cd /
 umount --lazy /before
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp

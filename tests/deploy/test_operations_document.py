@@ -14,15 +14,13 @@ from kvnode.cli.kv import parser_of
 from kvnode.core import alarms
 from kvnode.core.alarms import Alarms
 from kvnode.core.messages import Claim
+from tests.deploy.document import OPERATIONS, ROOT, blocks, section
 
-ROOT = Path(__file__).parent.parent.parent
 #: By its own schema, and by what `docker stack config` warns of.
 SWARM_DOES_OTHERWISE = {
     *("build", "container_name", "cpus", "mem_limit", "mem_reservation", "network_mode"),
     *("ports", "privileged", "profiles", "restart", "security_opt", "userns_mode", "volumes"),
 }
-
-OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text()
 
 
 def raised():
@@ -55,9 +53,9 @@ def test_it_tells_what_every_complaint_means():
 
 def test_it_tells_what_swarm_makes_of_the_compose_file():
     """Of each property there that Swarm refuses, ignores or reads otherwise."""
-    (section,) = re.findall(r"^### On Docker Swarm\n(.*?)^## ", OPERATIONS, re.M | re.S)
+    swarm = section("On Docker Swarm")
     properties = set(re.findall(r"^ +(\w+):", (ROOT / "compose.yaml").read_text(), re.MULTILINE))
-    told = {word for row in re.findall(r"^\| (.*?) \|", section, re.M) for word in code(row)}
+    told = {word for row in re.findall(r"^\| (.*?) \|", swarm, re.M) for word in code(row)}
     assert properties & SWARM_DOES_OTHERWISE <= told
 
 
@@ -65,14 +63,20 @@ def code(row):
     return re.findall(r"`(\w+)`", row)
 
 
+def lines():
+    """All that it would have one type."""
+    return [line for block in blocks(OPERATIONS) for line in block]
+
+
 def commands():
-    """What it would have one type for kv and kvnode, as words; some of it in a pod."""
-    for block in re.findall(r"^```sh\n(.*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            _, is_in_pod, inner = line.partition(" -- ")
-            words = shlex.split(inner if is_in_pod else line)
-            if Path(words[0]).name in ("kv", "kvnode"):
-                yield words
+    """What of that is for kv and kvnode, as words; some of it in a pod, or until it succeeds."""
+    for line in lines():
+        repeated = re.fullmatch("until (.*); do sleep 1; done", line)
+        typed = repeated[1] if repeated else line
+        _, is_in_pod, inner = typed.partition(" -- ")
+        words = shlex.split(inner if is_in_pod else typed)
+        if Path(words[0]).name in ("kv", "kvnode"):
+            yield words
 
 
 def test_it_has_commands():
@@ -86,3 +90,18 @@ def test_its_commands_are_read(words):
         assert parser_of(in_shell=False).parse_args(arguments).command
     else:
         assert kvnode_program._parser().parse_args(arguments).command
+
+
+def test_whatever_waits_for_kubernetes_gives_up():
+    waiting = [it for it in lines() if "kubectl wait" in it or "kubectl rollout" in it]
+    assert len(waiting) > 5
+    assert [it for it in waiting if "--timeout=" not in it] == []
+
+
+def test_what_takes_pods_away_is_followed_by_a_wait_for_their_end():
+    """`kubectl scale` and `kubectl apply` return before anything has stopped."""
+    typed = lines()
+    downs = [at for at, line in enumerate(typed) if "--replicas=0" in line]
+    assert downs
+    for at in downs:
+        assert typed[at + 1].startswith("kubectl wait --for=delete pod ")

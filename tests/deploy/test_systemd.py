@@ -78,9 +78,15 @@ def test_the_service_can_do_little_but_its_work(unit):
     assert code != 0, "the threshold decides nothing"
 
 
+def test_it_is_not_started_without_the_file_of_its_settings():
+    (credential,) = directives()["LoadCredential"]
+    assert directives()["AssertPathExists"] == [credential.partition(":")[2]]
+
+
 def test_the_settings_that_come_with_it_are_sound():
+    """Whoever follows the steps and edits nothing opens no port to strangers."""
     settings = config.load({"config": SETTINGS}, {"KVNODE_DATA": "/var/lib/kvnode"})
-    assert (settings.listen, settings.gossip) == ("tcp://0.0.0.0:7411", "tcp://0.0.0.0:7412")
+    assert (settings.listen, settings.gossip) == ("tcp://127.0.0.1:7411", "tcp://127.0.0.1:7412")
 
 
 def test_the_settings_that_are_commented_out_are_sound_too(tmp_path):
@@ -88,6 +94,7 @@ def test_the_settings_that_are_commented_out_are_sound_too(tmp_path):
     all_of_them.write_text(re.sub(r"^#(?=\w+ = )", "", SETTINGS.read_text(), flags=re.MULTILINE))
     settings = config.load({"config": all_of_them}, {})
     assert (settings.name, settings.advertise_gossip) == ("X", "tcp://x.example:7412")
+    assert (settings.listen, settings.gossip) == ("tcp://10.0.0.1:7411", "tcp://10.0.0.1:7412")
     assert settings.peers == ("tcp://y.example:7411", "tcp://z.example:7411")
 
 
