@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from kvnode import __version__
 from tests.container.base import base_image
+from tests.container.tools import ROOT
 
 #: Of what is laid over the base image.
 LAYERS_BYTES_MAX = 60_000_000
@@ -39,6 +41,18 @@ def test_it_has_nothing_to_build_with(engine, image):
         "! python -c 'import pip' && ! python -c 'import setuptools' && ! command -v cc gcc make"
     )
     in_image(engine, image, "sh", "-c", script)
+
+
+def test_it_has_what_the_runbook_runs_in_a_pod(engine, image):
+    """`kubectl cp` takes tar."""
+    operations = (ROOT / "docs" / "OPERATIONS.md").read_text()
+    in_pods = re.findall(
+        r"^.*kubectl exec \S+ -- (\w+)(?:.*/lock (\w+))?", operations, re.MULTILINE
+    )
+    programs = {program for line in in_pods for program in line if program}
+    assert {"kv", "kvnode", "flock", "mv", "rm"} <= programs
+    script = 'for it; do command -v "$it" || exit; done'
+    in_image(engine, image, "sh", "-c", script, "sh", "tar", *sorted(programs))
 
 
 def test_its_labels_say_what_it_is(inspected):
