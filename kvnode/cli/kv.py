@@ -41,7 +41,7 @@ exit codes:
   2    wrong usage, or a line that can't be imported
   3    unreachable, no answer in time, or fewer replicas in time than were asked for
   4    rejected by the node: a condition does not hold, it is behind the session, it
-       can't go on with a watch or a scan
+       can't go on with a watch or a scan, it is of another version
   5    the node's disk does not answer; for lag, a member is late; for ping --ready, the
        node is not
   130  Ctrl-C"""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kvnode.cli.exits import USAGE
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that does not answer a mistake with a page of usage."""
+    """An argument parser that does not answer a mistake with a page of usage, and takes no part of
+    a flag for the flag: another release may have two that begin so."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         """Tell the mistake and where help is."""

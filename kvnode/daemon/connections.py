@@ -22,6 +22,9 @@ from kvnode.transport.sockets import FRAME_BYTES_MAX, Socket, receive_frames
 #: keeps some 2,000 and then takes no more connections, nor messages, until they are read.
 EVENTS_PER_TURN: Final = 1_000
 
+#: Clients come and go all day, a health check every ten seconds: that is told now and then only.
+ROUTINE_REPEAT_S: Final = 600.0
+
 _BEGUN: Final = zmq.EVENT_ACCEPTED | zmq.EVENT_CONNECTED
 _ENDED: Final = zmq.EVENT_DISCONNECTED
 _LEFT_EARLY: Final = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -73,8 +76,8 @@ class _Watched:
         #: Of those that ended: how many before their handshake was done.
         self.failed = 0
         self._complaints = complaints
-        # Who leaves, or is cut off, is not at fault, and is told apart, and more quietly.
-        self._quiet = Complaints(logging.INFO)
+        # Who leaves, or is cut off, is not at fault, and is told apart, and more seldom.
+        self._quiet = Complaints(logging.INFO, ROUTINE_REPEAT_S)
 
     def receive(self) -> None:
         for _ in range(EVENTS_PER_TURN):

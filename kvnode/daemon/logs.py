@@ -51,17 +51,18 @@ def configure(node: str, log_format: str, level: str) -> None:
 class Complaints:
     """Counts what goes wrong from outside, and logs each kind now and then."""
 
-    def __init__(self, level: int = logging.WARNING) -> None:
+    def __init__(self, level: int = logging.WARNING, repeat_s: float = REPEAT_S) -> None:
         self.counts: dict[str, int] = {}
         self._level = level
+        self._repeat_s = repeat_s
         self._logged: dict[str, tuple[float, int]] = {}
 
     def add(self, kind: str, message: str) -> None:
         """Count one of this kind; the kinds are ours, so there are few."""
         count = self.counts[kind] = self.counts.get(kind, 0) + 1
         now = time.monotonic()
-        logged_at, logged_count = self._logged.get(kind, (now - REPEAT_S, 0))
-        if now - logged_at >= REPEAT_S:
+        logged_at, logged_count = self._logged.get(kind, (now - self._repeat_s, 0))
+        if now - logged_at >= self._repeat_s:
             self._logged[kind] = (now, count)
             more = count - logged_count - 1
             suffix = f" ({more} more of this kind since the last line)" if more else ""

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from functools import partial
 from random import Random
-from threading import Thread
 from typing import Any, Final
 
 import zmq
@@ -65,9 +64,9 @@ from kvnode.storage.directory import DataDirectory
 from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
 from kvnode.transport.sockets import (
+    Context,
     Return,
     bound,
-    node_context,
     receive_request,
     send_answer,
 )
@@ -84,9 +83,6 @@ PULLS_WAITING_MAX: Final = 128
 
 #: How long a stopping daemon lets its last answers leave.
 LINGER_MS: Final = 1_000
-
-#: How much longer the sockets may take to close: all that is left then is in vain.
-CLOSE_MS: Final = 250
 
 
 class Daemon:
@@ -118,7 +114,7 @@ class Daemon:
         self._token: tuple[Vector, bytes] = ({}, encode_token(config.cluster, {}))
         kinds = (gossip.BATCH, gossip.CLAIM, gossip.AWAITED)
         self._headers = {kind: self._header(kind) for kind in kinds}
-        self._context = node_context()
+        self._context: Context = zmq.Context()
         self._poller = zmq.Poller()
         self._members_seen: tuple[Replica | None, int] = (None, 0)
         try:
@@ -194,6 +190,8 @@ class Daemon:
         inputs, questions = Inputs(), []
         if self._mesh.subscriber in events:
             self._mesh.receive_gossip(inputs, now.steady_us, RECEIVED_BYTES_PER_TURN)
+        if self._mesh.names.answered.fileno() in events:
+            self._mesh.look_for_the_moved()
         for peer in self._mesh.peers:
             if peer.socket in events:
                 self._mesh.receive_answers(peer, inputs, now.steady_us, RECEIVED_BYTES_PER_TURN)
@@ -247,10 +245,7 @@ class Daemon:
         self._router.close(linger=LINGER_MS)
         self._publisher.close(linger=LINGER_MS)
         self._connections.close()
-        # A name server that does not answer holds it up, but must not hold up the end.
-        end = Thread(target=self._context.term, daemon=True)
-        end.start()
-        end.join((LINGER_MS + CLOSE_MS) / 1000)
+        self._context.term()
         self._supervisor.close()
         if failure is not None:
             raise failure

@@ -12,7 +12,6 @@ so that its claims do not replace those of the first.
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, field
 from typing import Final
 
 import zmq
@@ -43,8 +42,10 @@ from kvnode.core.vector import Dot, name_of
 from kvnode.daemon.config import ADDRESS
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
+from kvnode.daemon.names import Names
+from kvnode.daemon.peer import Peer
 from kvnode.errors import MalformedError
-from kvnode.transport.sockets import Context, Socket, connect, dealer, receive_frames, subscriber
+from kvnode.transport.sockets import Context, connect, dealer, receive_frames, subscriber
 
 #: What one pull asks for: enough to keep a catch-up busy, little enough for one turn.
 PULL_BYTES: Final = MIB
@@ -54,13 +55,6 @@ HELLO_AGAIN_HEARTBEATS: Final = 10
 
 #: What was said of a peer that has not answered for so many heartbeats holds no more.
 GONE_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
-
-#: A link on which nothing has come for so many heartbeats is made anew, lest it is one that
-#: ZeroMQ has given up for good, as it does after what it could not read. Each time twice as many
-#: must pass, up to the second number: a large message may be on its way over a slow link, and
-#: shows only when it is whole. At 500 ms heartbeats that are ten seconds, and ten minutes.
-LINK_AGAIN_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
-LINK_AGAIN_HEARTBEATS_MAX: Final = 64 * LINK_AGAIN_HEARTBEATS
 
 #: A process whose name another one bears now has so many heartbeats' time to show that it
 #: lives; else the other is the same node, started again.
@@ -76,61 +70,6 @@ _HELLO_ID: Final = 0
 _PULL_ID: Final = 1
 _FETCH_ID: Final = 2
 _REPORT_ID: Final = 3
-
-
-@dataclass(slots=True)
-class _Link:
-    """A connection, as ZeroMQ tells nothing of it but what comes."""
-
-    #: When it was made, or something last came, by the steady clock.
-    alive_us: int = 0
-    #: How many heartbeats it may be silent.
-    patience_heartbeats: int = LINK_AGAIN_HEARTBEATS
-
-    def came(self, steady_us: int) -> None:
-        """Something came on it."""
-        self.alive_us, self.patience_heartbeats = steady_us, LINK_AGAIN_HEARTBEATS
-
-    def is_silent(self, steady_us: int, heartbeat_us: int) -> bool:
-        """Whether to make it anew, which counts as done then."""
-        self.alive_us = self.alive_us or steady_us
-        if steady_us - self.alive_us < self.patience_heartbeats * heartbeat_us:
-            return False
-        self.alive_us = steady_us
-        self.patience_heartbeats = min(2 * self.patience_heartbeats, LINK_AGAIN_HEARTBEATS_MAX)
-        return True
-
-
-@dataclass(slots=True, eq=False)
-class Peer:
-    """One address, and who answers there."""
-
-    address: str
-    socket: Socket
-    #: A configured one is always tried; others as long as they are recorded or alive.
-    is_configured: bool
-    #: When somebody said hello from there last, by the steady clock.
-    introduced_us: int = 0
-    #: When this node first said hello to it.
-    tried_us: int | None = None
-    greeting: Greeting | None = None
-    hello_due_us: int = 0
-    link: _Link = field(default_factory=_Link)
-    gossip_link: _Link = field(default_factory=_Link)
-    #: The dot of our record that the last hello told.
-    told_record: Dot | None = None
-    #: When something last came from it, and when it last answered, by the steady clock.
-    heard_us: int | None = None
-    answered_us: int = 0
-    #: Why it is not part of the mesh, if it refused or was refused.
-    refusal: str | None = None
-    #: The process there that waits for its name, and since when.
-    waiting: tuple[int, int] | None = None
-
-    @property
-    def latest_us(self) -> int:
-        """Its last sign of life."""
-        return max(self.heard_us or 0, self.answered_us)
 
 
 class Mesh:
@@ -154,6 +93,8 @@ class Mesh:
         # Nothing seen, but of this cluster: who is of another refuses to serve a pull.
         self._token = encode_token(cluster, {})
         self._connected: set[str] = set()
+        self.names = Names(complaints)
+        poller.register(self.names.answered, zmq.POLLIN)
         self.links = links
         self._complaints = complaints
         self._heartbeat_us = heartbeat_us
@@ -192,7 +133,10 @@ class Mesh:
         if address not in self._peers:
             self._add(address, is_configured=False)
         if address in self._peers:
-            self._peers[address].introduced_us = steady_us
+            peer = self._peers[address]
+            peer.introduced_us = steady_us
+            if peer.greeting is None or peer.greeting.instance != introduction.instance:
+                self._seek(peer, steady_us)  # it has started, perhaps elsewhere
 
     def namesake(self, introduction: Introduction, steady_us: int) -> str | None:
         """Where another process of that name is heard."""
@@ -202,6 +146,22 @@ class Mesh:
             if is_other and peer.address != introduction.listen and self._lives(peer, steady_us):
                 return peer.address
         return None
+
+    def look_for_the_moved(self) -> None:
+        """Connect to those whose hosts are elsewhere by now, or known at last."""
+        if not self.names.receive():
+            return
+        for peer in self.peers:
+            if peer.reached != self.names.reach(peer.address):
+                self._connect(peer)
+                peer.hello_due_us = 0
+        self._follow_gossip()
+
+    def _seek(self, peer: Peer, steady_us: int) -> None:
+        """Ask where one is: it may have moved."""
+        self.names.ask_again(peer.address, steady_us)
+        if peer.greeting is not None:
+            self.names.ask_again(peer.greeting.gossip_address, steady_us)
 
     def _lives(self, peer: Peer, steady_us: int) -> bool:
         return steady_us - peer.latest_us < ALIVE_HEARTBEATS * self._heartbeat_us
@@ -216,13 +176,13 @@ class Mesh:
             message = f"{address}: a node has at most {PEERS_MAX}"
             self._complaints.add("too_many_peers", message)
             return
+        peer = Peer(address, is_configured)
         try:
-            peer = Peer(address, dealer(self._context, address), is_configured)
+            self._connect(peer)
         except zmq.ZMQError as error:
             self._complaints.add("bad_addresses", f"{address!r}: {error}")
             return
         self._peers[address] = peer
-        self._poller.register(peer.socket, zmq.POLLIN)
 
     def _leave_the_gone(self, steady_us: int) -> None:
         """Try no longer what is neither configured, nor recorded, nor alive."""
@@ -233,10 +193,10 @@ class Mesh:
                 continue
             peer.refusal = None
             if not is_wanted:
-                self._poller.unregister(peer.socket)
-                peer.socket.close()
+                self._disconnect(peer)
                 del self._peers[peer.address]
                 self._follow_gossip()
+                self._names_kept()
 
     # --- sending
 
@@ -250,6 +210,8 @@ class Mesh:
         for peer in self.peers:
             if steady_us < peer.hello_due_us:
                 continue
+            if not self._lives(peer, steady_us):
+                self._seek(peer, steady_us)
             is_new_link = self._link_again(peer, steady_us)  # which this hello may be too early for
             heartbeats = HELLO_AGAIN_HEARTBEATS if peer.greeting and not is_new_link else 1
             peer.hello_due_us = steady_us + heartbeats * self._heartbeat_us
@@ -261,14 +223,27 @@ class Mesh:
         """Make its links anew on which nothing comes; whether that for questions is new."""
         is_silent = peer.link.is_silent(steady_us, self._heartbeat_us)
         if is_silent:
+            self._connect(peer)
+        if peer.greeting and peer.gossip_link.is_silent(steady_us, self._heartbeat_us):
+            reached = self.names.reach(peer.greeting.gossip_address)
+            if reached is not None:
+                self.subscriber.disconnect(reached)
+                connect(self.subscriber, reached)
+        return is_silent
+
+    def _connect(self, peer: Peer) -> None:
+        """Begin to connect, anew if it was; raises zmq.ZMQError for an address that can't be."""
+        self._disconnect(peer)
+        peer.reached = self.names.reach(peer.address)
+        if peer.reached is not None:
+            peer.socket = dealer(self._context, peer.reached)
+            self._poller.register(peer.socket, zmq.POLLIN)
+
+    def _disconnect(self, peer: Peer) -> None:
+        if peer.socket is not None:
             self._poller.unregister(peer.socket)
             peer.socket.close()
-            peer.socket = dealer(self._context, peer.address)
-            self._poller.register(peer.socket, zmq.POLLIN)
-        if peer.greeting and peer.gossip_link.is_silent(steady_us, self._heartbeat_us):
-            self.subscriber.disconnect(peer.greeting.gossip_address)
-            connect(self.subscriber, peer.greeting.gossip_address)
-        return is_silent
+            peer.socket = None
 
     def wake_us(self) -> int | None:
         """When the next hello is due."""
@@ -296,9 +271,12 @@ class Mesh:
         """Close all sockets."""
         self.subscriber.close()
         for peer in self.peers:
-            peer.socket.close()
+            self._disconnect(peer)
+        self.names.close()
 
     def _send(self, peer: Peer, id_: int, operation: Operation) -> None:
+        if peer.socket is None:
+            return  # nobody knows yet where its host is
         try:
             peer.socket.send(encode_request(id_, self._token, 0, [operation]), zmq.NOBLOCK)
         except zmq.Again:
@@ -347,6 +325,7 @@ class Mesh:
 
     def receive_answers(self, peer: Peer, inputs: Inputs, steady_us: int, bytes_max: int) -> None:
         """Read what a peer answered to hellos and pulls, within bounds."""
+        assert peer.socket is not None
         read_bytes = 0
         for _ in range(FRAMES_PER_TURN):
             frames = receive_frames(peer.socket, 1) if read_bytes < bytes_max else None
@@ -487,13 +466,23 @@ class Mesh:
     def _follow_gossip(self) -> None:
         """Be connected to the gossip of all that greeted, once each: two configured
         addresses may lead to one node."""
-        wanted = {peer.greeting.gossip_address for peer in self.peers if peer.greeting}
+        wanted = self._gossip_reached()
         for address in sorted(wanted - self._connected):
             connect(self.subscriber, address)
             self._connected.add(address)
         for address in sorted(self._connected - wanted):
             self.subscriber.disconnect(address)
             self._connected.discard(address)
+
+    def _gossip_reached(self) -> set[str]:
+        """Where the gossip of all that greeted is, as far as that is known."""
+        greetings = [peer.greeting for peer in self.peers if peer.greeting]
+        reached = (self.names.reach(greeting.gossip_address) for greeting in greetings)
+        return {address for address in reached if address is not None}
+
+    def _names_kept(self) -> None:
+        greetings = [peer.greeting for peer in self.peers if peer.greeting]
+        self.names.keep([*self._peers, *(greeting.gossip_address for greeting in greetings)])
 
     def _speaking(self, header: gossip.Header) -> list[Peer]:
         """Whose gossip this is: of the processes of that name the one that speaks, if it

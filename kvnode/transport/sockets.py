@@ -43,12 +43,6 @@ FRAME_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 PROBE_INTERVAL_MS: Final = 5_000
 PROBE_TIMEOUT_MS: Final = 120_000
 
-#: A node has two I/O threads. To reach a peer by its name a thread asks a name server, and stands
-#: still until that has answered, or for many seconds if it does not, as where a node is cut off. So
-#: what listens, for clients above all, has a thread of its own. As bits of ZMQ_AFFINITY:
-_LISTENING: Final = 1
-_REACHING: Final = 2
-
 RECONNECT_MS: Final = 50
 RECONNECT_MAX_MS: Final = 2_000
 
@@ -66,11 +60,6 @@ _RCVMORE: Final = int(zmq.RCVMORE)
 def tcp_address(text: str) -> str:
     """`host:port` is short for `tcp://host:port`."""
     return text if "://" in text else f"tcp://{text}"
-
-
-def node_context() -> Context:
-    """The context of a node: one thread for what listens, one for what reaches others."""
-    return zmq.Context(io_threads=2)
 
 
 def bound(context: Context, kind: int, address: str) -> Socket:
@@ -194,9 +183,7 @@ def _is_ipv6(address: str) -> int:
 def _socket(context: zmq.Context[AnySocket], kind: int) -> AnySocket:
     socket = context.socket(kind)
     gossip = kind in (zmq.PUB, zmq.SUB)
-    listens = kind in (zmq.ROUTER, zmq.PUB) or context.get(zmq.IO_THREADS) == 1
     options: dict[Any, int] = {
-        zmq.AFFINITY: _LISTENING if listens else _REACHING,
         zmq.SNDHWM: GOSSIP_HIGH_WATER if gossip else ANSWERS_HIGH_WATER,
         zmq.RCVHWM: GOSSIP_HIGH_WATER if gossip else REQUESTS_HIGH_WATER,
         zmq.MAXMSGSIZE: FRAME_BYTES_MAX,

@@ -184,7 +184,7 @@ def test_a_name_that_is_none_is_exit_code_2(kvnode, trio):
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [("unavailable", 5), ("overloaded", 4), ("refused", 4), ("unknown_operation", 2)],
+    [("unavailable", 5), ("overloaded", 4), ("refused", 4), ("unknown_operation", 4)],
 )
 def test_an_error_of_the_node_has_its_exit_code(kvnode, answer, code):
     with FakeNode(answering(("error", answer, "what is wrong", False))) as node:

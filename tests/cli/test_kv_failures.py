@@ -84,7 +84,7 @@ REFUSED = [
 ANSWERS = [
     ("malformed", False, 2),
     ("too_large", False, 2),
-    ("unknown_operation", False, 2),
+    ("unknown_operation", False, 4),
     ("overloaded", False, 4),
     ("refused", False, 4),
     ("wrong_cluster", False, 4),

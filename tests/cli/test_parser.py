@@ -27,6 +27,7 @@ def test_a_sound_command_line_is_parsed(parser):
     [
         (["--count", "two", "get", "k"], "--count"),
         (["--what", "get", "k"], "--what"),
+        (["--cou=2", "get", "k"], "--cou"),
         (["steal"], "steal"),
         ([], "command"),
     ],

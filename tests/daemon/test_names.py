@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import subprocess
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from kvnode.cli.cluster import PATIENCE_S, LocalNode, until
 from kvnode.client.sync import Client
+from kvnode.daemon.logs import Complaints
+from kvnode.daemon.names import ASK_AGAIN_US, Names
 from tests.conftest import FLAGS
+from tests.daemon.fake_peer import FakePeer
 
 #: A name is asked for twice, five seconds each: this is well below what is left of that.
 AT_ONCE_S = 4
 
-MOUNTED = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+MOUNTED = 'mount --bind "$0" "$1" && shift && exec "$@"'
 
 
 @pytest.fixture
@@ -31,20 +37,35 @@ def name_server():
 
 
 @pytest.fixture
-def lost(name_server, tmp_path):
-    """A node that asks this name server for its peer."""
+def start_with(tmp_path):
+    """Starts a node that has a file of its own in place of one of the machine's."""
+    started = []
+
+    def start_with(place, text, *peers):
+        file = tmp_path / Path(place).name
+        file.write_text(text)
+        alone = ["unshare", "--mount", "sh", "-c", MOUNTED, str(file), place]
+        if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("this root may not mount: what it resolves can't be changed")
+        node = LocalNode("X", tmp_path, FLAGS, prefix=alone)
+        node.peers = list(peers)
+        started.append(node)
+        node.start()
+        return node
+
+    yield start_with
+    for node in started:
+        if node.process is not None:
+            node.stop()
+
+
+@pytest.fixture
+def start_lost(name_server, start_with):
+    """Starts a node that asks this name server for a peer, and has these others."""
     address, _ = name_server.getsockname()
-    file = tmp_path / "resolv.conf"
-    file.write_text(f"nameserver {address}\n")
-    alone = ["unshare", "--mount", "sh", "-c", MOUNTED, str(file)]
-    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this root may not mount: the name server can't be changed")
-    node = LocalNode("X", tmp_path, FLAGS, prefix=alone)
-    node.peers = ["tcp://peer.example.net:7411"]
-    node.start()
-    yield node
-    if node.process is not None:
-        node.stop()
+    return partial(
+        start_with, "/etc/resolv.conf", f"nameserver {address}\n", "tcp://peer.example.net:7411"
+    )
 
 
 def heard(name_server):
@@ -53,7 +74,8 @@ def heard(name_server):
     assert b"example" in question
 
 
-def test_clients_are_answered_while_the_node_asks_for_a_name_in_vain(name_server, lost):
+def test_clients_are_answered_while_the_node_asks_for_a_name_in_vain(name_server, start_lost):
+    lost = start_lost()
     heard(name_server)
     with Client(lost.listen, timeout_s=AT_ONCE_S, wait_s=0) as client:
         for n in range(10):
@@ -61,9 +83,95 @@ def test_clients_are_answered_while_the_node_asks_for_a_name_in_vain(name_server
         assert client.count("k/") == 10
 
 
-def test_a_node_that_asks_for_a_name_in_vain_ends_at_once(name_server, lost):
+def test_a_node_that_asks_for_a_name_in_vain_ends_at_once(name_server, start_lost):
+    lost = start_lost()
     heard(name_server)
     until("it answers", lambda: lost.status())
     started = time.monotonic()
     assert lost.stop() == 0
     assert time.monotonic() - started < AT_ONCE_S
+
+
+def test_a_node_that_asks_for_a_name_in_vain_hears_those_whom_it_can_reach(
+    name_server, start_lost, make_node
+):
+    other = make_node("Y")
+    other.start()
+    lost = start_lost(other.listen)
+    heard(name_server)
+    until("both are members", lambda: len(other.status()["peers"]) == 1 and lost.status()["vector"])
+    for n in range(20):
+        with lost.client() as client:
+            client.put("k", n)
+            token = client.token
+        with Client(other.listen, token=token, timeout_s=AT_ONCE_S, wait_s=AT_ONCE_S) as client:
+            assert client.get("k") == n
+            client.put("l", n)
+            token = client.token
+        with Client(lost.listen, token=token, timeout_s=AT_ONCE_S, wait_s=AT_ONCE_S) as client:
+            assert client.get("l") == n
+
+
+def test_a_peer_whose_host_moves_is_followed(start_with, tmp_path):
+    with FakePeer() as peer:
+        port = peer.listen.rpartition(":")[2]
+        peer.gossip = peer.gossip.replace("127.0.0.1", "peer.example.net")
+        node = start_with(
+            "/etc/hosts", "127.0.0.2 peer.example.net\n", f"tcp://peer.example.net:{port}"
+        )
+        until("it is looked for", lambda: node.status()["peers"])
+        assert node.status()["peers"][0]["name"] is None, "nobody is there"
+        (tmp_path / "hosts").write_text("127.0.0.1 peer.example.net\n")
+        peer.until_heard(node)
+
+
+def test_a_peer_whose_host_nobody_knows_is_told_and_known_later(start_with, tmp_path):
+    with FakePeer() as peer:
+        port = peer.listen.rpartition(":")[2]
+        node = start_with("/etc/hosts", "", f"tcp://peer.invalid:{port}")
+        until("it says so", lambda: node.status()["complaints"].get("unknown_hosts"))
+        assert "unknown hosts: peer.invalid: " in node.log.read_text()
+        (tmp_path / "hosts").write_text("127.0.0.1 peer.invalid\n")
+        peer.until_heard(node)
+
+
+NAMED = {
+    "tcp://127.0.0.1:7411": "tcp://127.0.0.1:7411",
+    "tcp://[::1]:7411": "tcp://[::1]:7411",
+    "tcp://[fe80::1%lo]:7411": "tcp://[fe80::1%lo]:7411",
+    "tcp://*:7411": "tcp://*:7411",
+    "tcp://localhost:99999": "tcp://localhost:99999",
+    "nonsense": "nonsense",
+    "tcp://localhost:7411": "tcp://127.0.0.1:7411",
+}
+
+
+@pytest.mark.parametrize(("address", "reached"), NAMED.items())
+def test_only_names_are_asked_for(address, reached):
+    names = Names(Complaints())
+    at_once = names.reach(address)
+    assert at_once in (None, address)
+    if at_once is None:
+        assert select.select([names.answered], [], [], PATIENCE_S)[0]
+        assert names.receive()
+    assert names.reach(address) == reached
+    names.close()
+
+
+def test_a_host_is_asked_for_again_after_a_while_and_has_moved_only_if_it_has():
+    names = Names(Complaints())
+    names.reach("tcp://localhost:1")
+    for steady_us, is_asked in ((ASK_AGAIN_US, True), (2 * ASK_AGAIN_US - 1, False)):
+        until("nobody is asked", lambda: names.receive() is not None and not names._asking)
+        names.ask_again("tcp://localhost:2", steady_us)
+        assert bool(names._asking) is is_asked
+    names.close()
+
+
+def test_a_host_that_is_nobodys_any_more_is_forgotten():
+    names = Names(Complaints())
+    for address in ("tcp://localhost:1", "tcp://localhost.:1"):
+        names.reach(address)
+    names.keep(["tcp://localhost:7", "tcp://127.0.0.1:7", "nonsense"])
+    assert names._known.keys() == {"localhost"}
+    names.close()

@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bin/simulate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="bin/simulate", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add("--seeds", type=int, default=200, metavar="N", help="how many seeds (200)")
     add("--start", type=int, default=0, metavar="SEED", help="the first seed (0)")

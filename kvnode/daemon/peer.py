@@ -1,0 +1,75 @@
+"""A peer as the mesh knows it: its address, who answers there, and the links to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from kvnode.codec.client import Greeting
+from kvnode.core.vector import Dot
+from kvnode.transport.sockets import Socket
+
+#: A link on which nothing has come for so many heartbeats is made anew, lest it is one that
+#: ZeroMQ has given up for good, as it does after what it could not read. Each time twice as many
+#: must pass, up to the second number: a large message may be on its way over a slow link, and
+#: shows only when it is whole. At 500 ms heartbeats that are ten seconds, and ten minutes.
+LINK_AGAIN_HEARTBEATS: Final = 20
+LINK_AGAIN_HEARTBEATS_MAX: Final = 64 * LINK_AGAIN_HEARTBEATS
+
+
+@dataclass(slots=True)
+class Link:
+    """A connection, as ZeroMQ tells nothing of it but what comes."""
+
+    #: When it was made, or something last came, by the steady clock.
+    alive_us: int = 0
+    #: How many heartbeats it may be silent.
+    patience_heartbeats: int = LINK_AGAIN_HEARTBEATS
+
+    def came(self, steady_us: int) -> None:
+        """Something came on it."""
+        self.alive_us, self.patience_heartbeats = steady_us, LINK_AGAIN_HEARTBEATS
+
+    def is_silent(self, steady_us: int, heartbeat_us: int) -> bool:
+        """Whether to make it anew, which counts as done then."""
+        self.alive_us = self.alive_us or steady_us
+        if steady_us - self.alive_us < self.patience_heartbeats * heartbeat_us:
+            return False
+        self.alive_us = steady_us
+        self.patience_heartbeats = min(2 * self.patience_heartbeats, LINK_AGAIN_HEARTBEATS_MAX)
+        return True
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """One address, and who answers there."""
+
+    address: str
+    #: A configured one is always tried; others as long as they are recorded or alive.
+    is_configured: bool
+    #: The address with its host's number, to which the socket is connected; None as long as
+    #: nobody knows it.
+    reached: str | None = None
+    socket: Socket | None = None
+    #: When somebody said hello from there last, by the steady clock.
+    introduced_us: int = 0
+    #: When this node first said hello to it.
+    tried_us: int | None = None
+    greeting: Greeting | None = None
+    hello_due_us: int = 0
+    link: Link = field(default_factory=Link)
+    gossip_link: Link = field(default_factory=Link)
+    #: The dot of our record that the last hello told.
+    told_record: Dot | None = None
+    #: When something last came from it, and when it last answered, by the steady clock.
+    heard_us: int | None = None
+    answered_us: int = 0
+    #: Why it is not part of the mesh, if it refused or was refused.
+    refusal: str | None = None
+    #: The process there that waits for its name, and since when.
+    waiting: tuple[int, int] | None = None
+
+    @property
+    def latest_us(self) -> int:
+        """Its last sign of life."""
+        return max(self.heard_us or 0, self.answered_us)
