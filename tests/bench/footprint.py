@@ -3,20 +3,23 @@
     .venv/bin/python tests/bench/footprint.py
 
 Memory and disk are those of a real node: idle, then with keys of 16 bytes and values of 100 that do
-not compress, and with its log shortened to 1 MiB. Heartbeats are computed for clusters of several
-sizes, from claims as nodes of such a cluster send them; IP, TCP and ZeroMQ add some 60 bytes to
-each.
+not compress, and with its log shortened to 1 MiB. Then it is the most that a node takes while many
+clients put the largest values at once, each of them one after the other. Heartbeats are computed
+for clusters of several sizes, from claims as nodes of such a cluster send them; IP, TCP and ZeroMQ
+add some 60 bytes to each.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kvnode.cli.cluster import LocalCluster, LocalNode, until
 from kvnode.codec.gossip import CLAIM, Header, encode_claim, encode_header
-from kvnode.core.limits import MIB
+from kvnode.core.limits import MIB, VALUE_BYTES_MAX
 from kvnode.core.messages import Claim
 from kvnode.core.vector import new_origin
 from kvnode.storage.backups import size_bytes
@@ -25,6 +28,11 @@ from tests.bench.catchup import load
 KEYS = 1_000_000
 VALUE_BYTES = 100
 PUTS_IN_A_REQUEST = 100
+#: So many clients at once, that put so many of the largest values each.
+CLIENTS = (1, 16, 32, 64)
+LARGE_PUTS = 4
+#: Less what the codec adds.
+LARGE_BYTES = VALUE_BYTES_MAX - 16
 #: As nodes are set if nothing is said.
 HEARTBEAT_S = 0.5
 CLUSTERS = (3, 10, 30, 100)
@@ -32,11 +40,23 @@ CLUSTERS = (3, 10, 30, 100)
 SEQ = 1_000_000
 
 
-def memory_mib(node: LocalNode) -> float:
-    """What it has in memory now."""
+def memory_mib(node: LocalNode, line: str = "VmRSS") -> float:
+    """What it has in memory now; with VmHWM, the most that it ever had."""
     assert node.process is not None
     status = Path(f"/proc/{node.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    return int(status.partition(f"{line}:")[2].split()[0]) / 1024
+
+
+def put_large_values(node: LocalNode, clients: int) -> None:
+    """Have so many clients put at once."""
+
+    def put(number: int) -> None:
+        with node.client() as client:
+            for _ in range(LARGE_PUTS):
+                client.put(f"large {number}", random.randbytes(LARGE_BYTES))
+
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(put, range(clients)))
 
 
 def heartbeat_bytes(nodes: int) -> int:
@@ -68,6 +88,14 @@ def main() -> None:
             f"{keys:,} keys: {memory_mib(node):.0f} MiB of memory, "
             f"{used / keys:.0f} bytes of disk each"
         )
+    for clients in CLIENTS:
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            LocalCluster(["X"], Path(directory)) as one,
+        ):
+            put_large_values(one["X"], clients)
+            peak = memory_mib(one["X"], "VmHWM")
+        print(f"{clients} clients with values of 8 MiB: at most {peak:,.0f} MiB of memory")
     for nodes in CLUSTERS:
         size = heartbeat_bytes(nodes)
         rate = (nodes - 1) * size / HEARTBEAT_S / 1024
