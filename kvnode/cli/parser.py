@@ -13,8 +13,8 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that does not answer a mistake with a page of usage, and takes no part of
     a flag for the flag: another release may have two that begin so."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         """Tell the mistake and where help is."""

@@ -35,6 +35,7 @@ from kvnode.errors import (
     InvalidRequest,
     KvnodeError,
     Overloaded,
+    TimedOut,
     Unavailable,
     Unreachable,
     UnreadableAnswer,
@@ -250,10 +251,11 @@ class Course:
         self.attempt = self._next_attempt(self._at, pause_s, now_s)
 
     def _go_on(self, error: KvnodeError, now_s: float) -> None:
-        if not isinstance(error, Unreachable):
+        if isinstance(error, Unreachable):
+            if len(self._attempts) == 1:
+                raise self._answered or error  # what it said when it was there tells more
+        elif self._answered is None or not isinstance(error, TimedOut):
             self._answered = error
-        elif len(self._attempts) == 1:
-            raise self._answered or error  # what it said when it was there tells more
         if isinstance(error, Delayed | Compacted | Unsupported):
             self._behind.add(self._at)
         self._endpoints.leave(self._at)

@@ -54,6 +54,7 @@ Context = zmq.Context[zmq.Socket[bytes]]
 # Plain numbers: as enumerations they would cost as much as the calls that take them.
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 _NOBLOCK_MORE: Final = int(zmq.NOBLOCK) | int(zmq.SNDMORE)
+_CONNECTED: Final = int(zmq.POLLOUT) | int(zmq.POLLIN)
 _RCVMORE: Final = int(zmq.RCVMORE)
 
 
@@ -100,10 +101,11 @@ def dealer(context: zmq.Context[AnySocket], address: str) -> AnySocket:
 
 
 def is_connected(socket: zmq.Socket[Any]) -> bool:
-    """Whether a DEALER of ours has a connection. What was sent over one that is gone is not
-    answered any more: another connection is another client to the node."""
+    """Whether a DEALER of ours has a connection, or something to read that came over one. What was
+    sent over one that is gone is not answered any more: another connection is another client to the
+    node."""
     # `get` and no other: for asyncio it is this that also sees to what came meanwhile.
-    return bool(int(socket.get(zmq.EVENTS)) & int(zmq.POLLOUT))
+    return bool(int(socket.get(zmq.EVENTS)) & _CONNECTED)
 
 
 class Return(NamedTuple):

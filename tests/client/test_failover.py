@@ -102,6 +102,8 @@ def test_who_is_alone_and_can_not_be_reached_was_given_all_the_time_there_is() -
     assert visited(course(READ, addresses=ABC[:1]), always(lost)) == ([0], lost)
     refused = Overloaded("no")
     assert visited(course(READ, addresses=ABC[:1]), iter([refused, lost])) == ([0, 0], refused)
+    gone = iter([refused, TimedOut("?"), lost])
+    assert visited(course(READ, addresses=ABC[:1]), gone) == ([0, 0, 0], refused)
     assert visited(course(READ, addresses=ABC[:1]), always(refused)) == ([0, 0, 0], refused)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from kvnode.cli.cluster import until
+from kvnode.codec import client as ask
+from kvnode.codec.client import encode_request
 from kvnode.codec.token import encode_token
 from kvnode.core.vector import new_origin
-from kvnode.errors import Unavailable
+from tests.daemon.raw import Raw
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 
@@ -21,20 +22,27 @@ AHEAD = encode_token("kvnode", {new_origin("Z", 1, 1): 1})
 #: Far less than the deadlines of the requests that wait, far more than it takes.
 SOON_S = 5.0
 
+SHUTTING_DOWN = "the node is shutting down; nothing was done"
+
+
+def parked(operation):
+    """A request of such a session, which waits for long."""
+    return encode_request(7, AHEAD, 60_000, [operation])
+
 
 @SIGNALS
 def test_a_stopped_node_answers_its_parked_requests_and_exits_with_0(number, make_node):
     node = make_node("X")
     node.start()
-    with ThreadPoolExecutor(3) as pool, node.client(AHEAD) as one, node.client(AHEAD) as other:
-        parked = [pool.submit(one.get, "k"), pool.submit(other.put, "k", "v")]
+    with Raw(node) as one, Raw(node) as other:
+        one.send(parked(ask.get(b"k")))
+        other.send(parked(ask.put(b"k", b"v")))
         until("both are parked", lambda: node.status()["parked_requests"] == 2)
         start = time.monotonic()
         assert node.stop(number) == 0
         took_s = time.monotonic() - start
-        for waiting in parked:
-            with pytest.raises(Unavailable, match="shutting down; nothing was done"):
-                waiting.result()
+        for waiting in (one, other):
+            assert waiting.error() == (7, "unavailable", SHUTTING_DOWN)
     assert took_s < SOON_S
     log = node.log.read_text()
     assert "closed cleanly" in log and "Traceback" not in log
@@ -53,17 +61,18 @@ def test_an_idle_node_stops_at_once(number, make_cluster):
 def test_two_signals_in_a_row_are_as_good_as_one(make_node):
     node = make_node("X")
     node.start()
-    with node.client(AHEAD) as client, ThreadPoolExecutor(1) as pool:
-        parked = pool.submit(client.get, "k")
+    with Raw(node) as client:
+        client.send(parked(ask.get(b"k")))
         until("it is parked", lambda: node.status()["parked_requests"])
         node.process.send_signal(signal.SIGINT)
         assert node.stop(signal.SIGTERM) == 0
-        with pytest.raises(Unavailable):
-            parked.result()
+        assert client.error() == (7, "unavailable", SHUTTING_DOWN)
 
 
 def test_a_stopped_node_goes_on_where_it_was(make_node):
-    node = make_node("X")
+    node = make_node(
+        "X", "--heartbeat-ms", "60000"
+    )  # so that it is looked at before it says who it is
     for start in range(3):
         node.start()
         with node.client() as client:
