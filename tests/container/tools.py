@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.nemesis import tools as nemesis
 from tests.nemesis.tools import SYSTEM_PATH
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -16,16 +17,29 @@ ROOT: Final = Path(__file__).parent.parent.parent
 #: A build fetches some megabytes, and the stand-in for the base image some fifty.
 PATIENCE_S: Final = 600
 
-_TOOLS: Final = ("dockerd", "docker", "ip", "iptables", "mmdebstrap", "nsenter", "slirp4netns")
+_TOOLS: Final = (
+    *("docker", "dockerd", "mmdebstrap", "mount", "nsenter", "setpriv", "slirp4netns", "unshare"),
+)
+
+#: A program that is started so ends with the thread that started it, even if that is killed.
+BOUND: Final = ("setpriv", "--pdeathsig", "KILL")
+
+#: So does all that it starts itself, and its mounts go with it: it is the first process of a
+#: namespace.
+BOUND_WITH_ITS_OWN: Final = (
+    *(*BOUND, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
 
 
 def why_not() -> str | None:
     """Why containers can't be tested here, or None if they can."""
-    if os.geteuid() != 0:
-        return "not root: no Docker engine can be started"
-    for tool in _TOOLS:
-        if shutil.which(tool, path=SYSTEM_PATH) is None:
-            return f"the program {tool!r} is not installed"
+    reason = nemesis.why_not(_TOOLS)
+    if reason is not None:
+        return reason
+    try:
+        nemesis.run(*BOUND_WITH_ITS_OWN, "true")
+    except RuntimeError as error:
+        return f"this root may not make namespaces of mounts and processes: {error}"
     if compose_command() is None:
         return "neither `docker compose` nor `docker-compose` is installed"
     return None
