@@ -7,11 +7,10 @@ import re
 import ssl
 import subprocess
 import sys
-from pathlib import Path
 from typing import Final
 
 from tests.container.engine import Engine
-from tests.container.tools import ROOT, run
+from tests.container.tools import BOUND_WITH_ITS_OWN, ROOT, run
 
 #: Debian's release that the stand-in is of, with the oldest Python that kvnode runs on.
 _RELEASE: Final = "bookworm"
@@ -33,18 +32,22 @@ def base_image() -> str:
     return image
 
 
-def provide_base(engine: Engine, directory: Path) -> None:
+def provide_base(engine: Engine) -> None:
     """See that the engine has the base image, or what stands for it."""
-    image = base_image()
-    if engine.docker("pull", "--quiet", image, may_fail=True).returncode == 0:
-        return
-    archive = directory / "base.tar"
+    if engine.docker("pull", "--quiet", base_image(), may_fail=True).returncode:
+        make_stand_in(engine)
+
+
+def make_stand_in(engine: Engine) -> None:
+    """Make what stands for the base image, of Debian's packages."""
+    archive = engine.directory / "base.tar"
     hooks = [
         'mkdir -p "$1/etc/ssl/certs" && ln -s ../../bin/python3 "$1/usr/local/bin/python"',
         f"upload {_certificates()} {_CERTIFICATES}",
     ]
     run(
-        *("mmdebstrap", "--quiet", "--variant=essential", f"--include={_PACKAGES}"),
+        *(*BOUND_WITH_ITS_OWN, "mmdebstrap", "--quiet", "--mode=root"),
+        *("--variant=essential", f"--include={_PACKAGES}"),
         *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
         *(f"--customize-hook={hook}" for hook in hooks),
         *(_RELEASE, str(archive)),
@@ -52,7 +55,7 @@ def provide_base(engine: Engine, directory: Path) -> None:
     )
     settings = {"PIP_CERT": _CERTIFICATES, **_pip_settings()}
     changes = [f"--change=ENV {name}={value}" for name, value in settings.items()]
-    engine.docker("import", *changes, str(archive), image)
+    engine.docker("import", *changes, str(archive), base_image())
     archive.unlink()
 
 

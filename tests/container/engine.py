@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
+from tempfile import TemporaryDirectory
+from types import FrameType, TracebackType
 from typing import Final, Self
 
 from kvnode.cli.cluster import until
-from tests.container.tools import environment, run
+from tests.container.tools import BOUND, BOUND_WITH_ITS_OWN, environment, run
 from tests.nemesis.network import namespace
 
 #: The way out of its namespace: a network stack in a process, which resolves names, too. So the
@@ -23,26 +26,42 @@ _NAME_SERVER: Final = "nameserver 10.0.2.3\n"
 _GROUPS: Final = Path("/sys/fs/cgroup")
 
 
+@contextmanager
+def own_engine() -> Iterator[Engine]:
+    """An engine in a directory of its own. Being told to end, or that the terminal is gone, counts
+    as Ctrl-C meanwhile, so nothing is left. Who is killed leaves names and files, no process."""
+    with (
+        _interrupted_by(signal.SIGTERM),
+        _interrupted_by(signal.SIGHUP),
+        TemporaryDirectory(prefix="kvnode-engine-") as directory,
+        Engine(Path(directory)) as engine,
+    ):
+        yield engine
+
+
 class Engine:
     """dockerd; a context manager that leaves nothing of it, nor of what it ran."""
 
     def __init__(self, directory: Path) -> None:
         self.name = f"kvnode-{os.getpid()}-engine"
-        self._directory = directory
+        self.directory = directory
         self._log = directory / "dockerd.log"
-        self.environment = environment(DOCKER_HOST=f"unix://{directory / 'socket'}")
+        #: That of all programs, whose temporary files are gone with the engine's.
+        self.environment = environment(
+            DOCKER_HOST=f"unix://{directory / 'socket'}", TMPDIR=str(directory)
+        )
         self._stack = ExitStack()
         self._daemon_parent: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(namespace(self.name))
-            stack.callback(self._remove_groups)
+            stack.callback(remove_groups, self.name)
             way_out = (*_WAY_OUT, "--netns-type=path", f"/run/netns/{self.name}", "tap0")
-            stack.callback(_end, self._started(*way_out))
+            stack.callback(_end, self._started(*BOUND, *way_out))
             parent = self._started(*self._daemon())
             stack.callback(_end_child, parent)
-            until("the engine answers", self._answers, 60)
+            until("the engine answers", lambda: self._answers(parent), 60)
             self._daemon_parent = parent
             self._stack = stack.pop_all()
         return self
@@ -73,21 +92,24 @@ class Engine:
         return ["nsenter", f"--net=/run/netns/{self.name}"]
 
     def _daemon(self) -> list[str]:
-        """With mounts and processes of its own, it leaves none, however it ends."""
-        resolver = self._directory / "resolv.conf"
+        """With mounts and processes of its own, it leaves none, however it ends. Its images and
+        volumes are in memory: that is faster, and they end with it, too."""
+        resolver = self.directory / "resolv.conf"
         resolver.write_text(_NAME_SERVER)
-        alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        mounted = f'mount --bind {resolver} /etc/resolv.conf && exec "$@"'
+        data = self.directory / "data"
+        data.mkdir()
+        mounts = f"mount --bind {resolver} /etc/resolv.conf && mount -t tmpfs kvnode {data}"
         settings = {
-            "host": f"unix://{self._directory / 'socket'}",
-            "data-root": self._directory / "data",
-            "exec-root": self._directory / "run",
-            "pidfile": self._directory / "pid",
+            "host": f"unix://{self.directory / 'socket'}",
+            "data-root": data,
+            "exec-root": self.directory / "run",
+            "pidfile": self.directory / "pid",
             "cgroup-parent": self.name,
             "exec-opt": "native.cgroupdriver=cgroupfs",
         }
         flags = [f"--{name}={value}" for name, value in settings.items()]
-        return [*self.inside(), *alone, "sh", "-c", mounted, "sh", "dockerd", *flags]
+        shell = ["sh", "-c", f'{mounts} && exec "$@"', "sh"]
+        return [*self.inside(), *BOUND_WITH_ITS_OWN, *shell, "dockerd", *flags]
 
     def _started(self, *command: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
@@ -100,14 +122,48 @@ class Engine:
                 start_new_session=True,
             )
 
-    def _answers(self) -> bool:
+    def _answers(self, parent: subprocess.Popen[bytes]) -> bool:
+        assert parent.poll() is None, self._log.read_text()
         return self.docker("version", may_fail=True).returncode == 0
 
-    def _remove_groups(self) -> None:
-        """They are empty by now, but stay until they are removed."""
-        for group in (_GROUPS / self.name, *_GROUPS.glob(f"*/{self.name}")):
+
+def groups(name: str) -> list[Path]:
+    """The groups of processes of that name. The engine makes them beneath those that it is in
+    itself, in each of the kernel's hierarchies."""
+    return [Path(at) / name for at, inner, _ in os.walk(_GROUPS) if name in inner]
+
+
+def remove_groups(name: str) -> None:
+    """They stay until they are removed, and are busy until the last process has quite ended."""
+
+    def removed(group: Path) -> bool:
+        try:
             for inner in sorted(group.glob("**/"), reverse=True):
                 inner.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
+
+    for group in groups(name):
+        until(f"{group} is removed", lambda group=group: removed(group))
+
+
+@contextmanager
+def _interrupted_by(number: signal.Signals) -> Iterator[None]:
+    """A signal raises KeyboardInterrupt meanwhile, unless we were started to ignore it."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(f"signal {number}")
+
+    before = signal.getsignal(number)
+    if before is not signal.SIG_IGN:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
