@@ -22,6 +22,9 @@ LABEL org.opencontainers.image.title="kvnode" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${KVNODE_VERSION}"
 
+# A base that has pip, as Python's own image does, keeps it beneath; nobody finds it here.
+RUN ! python -B -m pip --version 2>/dev/null || python -B -m pip uninstall --yes pip setuptools wheel
+
 # A fixed number, so that the owner of a volume stays the same from image to image.
 RUN useradd --uid 7411 --user-group --no-create-home --home-dir /data kvnode \
     && install --directory --owner kvnode --group kvnode --mode 0750 /data
@@ -36,6 +39,7 @@ ENV PATH=/opt/kvnode/bin:$PATH \
 USER kvnode
 WORKDIR /data
 VOLUME /data
+# The ports in here are these: the health check knows the first, and others are published.
 EXPOSE 7411 7412
 # A node that joins is alive, but not healthy yet. kv gives up before Docker does, so that the health
 # log holds its error rather than a timeout.

@@ -17,7 +17,20 @@ _RELEASE: Final = "bookworm"
 _PACKAGES: Final = "python3-minimal,python3-venv,passwd,libstdc++6"
 
 #: What nobody looks at in a test, and half of the files.
-_LEFT_OUT: Final = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
+_LEFT_OUT: Final = (
+    *("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*"),
+    "/usr/lib/python3*/EXTERNALLY-MANAGED",  # Python's own image lets pip do as it likes
+)
+
+#: What Debian calls otherwise than Python's own image, and a pip where that has it: a venv's, since
+#: Debian's own Python has another.
+_AS_IN_THE_ORIGINAL: Final = """
+mkdir -p "$1/etc/ssl/certs"
+ln -s ../../bin/python3 "$1/usr/local/bin/python"
+chroot "$1" python3 -m venv /pip
+mv "$1"/pip/lib/python3*/site-packages/pip* "$1"/usr/local/lib/python3*/dist-packages/
+rm -r "$1/pip"
+"""
 
 #: pip's settings without which it would not find its index from in there.
 _PIP_SETTINGS: Final = ("index-url", "extra-index-url", "trusted-host", "proxy")
@@ -41,10 +54,7 @@ def provide_base(engine: Engine) -> None:
 def make_stand_in(engine: Engine) -> None:
     """Make what stands for the base image, of Debian's packages."""
     archive = engine.directory / "base.tar"
-    hooks = [
-        'mkdir -p "$1/etc/ssl/certs" && ln -s ../../bin/python3 "$1/usr/local/bin/python"',
-        f"upload {_certificates()} {_CERTIFICATES}",
-    ]
+    hooks = [f"set -e{_AS_IN_THE_ORIGINAL}", f"upload {_certificates()} {_CERTIFICATES}"]
     run(
         *(*BOUND_WITH_ITS_OWN, "mmdebstrap", "--quiet", "--mode=root"),
         *("--variant=essential", f"--include={_PACKAGES}"),

@@ -36,11 +36,30 @@ def test_it_does_not_run_as_root_and_owns_its_volume(engine, image):
     assert in_image(engine, image, "stat", "-c", "%u %a", "/data").stdout == "7411 750\n"
 
 
-def test_it_has_nothing_to_build_with(engine, image):
-    script = (
-        "! python -c 'import pip' && ! python -c 'import setuptools' && ! command -v cc gcc make"
-    )
-    in_image(engine, image, "sh", "-c", script)
+#: All pythons of an image, also those that its PATH does not lead to.
+PYTHONS = "find /opt /usr -path '*/bin/python*' ! -name '*-config'"
+BUILDERS = ("pip", "setuptools", "wheel")
+COMPILERS = ("c++", "cc", "clang", "g++", "gcc", "ld", "make", "rustc")
+
+
+@pytest.mark.parametrize("tool", BUILDERS)
+def test_no_python_in_it_has_what_builds_packages(tool, engine, image):
+    pythons = in_image(engine, image, "sh", "-c", PYTHONS).stdout.split()
+    assert {"/opt/kvnode/bin/python", "/usr/local/bin/python"} <= set(pythons)
+    for python in pythons:
+        told = in_image(engine, image, python, "-c", f"import {tool}", may_fail=True)
+        assert f"No module named '{tool}'" in told.stderr, python
+
+
+def test_the_python_of_its_base_has_pip(engine, image):
+    """Else the one before would prove nothing."""
+    in_image(engine, base_image(), "/usr/local/bin/python", "-c", "import pip")
+
+
+@pytest.mark.parametrize("tool", [*BUILDERS, *COMPILERS])
+def test_it_has_nothing_to_build_with(tool, engine, image):
+    told = in_image(engine, image, "sh", "-c", f"command -v {tool}", may_fail=True)
+    assert (told.returncode, told.stdout) == (127, "")
 
 
 def test_it_has_what_the_runbook_runs_in_a_pod(engine, image):
