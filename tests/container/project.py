@@ -33,10 +33,10 @@ class Project:
         return run(*command, *arguments, environment=self.environment, may_fail=may_fail)
 
     def up(self, *services: str) -> None:
-        """Start services, all if none is named, and wait until the nodes are ready."""
+        """Start services, all if none is named, and wait until the nodes serve."""
         self.compose("up", "--detach", *services)
         for service in services or "xyz":
-            self.wait_until_ready(service)
+            self.wait_until_it_serves(service)
 
     def down(self) -> None:
         """Remove all of it."""
@@ -58,9 +58,10 @@ class Project:
         with self.client(service) as client:
             return client.status()
 
-    def wait_until_ready(self, service: str) -> None:
-        """Until a node takes writes, and has caught up."""
-        until(f"{service} is ready", lambda: self._is_ready(service), 2 * PATIENCE_S)
+    def wait_until_it_serves(self, service: str) -> None:
+        """Until a node takes writes, and has data if others do. Whether it has caught up, too, is
+        another question, which takes it ten seconds where one that it is to ask is away."""
+        until(f"{service} serves", lambda: self._serves(service), 2 * PATIENCE_S)
 
     def wait_until_they_agree(self, *services: str) -> None:
         """Until nodes have the same writes, and the same of them."""
@@ -71,12 +72,12 @@ class Project:
 
         until(f"{', '.join(services)} agree", agree, 2 * PATIENCE_S)
 
-    def _is_ready(self, service: str) -> bool:
+    def _serves(self, service: str) -> bool:
         try:
             status = self.status(service)
         except KvnodeError:
             return False
-        return bool(status["caught_up"] and status["storage"]["writable"])
+        return bool(not status["joining"] and status["storage"]["writable"])
 
     # --- containers
 
@@ -90,6 +91,10 @@ class Project:
         )
         (container,) = listed.stdout.split()
         return container
+
+    def volume(self, service: str) -> str:
+        """The name of a service's volume."""
+        return f"{self.name}_{service}-data"
 
     def inspected(self, service: str) -> dict[str, Any]:
         """What the engine knows of a container."""

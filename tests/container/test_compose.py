@@ -40,6 +40,7 @@ def test_the_nodes_become_healthy_and_keep_to_their_limits(project):
         host = project.inspected(service)["HostConfig"]
         assert (host["Memory"], host["NanoCpus"]) == (1 << 30, 10**9)
         assert host["RestartPolicy"]["Name"] == "unless-stopped"
+        assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "5"}
         ((published,),) = host["PortBindings"].values()
         assert published["HostIp"] == "127.0.0.1"
 
@@ -58,4 +59,5 @@ def test_nodes_that_come_later_get_what_is_there(service, project):
         client.put("k", "v")
         project.compose("up", "--detach", service)
         with project.client(service, client.token) as late:
-            until(f"{service} has it", lambda: project._is_ready(service) and late.get("k") == "v")
+            project.wait_until_it_serves(service)
+            assert late.get("k") == "v"

@@ -19,7 +19,16 @@ from tests.deploy.document import OPERATIONS, ROOT, blocks, section
 #: By its own schema, and by what `docker stack config` warns of.
 SWARM_DOES_OTHERWISE = {
     *("build", "container_name", "cpus", "mem_limit", "mem_reservation", "network_mode"),
-    *("ports", "privileged", "profiles", "restart", "security_opt", "userns_mode", "volumes"),
+    *(
+        "ports",
+        "privileged",
+        "profiles",
+        "pull_policy",
+        "restart",
+        "security_opt",
+        "userns_mode",
+        "volumes",
+    ),
 }
 
 
