@@ -13,7 +13,7 @@ import pytest
 from kvnode.cli.cluster import until
 from kvnode.client.sync import Client
 from tests.container.project import PORTS
-from tests.container.tools import PATIENCE_S, ROOT, compose_command
+from tests.container.tools import BOUND, PATIENCE_S, ROOT, compose_command
 from tests.nemesis.network import entered
 
 SECTION = (ROOT / "README.md").read_text().partition("## In containers\n")[2].partition("\n## ")[0]
@@ -37,6 +37,9 @@ def block(words):
     return found
 
 
+REPLACED = block("lag --max 0 --within 60 &&\n    docker compose rm")
+
+
 class Shell:
     """Runs commands as a reader does, in a checkout, but for the name of the project."""
 
@@ -55,7 +58,7 @@ class Shell:
         older = OLDER if compose_command() == ["docker-compose"] else ""
         with self._output.open("wb") as output:  # a pipe that nobody empties would hold them up
             process = subprocess.Popen(
-                ["bash", "-e", "-o", "pipefail", "-c", older + commands],
+                [*BOUND, "bash", "-c", older + commands],  # no -e: who pastes it has none
                 cwd=self._directory,
                 env=self._project.environment,
                 stdin=subprocess.DEVNULL,
@@ -72,10 +75,19 @@ class Shell:
 
     def run(self, commands):
         """Run them to their end, which must be well; what they said."""
-        process = self.start(commands)
-        process.wait(timeout=PATIENCE_S)
-        assert process.returncode == 0, f"{commands}\n{self.said()}"
+        assert self.exit_code(commands) == 0, f"{commands}\n{self.said()}"
         return self.said()
+
+    def exit_code(self, commands):
+        """Run them to their end; that of the last."""
+        return self.start(commands).wait(timeout=PATIENCE_S)
+
+    def replace(self, name, old, new):
+        """Change a file of the checkout."""
+        path = self._directory / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
 
     def interrupt(self, process):
         """Press Ctrl-C, and wait for what that stops."""
@@ -97,13 +109,13 @@ def shell(project, tmp_path):
 
 
 def test_all_blocks_are_tried():
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
 
 
 def test_up_builds_and_starts_three_nodes_until_ctrl_c(project, shell):
     up = shell.start(block("up --build"))
     for service in "xyz":
-        project.wait_until_ready(service)
+        project.wait_until_it_serves(service)
     project.wait_until_they_agree(*"xyz")
     shell.interrupt(up)
     for service in "xyz":
@@ -129,17 +141,15 @@ def has_ended(project, service):
 
 def test_five_nodes_and_three_again(project, shell):
     project.up()
-    more, less, *forgotten = block("--profile five").splitlines()
     with project.client("x") as client:
         client.put("k", "v")
         token = client.token
-    shell.run(more)
+    shell.run(block("--profile five up"))
     for service in "uv":
-        project.wait_until_ready(service)
+        project.wait_until_it_serves(service)
         with project.client(service, token) as client:
             assert client.get("k") == "v"
-    project.wait_until_they_agree(*"xyzuv")
-    shell.run("\n".join([less, *forgotten]))
+    shell.run(block("--profile five rm"))
     with project.client("x") as client:
         assert {it["name"] for it in client.members()} == {"X", "Y", "Z"}
 
@@ -162,19 +172,45 @@ def test_a_rolling_restart_leaves_two_that_answer_and_renews_all(project, shell)
     project.wait_until_they_agree(*"xyz")
 
 
+def test_a_rolling_restart_ends_at_the_first_node_with_a_bad_setting(project, shell):
+    project.up()
+    before = {service: project.container(service) for service in "xyz"}
+    shell.replace("compose.yaml", "KVNODE_NAME: X", "KVNODE_NAME: X\n      KVNODE_LISTEN: nowhere")
+    assert shell.exit_code(block("--force-recreate")) != 0
+    assert project.container("x") != before["x"]
+    assert [project.container(service) for service in "yz"] == [before["y"], before["z"]]
+
+
+def test_nodes_are_not_removed_while_others_lack_what_they_have(project, shell):
+    project.compose("--profile", "five", "up", "--detach")
+    for service in "xyzuv":
+        project.wait_until_it_serves(service)
+    with project.client("x") as client:
+        until("all are members", lambda: len(client.members()) == 5)
+    project.wait_until_they_agree(*"xyzuv")
+    before = {service: project.container(service) for service in "xuv"}
+    project.compose("stop", "y", "z")
+    with project.client("x") as client:
+        client.put("k", "v")
+    for commands in (REPLACED, block("--profile five rm")):
+        assert shell.exit_code(commands.replace("--within 60", "--within 1")) == 5
+    assert {service: project.container(service) for service in "xuv"} == before
+    with project.client("x") as client:
+        assert client.get("k") == "v"
+
+
 def test_a_node_without_its_volume_comes_back_from_the_others_or_from_its_backup(project, shell):
     project.up()
     with project.client("x") as client:
         client.put("old", 1)
-        shell.run(block("kvnode backup"))
+        shell.run(f"umask 077\n{block('kvnode backup')}")
         client.put("new", 2)
         token = client.token
     project.wait_until_they_agree(*"xyz")
     assert project.exec("x", "ls", "backups") == ""
-    (replaced,) = (it for it in BLOCKS if "volume rm" in it and "restore" not in it)
-    for commands in (replaced, block("kvnode restore")):
+    for commands in (REPLACED, block("kvnode restore")):
         said = shell.run(commands)
-        project.wait_until_ready("x")
+        project.wait_until_it_serves("x")
         with project.client("x", token) as client:
             assert client.get_many(["old", "new"]) == [1, 2]
         project.wait_until_they_agree(*"xyz")
@@ -188,6 +224,6 @@ def test_a_backup_alone_has_what_was_written_before_it(project, shell):
         shell.run(block("kvnode backup"))
         client.put("new", 2)
     shell.run(block("kvnode restore"))
-    project.wait_until_ready("x")
+    project.wait_until_it_serves("x")
     with project.client("x") as client:
         assert client.get_many(["old", "new"]) == [1, None]
