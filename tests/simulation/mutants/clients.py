@@ -82,7 +82,8 @@ MUTANTS: Final = (
         _MEMORY,
         "        positions = [key for key",
         "        if not read_only:\n"
-        '            disk.families["once"].clear()\n'
+        '            for key in [it for it in disk.families["once"] if it.startswith(once.ID)]:\n'
+        '                del disk.families["once"][key]\n'
         "        positions = [key for key",
     ),
     mutant(
@@ -103,12 +104,6 @@ MUTANTS: Final = (
         _ONCE,
         "        if start <= once.position <= self.position or",
         "        if True or",
-    ),
-    mutant(
-        "do what another node was asked for",
-        _ONCE,
-        "        if once.node != name:\n",
-        "        if False:\n",
     ),
     mutant(
         "write again what is answered as before",
