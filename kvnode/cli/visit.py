@@ -1,8 +1,9 @@
 """`kvnode demo --nodes`: the story on three nodes that run already, which nothing disturbs.
 
-No link is held there. But a write that is too large for gossip has to be fetched, and what is
-written behind it comes at once: so for a moment, longer than it takes to look, an effect is there
-before its cause, and must not be seen. Where the moment was missed, the scene is played again.
+No link is held there. But writes that are too large for gossip have to be fetched, one after the
+other, and what is written behind them comes at once: so for a moment, longer than it takes to look,
+an effect is there before its cause, and must not be seen. Where the moment was missed, the scene is
+played again.
 
 All keys have a prefix of their own, and are deleted in the end; or expire, should it come to none.
 """
@@ -20,12 +21,14 @@ from kvnode.cli.narration import Narration, dot_text, expect, held_in
 from kvnode.client.pipeline import Pending, Pipeline
 from kvnode.client.session import Written
 from kvnode.client.sync import Client, ClientSession
-from kvnode.core.limits import GOSSIP_BYTES_MAX
+from kvnode.core.limits import MIB
 from kvnode.core.vector import Dot, name_of
 from kvnode.errors import Delayed, InvalidRequest
 
-#: To fetch it takes some ten milliseconds; a question and its answer take one.
-_PHOTO: Final = bytes(8 * GOSSIP_BYTES_MAX)
+#: A pull brings one of these. To fetch all takes some hundred milliseconds; a question and its
+#: answer take one or two.
+_PHOTO: Final = bytes(MIB)
+_PHOTOS: Final = 8
 
 #: How often a scene is played until its moment is seen.
 _TAKES_MAX: Final = 50
@@ -62,7 +65,7 @@ class Visit:
         until("each node hears the two others", self._hear_each_other)
         who = f"{self._first}, {self._second} and {self._third}"
         self._narration.tell(f"{who} run, and hear each other", {}, self._statuses())
-        self._play("a message that overtakes its photo", self._causality)
+        self._play("a message that overtakes its photos", self._causality)
         self._play("two titles that are concurrent", self._siblings)
         self._play("a delete that is concurrent with a put", self._delete)
         self._tidy_up()
@@ -78,38 +81,40 @@ class Visit:
 
     def _causality(self, prefix: str) -> bool:
         alice = self._at(self._first)
-        cause, effect = _behind_a_photo(
+        causes, effect = _behind_photos(
             alice, prefix, lambda sent: sent.put(prefix + "message", "look", ttl_s=_TTL_S)
         )
-        statuses = self._statuses()
-        keys = [prefix + "photo", prefix + "message"]
+        keys = [prefix + f"photo/{_PHOTOS - 1}", prefix + "message"]
+        delayed = _delayed(self._at(self._third, alice.token), keys)
+        status = self._nodes[self._third].status()
         photo, message = self._at(self._third).get_many(keys)
         if message is not None:
-            expect("the photo, where the message about it is shown,", photo, _PHOTO)
-        held = held_in(statuses[self._third], effect)
-        delayed = _delayed(self._at(self._third, alice.token), keys)
+            expect("the last photo, where the message about it is shown,", photo, _PHOTO)
+        held = held_in(status, effect)
         if held is None or photo is not None or delayed is None:
             return False
 
-        expect("what the message waits for", held["waits_for"], list(cause))
+        cause = Dot(*held["waits_for"])
+        expect("that the message waits for a photo", cause in causes, True)
+        statuses = self._statuses() | {self._third: status}
         shown = {"holds_back": dot_text(effect), "waits_for": dot_text(cause)}
         self._narration.tell(
-            f"at {self._first}, alice puts a photo and a message about it; at {self._third} the "
-            "message comes first, and is held back",
+            f"at {self._first}, alice puts {_PHOTOS} photos and a message about them; at "
+            f"{self._third} the message is there before them, and is held back",
             shown,
             statuses,
             f"{shown['holds_back']} waits for {shown['waits_for']}",
         )
         missing = [[name_of(origin), first, last] for origin, first, last in delayed.missing]
         self._narration.tell(
-            f"{self._third} shows neither; a session that saw both, deadline 0, is told: delayed",
+            f"{self._third} does not show it; a session that saw it, deadline 0, is told: delayed",
             {"status": "delayed", "reason": delayed.reason, "missing": missing},
             statuses,
             delayed.reason,
         )
         photo, message = self._at(self._third, alice.token).get_many(keys)
         expect("what the session reads in the end", [photo, message], [_PHOTO, "look"])
-        title = f"with time to wait, the session reads both at {self._third}"
+        title = f"with time to wait, the session reads it at {self._third}, and the photos"
         self._narration.tell(title, {"message": message}, self._statuses())
         return True
 
@@ -118,7 +123,7 @@ class Visit:
     def _siblings(self, prefix: str) -> bool:
         key = prefix + "title"
         alice, bob = self._at(self._first), self._at(self._second)
-        _behind_a_photo(alice, prefix, lambda sent: sent.put(key, "sunrise", ttl_s=_TTL_S))
+        _behind_photos(alice, prefix, lambda sent: sent.put(key, "sunrise", ttl_s=_TTL_S))
         bob.put(key, "sunset", ttl_s=_TTL_S)
         kept = self._everywhere(key, alice, bob)
         if any(len(values) == 1 for values in kept.values()):
@@ -150,7 +155,7 @@ class Visit:
         alice.put(key, "apples", ttl_s=_TTL_S)
         bob = self._at(self._second, alice.token)
         expect(f"what bob reads at {self._second}", bob.get(key), "apples")
-        _behind_a_photo(alice, prefix, lambda sent: sent.delete(key))
+        _behind_photos(alice, prefix, lambda sent: sent.delete(key))
         if bob.get(key) is None:
             return False
 
@@ -193,9 +198,8 @@ class Visit:
         return values
 
     def _statuses(self) -> dict[str, Any]:
-        """What each node says of itself; the third one first, where most is to be seen."""
-        statuses = {name: self._nodes[name].status() for name in reversed(self._nodes)}
-        return {name: statuses[name] for name in self._nodes}
+        """What each node says of itself."""
+        return {name: client.status() for name, client in self._nodes.items()}
 
     def _hear_each_other(self) -> bool:
         """Whether each is a member, and alive, by what each of them says."""
@@ -206,14 +210,16 @@ class Visit:
         return True
 
 
-def _behind_a_photo(
+def _behind_photos(
     alice: ClientSession, prefix: str, add: Callable[[Pipeline], Pending[Written]]
-) -> tuple[Dot, Dot]:
-    """A photo and a write behind it, sent together: nothing of the photo is gossiped."""
+) -> tuple[list[Dot], Dot]:
+    """Photos and a write behind them, sent together: only that write is gossiped."""
     with alice.pipeline() as sent:
-        photo = sent.put(prefix + "photo", _PHOTO, ttl_s=_TTL_S)
+        photos = [
+            sent.put(prefix + f"photo/{number}", _PHOTO, ttl_s=_TTL_S) for number in range(_PHOTOS)
+        ]
         behind = add(sent)
-    return photo.result(), behind.result()
+    return [photo.result() for photo in photos], behind.result()
 
 
 def _delayed(session: ClientSession, keys: Sequence[str]) -> Delayed | None:

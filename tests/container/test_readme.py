@@ -127,7 +127,7 @@ def test_the_demo_is_played_at_the_three_and_again(project, shell):
     up, again = block("--profile demo up").splitlines()
     process = shell.start(up)
     until("the demo has ended", lambda: has_ended(project, "demo"), PATIENCE_S)
-    assert project.inspected("demo")["State"]["ExitCode"] == 0
+    assert project.inspected("demo")["State"]["ExitCode"] == 0, shell.said()
     assert "All steps were observed." in shell.run(again)
     shell.interrupt(process)
 
