@@ -65,7 +65,7 @@ def test_what_a_story_leaves_that_is_cut_short_expires(three):
     try:
         Visit(clients, Narration(as_json=True))._causality("demo/short/")
         left = list(clients[0].entries("demo/short/"))
-        assert len(left) == 2 and all(entry.version.expires_at for entry in left)
+        assert len(left) > 2 and all(entry.version.expires_at for entry in left)
         clients[0].delete_many([entry.key for entry in left])
     finally:
         for client in clients:
