@@ -13,7 +13,7 @@ from tests.simulation.mutation import plant
 ROOT = Path(__file__).parent.parent.parent
 
 #: Within so many seeds each mutant must be caught.
-SEEDS_MAX = 1000
+SEEDS_MAX = 1_200
 
 
 def hunted(mutant, directory):
