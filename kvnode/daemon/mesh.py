@@ -196,7 +196,7 @@ class Mesh:
                 self._disconnect(peer)
                 del self._peers[peer.address]
                 self._follow_gossip()
-                self._names_kept()
+                self._keep_names()
 
     # --- sending
 
@@ -226,7 +226,7 @@ class Mesh:
             self._connect(peer)
         if peer.greeting and peer.gossip_link.is_silent(steady_us, self._heartbeat_us):
             reached = self.names.reach(peer.greeting.gossip_address)
-            if reached is not None:
+            if reached in self._connected:
                 self.subscriber.disconnect(reached)
                 connect(self.subscriber, reached)
         return is_silent
@@ -480,7 +480,8 @@ class Mesh:
         reached = (self.names.reach(greeting.gossip_address) for greeting in greetings)
         return {address for address in reached if address is not None}
 
-    def _names_kept(self) -> None:
+    def _keep_names(self) -> None:
+        """Of hosts that somebody is at still."""
         greetings = [peer.greeting for peer in self.peers if peer.greeting]
         self.names.keep([*self._peers, *(greeting.gossip_address for greeting in greetings)])
 
