@@ -43,15 +43,12 @@ from kvnode.daemon.config import ADDRESS
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.names import Names
-from kvnode.daemon.peer import Peer
+from kvnode.daemon.peer import HELLO_AGAIN_HEARTBEATS, Peer
 from kvnode.errors import MalformedError
 from kvnode.transport.sockets import Context, connect, dealer, receive_frames, subscriber
 
 #: What one pull asks for: enough to keep a catch-up busy, little enough for one turn.
 PULL_BYTES: Final = MIB
-
-#: A peer that has answered is greeted again after so many heartbeats: it may have moved.
-HELLO_AGAIN_HEARTBEATS: Final = 10
 
 #: What was said of a peer that has not answered for so many heartbeats holds no more.
 GONE_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
@@ -196,7 +193,6 @@ class Mesh:
                 self._disconnect(peer)
                 del self._peers[peer.address]
                 self._follow_gossip()
-                self._keep_names()
 
     # --- sending
 
@@ -464,26 +460,18 @@ class Mesh:
             peer.refusal = reason
 
     def _follow_gossip(self) -> None:
-        """Be connected to the gossip of all that greeted, once each: two configured
-        addresses may lead to one node."""
-        wanted = self._gossip_reached()
+        """Be connected to the gossip of all that greeted, as far as their hosts are known, once
+        each: two configured addresses may lead to one node."""
+        addresses = [peer.greeting.gossip_address for peer in self.peers if peer.greeting]
+        self.names.keep([*self._peers, *addresses])
+        reached = map(self.names.reach, addresses)
+        wanted = {address for address in reached if address is not None}
         for address in sorted(wanted - self._connected):
             connect(self.subscriber, address)
             self._connected.add(address)
         for address in sorted(self._connected - wanted):
             self.subscriber.disconnect(address)
             self._connected.discard(address)
-
-    def _gossip_reached(self) -> set[str]:
-        """Where the gossip of all that greeted is, as far as that is known."""
-        greetings = [peer.greeting for peer in self.peers if peer.greeting]
-        reached = (self.names.reach(greeting.gossip_address) for greeting in greetings)
-        return {address for address in reached if address is not None}
-
-    def _keep_names(self) -> None:
-        """Of hosts that somebody is at still."""
-        greetings = [peer.greeting for peer in self.peers if peer.greeting]
-        self.names.keep([*self._peers, *(greeting.gossip_address for greeting in greetings)])
 
     def _speaking(self, header: gossip.Header) -> list[Peer]:
         """Whose gossip this is: of the processes of that name the one that speaks, if it

@@ -9,11 +9,14 @@ from kvnode.codec.client import Greeting
 from kvnode.core.vector import Dot
 from kvnode.transport.sockets import Socket
 
+#: A peer that has answered is greeted again after so many heartbeats: it may have moved.
+HELLO_AGAIN_HEARTBEATS: Final = 10
+
 #: A link on which nothing has come for so many heartbeats is made anew, lest it is one that
 #: ZeroMQ has given up for good, as it does after what it could not read. Each time twice as many
 #: must pass, up to the second number: a large message may be on its way over a slow link, and
 #: shows only when it is whole. At 500 ms heartbeats that are ten seconds, and ten minutes.
-LINK_AGAIN_HEARTBEATS: Final = 20
+LINK_AGAIN_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
 LINK_AGAIN_HEARTBEATS_MAX: Final = 64 * LINK_AGAIN_HEARTBEATS
 
 

@@ -10,10 +10,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import zmq
 
 from kvnode.cli.cluster import PATIENCE_S, LocalNode, until
 from kvnode.client.sync import Client
+from kvnode.codec.client import Introduction
+from kvnode.core.messages import Inputs
+from kvnode.daemon.links import Links
 from kvnode.daemon.logs import Complaints
+from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.names import ASK_AGAIN_US, Names
 from tests.conftest import FLAGS
 from tests.daemon.fake_peer import FakePeer
@@ -166,6 +171,44 @@ def test_a_host_is_asked_for_again_after_a_while_and_has_moved_only_if_it_has():
         names.ask_again("tcp://localhost:2", steady_us)
         assert bool(names._asking) is is_asked
     names.close()
+
+
+@pytest.fixture
+def fake():
+    with FakePeer() as fake:
+        yield fake
+
+
+@pytest.fixture
+def mesh(fake):
+    """One whose only peer that is."""
+    with zmq.Context() as context:
+        mesh = Mesh(
+            context,
+            zmq.Poller(),
+            Introduction("kvnode", "X", 7, "tcp://127.0.0.1:1", "tcp://127.0.0.1:2", None),
+            (fake.listen,),
+            Links(),
+            Complaints(),
+            heartbeat_us=10_000,
+        )
+        yield mesh
+        mesh.close()
+
+
+def test_a_peer_that_gossips_elsewhere_each_time_leaves_no_hosts_behind(mesh, fake):
+    (peer,) = mesh.peers
+
+    def follows():
+        now_us = time.monotonic_ns() // 1000
+        mesh.greet(None, now_us)
+        mesh.receive_answers(peer, Inputs(), now_us, 1000)
+        return peer.greeting is not None and peer.greeting.gossip_address == fake.gossip
+
+    for number in range(5):
+        fake.gossip = f"tcp://host{number}.invalid:1"
+        until("it follows", follows)
+    assert mesh.names._known.keys() == {"host4.invalid"}
 
 
 def test_a_host_that_is_nobodys_any_more_is_forgotten():
