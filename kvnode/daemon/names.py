@@ -53,7 +53,7 @@ class Names:
             self._known[host] = None
             self._ask(host)
         number = self._known[host]
-        return None if number is None else address.replace(host, number, 1)
+        return None if number is None else f"tcp://{number}:{address.rpartition(':')[2]}"
 
     def ask_again(self, address: str, steady_us: int) -> None:
         """Nothing comes from there: the host may be elsewhere by now."""

@@ -118,15 +118,14 @@ def test_a_node_that_asks_for_a_name_in_vain_hears_those_whom_it_can_reach(
 
 
 def test_a_peer_whose_host_moves_is_followed(start_with, tmp_path):
+    """Whatever it is called: no part of the address but the host may be taken for the host."""
     with FakePeer() as peer:
         port = peer.listen.rpartition(":")[2]
-        peer.gossip = peer.gossip.replace("127.0.0.1", "peer.example.net")
-        node = start_with(
-            "/etc/hosts", "127.0.0.2 peer.example.net\n", f"tcp://peer.example.net:{port}"
-        )
+        peer.gossip = peer.gossip.replace("127.0.0.1", "tcp")
+        node = start_with("/etc/hosts", "127.0.0.2 tcp\n", f"tcp://tcp:{port}")
         until("it is looked for", lambda: node.status()["peers"])
         assert node.status()["peers"][0]["name"] is None, "nobody is there"
-        (tmp_path / "hosts").write_text("127.0.0.1 peer.example.net\n")
+        (tmp_path / "hosts").write_text("127.0.0.1 tcp\n")
         peer.until_heard(node)
 
 
