@@ -4,9 +4,7 @@ one directory. The demo and the integration tests are played on it."""
 from __future__ import annotations
 
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from kvnode.cli.ports import HeldPort
 from kvnode.client.sync import Client
 from kvnode.errors import KvnodeError
 
@@ -44,7 +43,8 @@ def until(what: str, look: Callable[[], Seen | None], patience_s: float = PATIEN
 class LocalNode:
     """One daemon that can be started, stopped and killed.
 
-    It runs under the command `prefix` and listens at `addresses`, if they are given.
+    It runs under the command `prefix` and listens at `addresses`, if they are given; else at
+    ports that are its own as long as this object lives, whether the daemon runs or not.
     """
 
     def __init__(
@@ -57,7 +57,8 @@ class LocalNode:
         addresses: tuple[str, str] | None = None,
     ) -> None:
         self.name = name
-        self.listen, self.gossip = addresses or _free_addresses()
+        self._ports = () if addresses else (HeldPort(), HeldPort())
+        self.listen, self.gossip = addresses or [port.address for port in self._ports]
         self.data = directory / name
         self.log = directory / f"{name}.log"
         self.peers: list[str] = []
@@ -73,6 +74,8 @@ class LocalNode:
         command += ["--data", str(self.data), "--listen", self.listen, "--gossip", self.gossip]
         for peer in self.peers:
             command += ["--join", peer]
+        for port in self._ports:
+            port.make_way()
         # A session of its own: Ctrl-C at the terminal reaches us, and we stop it in order.
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -168,20 +171,3 @@ class LocalCluster:
         statuses = self.statuses()
         said = [(status["vector"], status["digest"]) for status in statuses.values()]
         return statuses if all(one == said[0] for one in said) else None
-
-
-def _free_addresses() -> tuple[str, str]:
-    """Two on loopback that nobody listened at a moment ago."""
-    with socket.socket() as one, socket.socket() as other:
-        return _bound(one), _bound(other)
-
-
-def _bound(one: socket.socket) -> str:
-    """Below the ephemeral ports, which others may be handed before our daemon binds."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return f"tcp://127.0.0.1:{port}"

@@ -25,9 +25,9 @@ from tests.daemon.raw import Raw
 
 @pytest.fixture
 def config(tmp_path):
-    node = LocalNode("X", tmp_path, [])  # never started: its free addresses are wanted
+    node = LocalNode("X", tmp_path, [])  # never started: it holds the ports
     settings = {"name": "X", "data": node.data, "listen": node.listen, "gossip": node.gossip}
-    return load(settings | {"heartbeat_ms": 50}, {})
+    yield load(settings | {"heartbeat_ms": 50}, {})
 
 
 @pytest.fixture

@@ -56,12 +56,13 @@ def logged(node, text):
 @pytest.fixture
 def make(tmp_path):
     """Makes nodes of any version; one that is of the name of another takes its place."""
-    nodes = {}
+    nodes, replaced = {}, []
 
     def make(name, prefix=(), flags=FLAGS):
         before = nodes.get(name)
         if before is not None and before.process is not None:
             assert before.stop() == 0
+        replaced.append(before)  # its ports are held for the one that comes
         addresses = (before.listen, before.gossip) if before else None
         node = LocalNode(name, tmp_path, flags, prefix=prefix, addresses=addresses)
         node.peers = before.peers if before else [it.listen for it in nodes.values()]
