@@ -92,16 +92,20 @@ class Names:
 
     def _ask(self, host: str) -> None:
         self._asking.add(host)
-        Thread(target=self._look_up, args=(host,), daemon=True).start()
+        try:
+            Thread(target=self._look_up, args=(host,), daemon=True).start()
+        except RuntimeError as error:  # the machine has no room for one more
+            self._tell(host, OSError(None, str(error)))
 
     def _look_up(self, host: str) -> None:
-        answer: str | OSError
         try:
-            answer = _number_of(host)
+            self._tell(host, _number_of(host))
         except OSError as error:
-            answer = error
+            self._tell(host, error)
         except UnicodeError as error:  # what can't be a name in any DNS
-            answer = OSError(None, str(error))
+            self._tell(host, OSError(None, str(error)))
+
+    def _tell(self, host: str, answer: str | OSError) -> None:
         self._answers.put((host, answer))
         with suppress(OSError):  # closed, or full of bytes that wake up as well
             self._waker.send(b"\0")

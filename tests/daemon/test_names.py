@@ -8,6 +8,7 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import zmq
@@ -169,6 +170,23 @@ def test_a_host_is_asked_for_again_after_a_while_and_has_moved_only_if_it_has():
         until("nobody is asked", lambda: names.receive() is not None and not names._asking)
         names.ask_again("tcp://localhost:2", steady_us)
         assert bool(names._asking) is is_asked
+    names.close()
+
+
+def test_where_no_thread_can_be_started_the_host_is_unknown_until_one_can(monkeypatch):
+    def no_more(self):
+        raise RuntimeError("can't start new thread")
+
+    complaints = Complaints()
+    names = Names(complaints)
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", no_more)
+        assert names.reach("tcp://localhost:1") is None
+        assert not names.receive()
+    assert complaints.counts["unknown_hosts"] == 1
+    names.ask_again("tcp://localhost:1", ASK_AGAIN_US)
+    until("it is asked for, and answered", names.receive)
+    assert names.reach("tcp://localhost:1") == "tcp://127.0.0.1:1"
     names.close()
 
 
