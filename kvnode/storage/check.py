@@ -16,7 +16,8 @@ from kvnode.core.vector import shown
 from kvnode.errors import StorageError
 from kvnode.storage import layout
 from kvnode.storage.directory import CONTENTS, STORE, held, owner_of
-from kvnode.storage.rocks import options, read, scan
+from kvnode.storage.families import read, scan
+from kvnode.storage.rocks import options
 from kvnode.storage.soundness import Findings, examined
 from kvnode.storage.store import Record
 

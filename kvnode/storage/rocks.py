@@ -39,7 +39,17 @@ from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 from kvnode.storage import layout, once
-from kvnode.storage.store import Record, Records, View
+from kvnode.storage.families import (
+    behind,
+    iterator,
+    keys_backwards,
+    last_key,
+    read,
+    records_backwards,
+    records_of,
+    scan,
+)
+from kvnode.storage.store import Records, View
 
 #: RocksDB's own log files, for a person who looks into a failure.
 _INFO_LOGS_KEPT: Final = 2
@@ -101,14 +111,14 @@ class RocksStore:
         self._due_start = b""
         self._views: WeakSet[RocksView | RocksTableView] = WeakSet()
         try:
-            self._position = layout.next_position(_last_key(self._log))
+            self._position = layout.next_position(last_key(self._log))
             #: The log has nothing before it.
             self._log_start = layout.log_start(0)
             self._state = layout.decode_state(read(self._meta, layout.STATE))
             self._point(layout.decode_live(read(self._meta, layout.LIVE)))
             self._once = self._opened_once(self._families["once"])
             self._expect_no_hole()
-            if not read_only and _last_key(self._staged) is not None:
+            if not read_only and last_key(self._staged) is not None:
                 self.clear_staged()
             if not read_only and self._once.is_new:
                 self._write(self._once.begin(first_position), sync=False)
@@ -129,7 +139,7 @@ class RocksStore:
     def load(self) -> Saved:
         """See `Store.load`."""
         saved = layout.decode_saved(scan(self._meta))
-        if not saved.origins and (self._position or _last_key(self._table) is not None):
+        if not saved.origins and (self._position or last_key(self._table) is not None):
             raise StorageError("the store has data, but no record of what it has delivered")
         return saved
 
@@ -285,16 +295,16 @@ class RocksStore:
                 LOGGER.debug("closing the store: %s", error)
 
     def _opened_once(self, family: Rdict) -> once.Once:
-        first = next(_behind(_iterator(family), once.POSITION, once.POSITION), None)
-        return once.Once(partial(read, family), first and first[0], _last_key(family))
+        first = next(behind(iterator(family), once.POSITION, once.POSITION), None)
+        return once.Once(partial(read, family), first and first[0], last_key(family))
 
     def _expect_no_hole(self) -> None:
         """Of several write-ahead logs RocksDB takes the end of an older one to be torn as
         readily as that of the last; it goes on with the next, and says nothing of what is between.
         Such a store has delivered what it does not have, and would never ask for it again."""
         expected = self._position
-        records = _iterator(self._log)
-        for key in islice(_keys_backwards(records), _UNFLUSHED_BATCHES_MAX):
+        records = iterator(self._log)
+        for key in islice(keys_backwards(records), _UNFLUSHED_BATCHES_MAX):
             expected -= 1
             if (position := layout.log_position(key)) != expected:
                 raise StorageError(
@@ -351,18 +361,18 @@ class RocksView:
 
     def __init__(self, meta: Rdict, table: Rdict, state: layout.State) -> None:
         self.clock_us, self.digest, _ = state
-        self._meta: RdictIter | None = _iterator(meta)
-        self._table: RdictIter | None = _iterator(table)
+        self._meta: RdictIter | None = iterator(meta)
+        self._table: RdictIter | None = iterator(table)
 
     def origins(self, after: bytes, bytes_max: int) -> Records:
         """See `View.origins`."""
         prefix = layout.ORIGIN
-        found = layout.first_records(_behind(_open(self._meta), prefix, prefix + after), bytes_max)
+        found = layout.first_records(behind(_open(self._meta), prefix, prefix + after), bytes_max)
         return [(key.removeprefix(prefix), record) for key, record in found]
 
     def table(self, after: bytes, bytes_max: int) -> Records:
         """See `View.table`."""
-        return layout.first_records(_behind(_open(self._table), b"", after), bytes_max)
+        return layout.first_records(behind(_open(self._table), b"", after), bytes_max)
 
     def close(self) -> None:
         """See `View.close`."""
@@ -374,17 +384,17 @@ class RocksTableView:
     now (0.3.29)."""
 
     def __init__(self, table: Rdict) -> None:
-        self._records: RdictIter | None = _iterator(table)
+        self._records: RdictIter | None = iterator(table)
 
     def records(self, start: bytes, end: bytes | None, *, reverse: bool) -> Iterator[TableRecord]:
         """See `TableView.records`."""
         if reverse:
-            for key, record in _records_backwards(_open(self._records), end):
+            for key, record in records_backwards(_open(self._records), end):
                 if key < start:
                     return
                 yield key, layout.decode_table_record(record)
         else:
-            for key, record in _records(_open(self._records), start):
+            for key, record in records_of(_open(self._records), start):
                 if end is not None and key >= end:
                     return
                 yield key, layout.decode_table_record(record)
@@ -400,94 +410,8 @@ def _open(records: RdictIter | None) -> RdictIter:
     return records
 
 
-def read(family: Rdict, key: bytes) -> bytes | None:
-    try:
-        record: bytes | None = family.get(key)
-        return record
-    except Exception as error:
-        raise StorageError(f"can't read the store: {error}") from error
-
-
 def _page(family: Rdict, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
-    return layout.page_of(_behind(_iterator(family), prefix, after), records_max)
-
-
-def _behind(records: RdictIter, prefix: bytes, after: bytes) -> Iterator[Record]:
-    """The records behind a key, as long as their keys start so."""
-    for key, record in _records(records, max(prefix, after)):
-        if not key.startswith(prefix):
-            return
-        if key != after:
-            yield key, record
-
-
-def scan(family: Rdict, first: bytes = b"") -> Iterator[Record]:
-    """All records from a key on."""
-    return _records(_iterator(family), first)
-
-
-def _iterator(family: Rdict) -> RdictIter:
-    try:
-        return family.iter()
-    except Exception as error:
-        raise StorageError(f"can't read the store: {error}") from error
-
-
-def _records(records: RdictIter, first: bytes) -> Iterator[Record]:
-    """All records from a key on. A damaged block ends RocksDB's iterators without a word:
-    only their status tells it from the end."""
-    try:
-        records.seek(first)
-        while records.valid():
-            yield records.key(), records.value()
-            records.next()
-        records.status()
-    except Exception as error:
-        del records  # or the traceback would hold the database, and its lock
-        raise StorageError(f"can't read the store: {error}") from error
-
-
-def _records_backwards(records: RdictIter, end: bytes | None) -> Iterator[Record]:
-    """All records before a key, or from the last one on."""
-    try:
-        if end is None:
-            records.seek_to_last()
-        else:
-            records.seek_for_prev(end)
-            if records.valid() and records.key() == end:
-                records.prev()
-        while records.valid():
-            yield records.key(), records.value()
-            records.prev()
-        records.status()
-    except Exception as error:
-        del records  # see `_records`
-        raise StorageError(f"can't read the store: {error}") from error
-
-
-def _keys_backwards(records: RdictIter) -> Iterator[bytes]:
-    """All keys, the last one first."""
-    try:
-        records.seek_to_last()
-        while records.valid():
-            yield records.key()
-            records.prev()
-        records.status()
-    except Exception as error:
-        raise StorageError(f"can't read the store: {error}") from error
-
-
-def _last_key(family: Rdict) -> bytes | None:
-    try:
-        records = family.iter()
-        records.seek_to_last()
-        if not records.valid():
-            records.status()
-            return None
-        last: bytes = records.key()
-        return last
-    except Exception as error:
-        raise StorageError(f"can't read the store: {error}") from error
+    return layout.page_of(behind(iterator(family), prefix, after), records_max)
 
 
 def options() -> Options:
