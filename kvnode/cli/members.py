@@ -22,10 +22,11 @@ def lag_lines(members: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def is_late(member: Mapping[str, Any], lag_updates_max: int | None) -> bool:
-    """Whether it is not heard, or lacks more than so many writes, if any number is given."""
+    """Whether it is not heard; if a number is given, also whether it lacks more writes, or is the
+    node that was asked, which has not joined yet."""
     lag, limit = member["lag_updates"], lag_updates_max
     if member["self"]:
-        return False
+        return limit is not None and member["origin"] is None
     return not member["alive"] or (limit is not None and (lag is None or lag > limit))
 
 

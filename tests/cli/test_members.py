@@ -76,9 +76,11 @@ def test_the_lag_of_each_member_has_a_line():
         ({"lag_updates": None}, 5, True),
         ({"alive": False}, None, True),
         ({"alive": False, "self": True}, 0, False),
+        ({"self": True, "origin": None}, 0, True),
+        ({"self": True, "origin": None}, None, False),
     ],
 )
-def test_who_is_silent_or_lacks_more_than_is_told_is_late(changes, limit, late):
+def test_who_is_silent_or_lacks_more_than_is_told_or_has_not_joined_is_late(changes, limit, late):
     assert is_late(MEMBER | changes, limit) is late
 
 

@@ -36,9 +36,10 @@ def members(client: Client, _: argparse.Namespace, output: Output) -> int:
 def lag(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Print how many writes of this node's each member lacks; one that is late is a failure."""
     give_up_s = time.monotonic() + given.within
-    # Who waits, waits for what is there now: writes that go on would never be caught up with.
-    of = client.status()["vector"] if given.within else None
+    of = None
     while True:
+        if given.within and of is None:
+            of = _aim(client)
         found = client.members(of)
         late = [member["name"] for member in found if is_late(member, given.max)]
         if not late or time.monotonic() >= give_up_s:
@@ -48,6 +49,14 @@ def lag(client: Client, given: argparse.Namespace, output: Output) -> int:
     shown = [{field: member[field] for field in fields} for member in found]
     output.document({"members": shown, "late": late}, lag_lines(found))
     return UNHEALTHY if late else OK
+
+
+def _aim(client: Client) -> Mapping[str, int] | None:
+    """Who waits, waits for what is there now: writes that go on would never be caught up with. But
+    the first write of a node is its own record as a member, and that must be among them."""
+    is_member = any(member["self"] and member["origin"] for member in client.members())
+    vector: Mapping[str, int] | None = client.status()["vector"] if is_member else None
+    return vector
 
 
 def forget(client: Client, given: argparse.Namespace, output: Output) -> int:
@@ -98,7 +107,8 @@ def _add_lateness(parser: argparse.ArgumentParser) -> None:
         default=None,
         type=number(0, INTEGER_MAX),
         metavar="N",
-        help="a member that lacks more is late, as one is that is silent (exit code 5)",
+        help="a member that lacks more is late, as one is that is silent, or a node that is asked "
+        "and is no member yet (exit code 5)",
     )
     parser.add_argument(
         "--within",

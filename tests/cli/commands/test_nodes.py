@@ -47,32 +47,46 @@ def test_a_member_that_is_late_is_exit_code_5(changes, arguments, code, kv):
     ]
 
 
-def test_a_member_that_is_late_no_more_is_waited_for(kv):
-    behind, there = MEMBER, MEMBER | {"lag_updates": 0}
-    states = iter([behind, behind, there])
+ME = MEMBER | {"name": "X", "self": True, "lag_updates": 0}
+STRANGER = ME | {"origin": None}
+
+
+def waited(kv, states, patience_s):
+    """What is answered to the command, and to whom it listened, if the members are these in turn;
+    the last ones stay."""
 
     def answer(asked):
-        is_status = asked.operations == Status()
-        result = {"vector": {ORIGIN: 7}} if is_status else [next(states)]
-        return answering(("ok", result))(asked)
+        if asked.operations == Status():
+            return answering(("ok", {"vector": {ORIGIN: 7}}))(asked)
+        found = states.pop(0) if len(states) > 1 else states[0]
+        return answering(("ok", found))(asked)
 
     with FakeNode(answer) as node:
-        ended = kv("lag", "--max", "0", "--within", "60", "--node", node.listen, "--json")
-    assert (ended.code, json.loads(ended.output)["late"]) == (0, [])
-    assert next(states, None) is None
-    first, *others = (asked.operations for asked in node.asked)
-    assert (first, others) == (Status(), 3 * [Members({ORIGIN: 7})])
+        ended = kv("lag", "--max", "0", "--within", patience_s, "--node", node.listen, "--json")
+    return ended.code, json.loads(ended.output)["late"], [asked.operations for asked in node.asked]
 
 
-def test_a_member_that_stays_late_is_waited_for_no_longer_than_was_said(kv):
-    def answer(asked):
-        result = {"vector": {}} if asked.operations == Status() else [MEMBER]
-        return answering(("ok", result))(asked)
+def test_a_member_that_is_late_no_more_is_waited_for_and_new_writes_are_not(kv):
+    behind, there = [ME, MEMBER], [ME, MEMBER | {"lag_updates": 0}]
+    code, late, asked = waited(kv, [behind, behind, behind, there], "60")
+    assert (code, late) == (0, [])
+    assert asked == [Members(), Status(), *3 * [Members({ORIGIN: 7})]]
 
-    with FakeNode(answer) as node:
-        ended = kv("lag", "--max", "0", "--within", "0.5", "--node", node.listen, "--json")
-    assert (ended.code, json.loads(ended.output)["late"]) == (5, ["Y"])
-    assert len(node.asked) > 2
+
+def test_who_is_no_member_yet_has_its_own_record_to_wait_for(kv):
+    """Its others have all that it has, which is nothing; but it can't be forgotten by them."""
+    there = MEMBER | {"lag_updates": 0}
+    joining, joined = [STRANGER, there], [ME, there]
+    code, late, asked = waited(kv, [joining, joining, joined, joined], "60")
+    assert (code, late) == (0, [])
+    assert asked == [*3 * [Members()], Status(), Members({ORIGIN: 7})]
+
+
+@pytest.mark.parametrize(("found", "name"), [([ME, MEMBER], "Y"), ([STRANGER], "X")])
+def test_who_stays_late_is_waited_for_no_longer_than_was_said(found, name, kv):
+    code, late, asked = waited(kv, [found], "0.5")
+    assert (code, late) == (5, [name])
+    assert len(asked) > 2
 
 
 def test_a_cluster_in_which_all_are_well_and_then_one_is_not(kv, make_cluster):
