@@ -156,7 +156,12 @@ def test_each_socket_has_its_own_counts(context, complaints):
             connections.receive(connections.monitors)
             return connections.counts[name][kind]
 
-        until("both have begun", lambda: counted("begun", "to") and counted("begun", "from"))
+        def speak():
+            publisher.send(b"word")
+            return listener.poll(0)
+
+        until("they speak", speak)
+        assert counted("begun", "to") == counted("begun", "from") == 1
         publisher.close()
         until("it has ended", lambda: counted("ended", "from"))
         assert connections.counts["from"] == {"begun": 1, "ended": 1, "failed": 0}
