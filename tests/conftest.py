@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from kvnode.cli.cluster import LocalCluster, LocalNode
+from tests.names import alone_with, name_server  # noqa: F401  # fixtures
 
 # The same examples on every run: a test that fails once fails again. Time limits would
 # judge the machine, not the code.

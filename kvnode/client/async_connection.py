@@ -12,6 +12,7 @@ import zmq
 import zmq.asyncio
 
 from kvnode.client.connection import jitter
+from kvnode.client.destination import Destination
 from kvnode.client.failover import Attempt, Course, Endpoints, Patience, Results
 from kvnode.client.late import GivenUp
 from kvnode.client.session import Request, Session, decoded_answer
@@ -27,7 +28,6 @@ from kvnode.errors import (
 from kvnode.transport.sockets import (
     REQUESTS_IN_FLIGHT_MAX,
     WATCHES_IN_FLIGHT_MAX,
-    dealer,
     is_connected,
 )
 
@@ -41,12 +41,10 @@ class AsyncLink:
     def __init__(self, address: str, given_up: GivenUp) -> None:
         self.address = address
         self._given_up = given_up
-        try:
-            # The context is everybody's, and never ended: who forgets to close a client leaves a
-            # socket to the garbage collector, and to end a context of its own would wait for that.
-            self._socket = dealer(zmq.asyncio.Context.instance(), address)
-        except zmq.ZMQError as error:
-            raise InvalidRequest(f"{address!r} is no address of a node: {error}") from None
+        # The context is everybody's, and never ended: who forgets to close a client leaves a
+        # socket to the garbage collector, and to end a context of its own would wait for that.
+        self._destination = Destination(zmq.asyncio.Context.instance(), address)
+        self._socket = self._destination.socket
         self._waiting: dict[int, tuple[Session, Request, asyncio.Future[Results]]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
@@ -81,10 +79,20 @@ class AsyncLink:
             await asyncio.gather(reader, return_exceptions=True)
         self._socket.close()
 
+    async def _connect(self, patience_s: float) -> None:
+        """Wait until there is a connection."""
+        until_s = time.monotonic() + patience_s
+        while True:
+            now_s = time.monotonic()
+            wait_s = min(until_s - now_s, self._destination.seek(now_s))
+            wait_ms = max(0, int(wait_s * 1000))
+            if await self._socket.poll(wait_ms, zmq.POLLOUT):  # type: ignore[call-arg]  # it has flags
+                return
+            if now_s >= until_s:
+                raise Unreachable(self._destination.no_connection(patience_s))
+
     async def _send(self, request: Request, connect_s: float) -> None:
-        wait_ms = int(connect_s * 1000)
-        if not await self._socket.poll(wait_ms, zmq.POLLOUT):  # type: ignore[call-arg]  # it has flags
-            raise Unreachable(f"no connection to {self.address} within {connect_s:.3g} s")
+        await self._connect(connect_s)
         try:
             await self._socket.send(request.payload, zmq.NOBLOCK)
         except zmq.Again:

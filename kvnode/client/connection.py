@@ -9,6 +9,7 @@ from itertools import count
 
 import zmq
 
+from kvnode.client.destination import Destination
 from kvnode.client.failover import Attempt, Course, Endpoints, Patience, Results
 from kvnode.client.late import GivenUp
 from kvnode.client.session import Request, Session, decoded_answer
@@ -21,7 +22,7 @@ from kvnode.errors import (
     Unreachable,
     UnreadableAnswer,
 )
-from kvnode.transport.sockets import Context, Socket, dealer, is_connected, receive_frames
+from kvnode.transport.sockets import Context, Socket, is_connected, receive_frames
 
 #: How often to see whether the connection is still there while an answer is awaited.
 LOOK_AGAIN_S = 0.05
@@ -38,12 +39,12 @@ class Connection:
         self._context: Context = zmq.Context()
         try:
             for address in endpoints.addresses[1:]:  # a wrong one is told now
-                _opened(self._context, address).close()
-            self._socket = _opened(self._context, endpoints.address)
+                Destination(self._context, address).socket.close()
+            self._destination = Destination(self._context, endpoints.address)
         except InvalidRequest:
             self._context.term()
             raise
-        #: Where the socket is connected to.
+        #: Its number.
         self._at = endpoints.current
 
     def run(
@@ -84,21 +85,34 @@ class Connection:
 
     @property
     def _address(self) -> str:
-        return self.endpoints.addresses[self._at]
+        return self._destination.address
+
+    @property
+    def _socket(self) -> Socket:
+        return self._destination.socket
 
     def _move_to(self, at: int) -> None:
         if at != self._at:
             self._socket.close()
-            self._socket = _opened(self._context, self.endpoints.addresses[at])
+            self._destination = Destination(self._context, self.endpoints.addresses[at])
             self._at = at
+
+    def _connect(self, patience_s: float) -> None:
+        """Wait until there is a connection."""
+        until_s = time.monotonic() + patience_s
+        while True:
+            now_s = time.monotonic()
+            wait_s = min(until_s - now_s, self._destination.seek(now_s))
+            if self._socket.poll(max(0, int(wait_s * 1000)), zmq.POLLOUT):
+                return
+            if now_s >= until_s:
+                raise Unreachable(self._destination.no_connection(patience_s))
 
     def _asked(
         self, session: Session, operations: Sequence[Operation], attempt: Attempt
     ) -> Results:
         request = session.request(operations, attempt.wait_s)
-        if not self._socket.poll(int(attempt.connect_s * 1000), zmq.POLLOUT):
-            message = f"no connection to {self._address} within {attempt.connect_s:.3g} s"
-            raise Unreachable(message)
+        self._connect(attempt.connect_s)
         try:
             self._socket.send(request.payload, zmq.NOBLOCK)
         except zmq.Again:
@@ -129,10 +143,3 @@ class Connection:
 def jitter() -> float:
     """From 0 to 1. The module `random` would cost `kv` a part of its start."""
     return int.from_bytes(os.urandom(4), "big") / (1 << 32)
-
-
-def _opened(context: Context, address: str) -> Socket:
-    try:
-        return dealer(context, address)
-    except zmq.ZMQError as error:
-        raise InvalidRequest(f"{address!r} is no address of a node: {error}") from None

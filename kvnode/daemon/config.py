@@ -5,7 +5,6 @@ They become one frozen, validated `Config` at the start; nothing else reads them
 
 from __future__ import annotations
 
-import re
 import socket
 import tomllib
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from kvnode.core.limits import MIB, Limits
 from kvnode.core.vector import is_name
 from kvnode.daemon.node import Durability
 from kvnode.errors import ConfigError
+from kvnode.transport.names import host_of
 from kvnode.transport.sockets import tcp_address
 
 DEFAULT_LISTEN: Final = "tcp://127.0.0.1:7411"
@@ -29,8 +29,6 @@ PEERS_MAX: Final = 128
 LOG_FORMATS: Final = ("human", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
-#: Where a socket listens or connects to.
-ADDRESS: Final = re.compile(r"tcp://(\[[0-9a-fA-F:.%]+\]|[A-Za-z0-9._*-]+):([0-9]{1,5})")
 _WILDCARDS: Final = ("*", "0.0.0.0", "[::]")
 
 
@@ -110,7 +108,7 @@ def _completed(values: dict[str, Any]) -> Config:
     if values["listen"] == values["gossip"]:
         raise ConfigError(f"listen and gossip are both {values['listen']}; they must differ")
     for setting in ("advertise_listen", "advertise_gossip"):
-        if _host(values[setting]) in _WILDCARDS:
+        if host_of(values[setting]) in _WILDCARDS:
             raise ConfigError(f"{setting} is {values[setting]}; others can't connect to that")
     return Config(**values)
 
@@ -136,19 +134,13 @@ def _flag(setting: str) -> str:
     return {"peers": "join"}.get(setting, setting.replace("_", "-"))
 
 
-def _host(address: str) -> str:
-    found = ADDRESS.fullmatch(address)
-    assert found is not None
-    return found[1]
-
-
 def _reachable(setting: str, address: str) -> str:
     """How others reach a socket that listens here, for want of a better word."""
-    host = _host(address)
-    if host not in _WILDCARDS:
+    host = host_of(address)
+    if host is None or host not in _WILDCARDS:
         return address
     advertised = address.replace(host, socket.gethostname(), 1)
-    if ADDRESS.fullmatch(advertised) is None:
+    if host_of(advertised) is None:
         raise ConfigError(
             f"others can't connect to {advertised}; say how they reach {address} with "
             f"--advertise-{setting}"
@@ -186,8 +178,7 @@ def _read_path(where: str, value: Any) -> Path:
 
 def _read_address(where: str, value: Any) -> str:
     address = tcp_address(value) if isinstance(value, str) else ""
-    found = ADDRESS.fullmatch(address)
-    if found is None or not 1 <= int(found[2]) <= 65_535:
+    if host_of(address) is None:
         raise ConfigError(f"{where}: {value!r} is no address; write HOST:PORT or tcp://HOST:PORT")
     return address
 
@@ -200,7 +191,7 @@ def _read_peers(where: str, value: Any) -> tuple[str, ...]:
         raise ConfigError(f"{where}: {value!r} is no list of addresses")
     peers = tuple(dict.fromkeys(_read_address(where, address) for address in given))
     for peer in peers:
-        if _host(peer) in _WILDCARDS:
+        if host_of(peer) in _WILDCARDS:
             raise ConfigError(f"{where}: {peer} is no address that one can connect to")
     if len(peers) > PEERS_MAX:
         raise ConfigError(f"{where}: {len(peers)} peers; a node has at most {PEERS_MAX}")

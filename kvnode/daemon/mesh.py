@@ -39,12 +39,12 @@ from kvnode.core.limits import MIB
 from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Pulled, Report
 from kvnode.core.repair import ALIVE_HEARTBEATS
 from kvnode.core.vector import Dot, name_of
-from kvnode.daemon.config import ADDRESS
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.names import Names
 from kvnode.daemon.peer import HELLO_AGAIN_HEARTBEATS, Peer
 from kvnode.errors import MalformedError
+from kvnode.transport.names import host_of
 from kvnode.transport.sockets import Context, connect, dealer, receive_frames, subscriber
 
 #: What one pull asks for: enough to keep a catch-up busy, little enough for one turn.
@@ -166,7 +166,7 @@ class Mesh:
     def _add(self, address: str, *, is_configured: bool) -> None:
         if address == self._introduction.listen:
             return  # all nodes may be given one list of addresses
-        if not is_configured and ADDRESS.fullmatch(address) is None:
+        if not is_configured and host_of(address) is None:
             self._complaints.add("bad_addresses", repr(address))
             return
         if len(self._peers) >= PEERS_MAX:

@@ -1,35 +1,26 @@
-"""Where hosts are that addresses name, as the machine's resolver says.
-
-ZeroMQ would ask it in the one thread that sends and receives all, which would stand still until a
-name server has answered: for ten seconds and more where a node is cut off from it, just when the
-node has to go on with those that it can reach. So the resolver is asked in threads beside the loop,
-and ZeroMQ gets addresses with numbers only.
-"""
+"""What the loop knows of hosts that peers' addresses name, while others look them up."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Final
 
-from kvnode.daemon.config import ADDRESS
 from kvnode.daemon.logs import Complaints
+from kvnode.transport.names import at, look_up, named_host
 
 #: A host that was asked for is not asked for again before.
 ASK_AGAIN_US: Final = 2_000_000
-
-_PORT_MAX: Final = 65_535
 
 #: A host, and where it is or why nobody knows.
 _Answer = tuple[str, str | OSError]
 
 
 class Names:
-    """What is known of hosts. Of each it asks in a thread of its own, once at a time."""
+    """What is known of hosts. Of each it asks once at a time."""
 
     def __init__(self, complaints: Complaints) -> None:
         #: Readable when an answer is there for `receive`.
@@ -46,18 +37,18 @@ class Names:
     def reach(self, address: str) -> str | None:
         """The address with a number in place of its host's name; None as long as nobody has said
         where that is. What is no address comes back as it is."""
-        host = _named(address)
+        host = named_host(address)
         if host is None:
             return address
         if host not in self._known:
             self._known[host] = None
             self._ask(host)
         number = self._known[host]
-        return None if number is None else f"tcp://{number}:{address.rpartition(':')[2]}"
+        return None if number is None else at(number, address)
 
     def ask_again(self, address: str, steady_us: int) -> None:
         """Nothing comes from there: the host may be elsewhere by now."""
-        host = _named(address)
+        host = named_host(address)
         if host is None or host in self._asking:
             return
         if steady_us - self._asked_us.get(host, 0) >= ASK_AGAIN_US:
@@ -81,7 +72,7 @@ class Names:
 
     def keep(self, addresses: Iterable[str]) -> None:
         """Forget all other hosts."""
-        hosts = {_named(address) for address in addresses}
+        hosts = {named_host(address) for address in addresses}
         self._known = {host: number for host, number in self._known.items() if host in hosts}
         self._asked_us = {host: us for host, us in self._asked_us.items() if host in hosts}
 
@@ -92,38 +83,10 @@ class Names:
 
     def _ask(self, host: str) -> None:
         self._asking.add(host)
-        try:
-            Thread(target=self._look_up, args=(host,), daemon=True).start()
-        except RuntimeError as error:  # the machine has no room for one more
-            self._tell(host, OSError(None, str(error)))
-
-    def _look_up(self, host: str) -> None:
-        try:
-            self._tell(host, _number_of(host))
-        except OSError as error:
-            self._tell(host, error)
-        except UnicodeError as error:  # what can't be a name in any DNS
-            self._tell(host, OSError(None, str(error)))
+        look_up(host, partial(self._tell, host))
 
     def _tell(self, host: str, answer: str | OSError) -> None:
+        """Called by whichever thread looked it up."""
         self._answers.put((host, answer))
         with suppress(OSError):  # closed, or full of bytes that wake up as well
             self._waker.send(b"\0")
-
-
-def _named(address: str) -> str | None:
-    """The name in an address; None if there is none to ask for."""
-    found = ADDRESS.fullmatch(address)
-    if found is None or "*" in found[1] or not 1 <= int(found[2]) <= _PORT_MAX:
-        return None
-    with suppress(ValueError):
-        ipaddress.ip_address(found[1].strip("[]").partition("%")[0])
-        return None
-    return found[1]
-
-
-def _number_of(host: str) -> str:
-    """Where a host is: by IPv4 if it can be. Raises OSError, or UnicodeError."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    family, _, _, _, place = min(found, key=lambda it: it[0] != socket.AF_INET)
-    return f"[{place[0]}]" if family == socket.AF_INET6 else str(place[0])

@@ -85,19 +85,26 @@ def subscriber(context: Context) -> Socket:
     return socket
 
 
-def dealer(context: zmq.Context[AnySocket], address: str) -> AnySocket:
-    """A DEALER that is connecting. Raises zmq.ZMQError for an address that can't be.
+def dealer(context: zmq.Context[AnySocket], address: str | None) -> AnySocket:
+    """A DEALER that is connecting, if it is known where to. Raises zmq.ZMQError for an address that
+    can't be.
 
     It sends only over a connection that is there: what can't be sent surely was not.
     """
     socket = _socket(context, zmq.DEALER)
     socket.setsockopt(zmq.IMMEDIATE, 1)
     try:
-        connect(socket, address)
+        if address is not None:
+            connect(socket, address)
     except zmq.ZMQError:
         socket.close(linger=0)
         raise
     return socket
+
+
+def can_send(socket: zmq.Socket[Any]) -> bool:
+    """Whether a DEALER of ours has a connection over which something may go."""
+    return bool(int(socket.get(zmq.EVENTS)) & zmq.POLLOUT)
 
 
 def is_connected(socket: zmq.Socket[Any]) -> bool:
