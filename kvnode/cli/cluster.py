@@ -44,7 +44,7 @@ class LocalNode:
     """One daemon that can be started, stopped and killed.
 
     It runs under the command `prefix` and listens at `addresses`, if they are given; else at
-    ports that are its own as long as this object lives, whether the daemon runs or not.
+    held ports.
     """
 
     def __init__(

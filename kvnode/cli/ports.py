@@ -6,9 +6,11 @@ the daemon listens at it. So the socket that found it stays bound.
 
 from __future__ import annotations
 
+import secrets
 import socket
 import sys
 import weakref
+from contextlib import suppress
 from typing import Final
 
 #: Whether a socket that is bound, but does not listen, lets another listen at its port. Both
@@ -16,14 +18,21 @@ from typing import Final
 #: and its kin do not, and there a port is let go just before its daemon starts.
 _LISTENER_MAY_JOIN: Final = sys.platform == "linux"
 
+#: Below the ephemeral ports, which others may be handed once a port is let go.
+_CHOICE: Final = range(20_000, 32_000)
+
 
 class HeldPort:
-    """A TCP port of loopback that no other is given, as long as this object lives."""
+    """A TCP port of loopback that no other is given as long as this object lives, or, where a
+    daemon can't join, until the daemon starts."""
 
     def __init__(self) -> None:
         holder = socket.socket()
+        while not holder.getsockname()[1]:
+            with suppress(OSError):  # another has it
+                holder.bind(("127.0.0.1", secrets.choice(_CHOICE)))
+        # Not before: who binds with it is given what another has bound with it.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
         self.address: Final = "tcp://{}:{}".format(*holder.getsockname())
         self._let_go = weakref.finalize(self, holder.close)
 

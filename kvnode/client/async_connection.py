@@ -12,8 +12,8 @@ import zmq
 import zmq.asyncio
 
 from kvnode.client.connection import jitter
-from kvnode.client.destination import Destination
 from kvnode.client.failover import Attempt, Course, Endpoints, Patience, Results
+from kvnode.client.hosts import expect_addresses, opened
 from kvnode.client.late import GivenUp
 from kvnode.client.session import Request, Session, decoded_answer
 from kvnode.codec.client import REQUEST_ID_BYTES, Operation
@@ -43,8 +43,7 @@ class AsyncLink:
         self._given_up = given_up
         # The context is everybody's, and never ended: who forgets to close a client leaves a
         # socket to the garbage collector, and to end a context of its own would wait for that.
-        self._destination = Destination(zmq.asyncio.Context.instance(), address)
-        self._socket = self._destination.socket
+        self._socket = opened(zmq.asyncio.Context.instance(), address)
         self._waiting: dict[int, tuple[Session, Request, asyncio.Future[Results]]] = {}
         self._reader: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
@@ -66,10 +65,6 @@ class AsyncLink:
         finally:
             del self._waiting[request.id]
 
-    def abandon(self) -> None:
-        """Close it unused."""
-        self._socket.close()
-
     async def close(self, error: KvnodeError) -> None:
         """Close it; who still waits gets the error."""
         self._fail_all(error)
@@ -79,20 +74,10 @@ class AsyncLink:
             await asyncio.gather(reader, return_exceptions=True)
         self._socket.close()
 
-    async def _connect(self, patience_s: float) -> None:
-        """Wait until there is a connection."""
-        until_s = time.monotonic() + patience_s
-        while True:
-            now_s = time.monotonic()
-            wait_s = min(until_s - now_s, self._destination.seek(now_s))
-            wait_ms = max(0, int(wait_s * 1000))
-            if await self._socket.poll(wait_ms, zmq.POLLOUT):  # type: ignore[call-arg]  # it has flags
-                return
-            if now_s >= until_s:
-                raise Unreachable(self._destination.no_connection(patience_s))
-
     async def _send(self, request: Request, connect_s: float) -> None:
-        await self._connect(connect_s)
+        wait_ms = int(connect_s * 1000)
+        if not await self._socket.poll(wait_ms, zmq.POLLOUT):  # type: ignore[call-arg]  # it has flags
+            raise Unreachable(f"no connection to {self.address} within {connect_s:.3g} s")
         try:
             await self._socket.send(request.payload, zmq.NOBLOCK)
         except zmq.Again:
@@ -148,11 +133,10 @@ class AsyncConnection:
         self.endpoints = endpoints
         #: Of all requests of all sessions that share it.
         self.ids = count(1)
+        expect_addresses(endpoints.addresses)
         self._given_up = GivenUp()
         #: By the numbers of their endpoints. One that was left stays: others may wait there.
         self._links: dict[int, AsyncLink] = {}
-        for address in endpoints.addresses:  # a wrong one is told now
-            AsyncLink(address, self._given_up).abandon()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._room = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX)
         #: Watches wait for long; they must leave room for the others.

@@ -9,8 +9,8 @@ from itertools import count
 
 import zmq
 
-from kvnode.client.destination import Destination
 from kvnode.client.failover import Attempt, Course, Endpoints, Patience, Results
+from kvnode.client.hosts import expect_addresses, opened
 from kvnode.client.late import GivenUp
 from kvnode.client.session import Request, Session, decoded_answer
 from kvnode.codec.client import REQUEST_ID_BYTES, Operation
@@ -36,16 +36,18 @@ class Connection:
         #: Of all requests of all sessions that share it.
         self.ids = count(1)
         self._given_up = GivenUp()
+        expect_addresses(endpoints.addresses)
         self._context: Context = zmq.Context()
+        #: The endpoint that it is at.
+        self._at = endpoints.current
+        #: By the numbers of their endpoints: to this one, and to those that were not connected in
+        #: the time that they had. These may be any moment, so that one can come back to them.
+        self._sockets: dict[int, Socket] = {}
         try:
-            for address in endpoints.addresses[1:]:  # a wrong one is told now
-                Destination(self._context, address).socket.close()
-            self._destination = Destination(self._context, endpoints.address)
+            self._open(self._at)
         except InvalidRequest:
             self._context.term()
             raise
-        #: Its number.
-        self._at = endpoints.current
 
     def run(
         self,
@@ -67,8 +69,9 @@ class Connection:
                 course.fail(error, time.monotonic())
 
     def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+        """Close all."""
+        for socket in self._sockets.values():
+            socket.close()
         self._context.term()
 
     def _tried(self, session: Session, course: Course) -> Results:
@@ -85,34 +88,31 @@ class Connection:
 
     @property
     def _address(self) -> str:
-        return self._destination.address
+        return self.endpoints.addresses[self._at]
 
     @property
     def _socket(self) -> Socket:
-        return self._destination.socket
+        return self._sockets[self._at]
 
     def _move_to(self, at: int) -> None:
-        if at != self._at:
-            self._socket.close()
-            self._destination = Destination(self._context, self.endpoints.addresses[at])
-            self._at = at
+        if at == self._at:
+            return
+        if is_connected(self._socket):
+            self._sockets.pop(self._at).close()
+        if at not in self._sockets:
+            self._open(at)
+        self._at = at
 
-    def _connect(self, patience_s: float) -> None:
-        """Wait until there is a connection."""
-        until_s = time.monotonic() + patience_s
-        while True:
-            now_s = time.monotonic()
-            wait_s = min(until_s - now_s, self._destination.seek(now_s))
-            if self._socket.poll(max(0, int(wait_s * 1000)), zmq.POLLOUT):
-                return
-            if now_s >= until_s:
-                raise Unreachable(self._destination.no_connection(patience_s))
+    def _open(self, at: int) -> None:
+        self._sockets[at] = opened(self._context, self.endpoints.addresses[at])
 
     def _asked(
         self, session: Session, operations: Sequence[Operation], attempt: Attempt
     ) -> Results:
         request = session.request(operations, attempt.wait_s)
-        self._connect(attempt.connect_s)
+        if not self._socket.poll(int(attempt.connect_s * 1000), zmq.POLLOUT):
+            message = f"no connection to {self._address} within {attempt.connect_s:.3g} s"
+            raise Unreachable(message)
         try:
             self._socket.send(request.payload, zmq.NOBLOCK)
         except zmq.Again:

@@ -17,7 +17,7 @@ from kvnode.core.limits import MIB, Limits
 from kvnode.core.vector import is_name
 from kvnode.daemon.node import Durability
 from kvnode.errors import ConfigError
-from kvnode.transport.names import host_of
+from kvnode.transport.addresses import host_of
 from kvnode.transport.sockets import tcp_address
 
 DEFAULT_LISTEN: Final = "tcp://127.0.0.1:7411"

@@ -44,7 +44,7 @@ from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.names import Names
 from kvnode.daemon.peer import HELLO_AGAIN_HEARTBEATS, Peer
 from kvnode.errors import MalformedError
-from kvnode.transport.names import host_of
+from kvnode.transport.addresses import host_of
 from kvnode.transport.sockets import Context, connect, dealer, receive_frames, subscriber
 
 #: What one pull asks for: enough to keep a catch-up busy, little enough for one turn.

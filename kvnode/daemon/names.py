@@ -1,16 +1,22 @@
-"""What the loop knows of hosts that peers' addresses name, while others look them up."""
+"""Where hosts are that addresses name, as the machine's resolver says.
+
+ZeroMQ would ask it in the one thread that sends and receives all, which would stand still until a
+name server has answered: for ten seconds and more where a node is cut off from it, just when the
+node has to go on with those that it can reach. So the resolver is asked in threads beside the loop,
+and ZeroMQ gets addresses with numbers only.
+"""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
 from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Final
 
 from kvnode.daemon.logs import Complaints
-from kvnode.transport.names import at, look_up, named_host
+from kvnode.transport.addresses import named_host
 
 #: A host that was asked for is not asked for again before.
 ASK_AGAIN_US: Final = 2_000_000
@@ -20,7 +26,7 @@ _Answer = tuple[str, str | OSError]
 
 
 class Names:
-    """What is known of hosts. Of each it asks once at a time."""
+    """What is known of hosts. Of each it asks in a thread of its own, once at a time."""
 
     def __init__(self, complaints: Complaints) -> None:
         #: Readable when an answer is there for `receive`.
@@ -44,7 +50,7 @@ class Names:
             self._known[host] = None
             self._ask(host)
         number = self._known[host]
-        return None if number is None else at(number, address)
+        return None if number is None else f"tcp://{number}:{address.rpartition(':')[2]}"
 
     def ask_again(self, address: str, steady_us: int) -> None:
         """Nothing comes from there: the host may be elsewhere by now."""
@@ -83,10 +89,27 @@ class Names:
 
     def _ask(self, host: str) -> None:
         self._asking.add(host)
-        look_up(host, partial(self._tell, host))
+        try:
+            Thread(target=self._look_up, args=(host,), daemon=True).start()
+        except RuntimeError as error:  # the machine has no room for one more
+            self._tell(host, OSError(None, str(error)))
+
+    def _look_up(self, host: str) -> None:
+        try:
+            self._tell(host, _number_of(host))
+        except OSError as error:
+            self._tell(host, error)
+        except UnicodeError as error:  # what can't be a name in any DNS
+            self._tell(host, OSError(None, str(error)))
 
     def _tell(self, host: str, answer: str | OSError) -> None:
-        """Called by whichever thread looked it up."""
         self._answers.put((host, answer))
         with suppress(OSError):  # closed, or full of bytes that wake up as well
             self._waker.send(b"\0")
+
+
+def _number_of(host: str) -> str:
+    """Where a host is: by IPv4 if it can be. Raises OSError, or UnicodeError."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    family, _, _, _, place = min(found, key=lambda it: it[0] != socket.AF_INET)
+    return f"[{place[0]}]" if family == socket.AF_INET6 else str(place[0])

@@ -56,6 +56,7 @@ _NOBLOCK: Final = int(zmq.NOBLOCK)
 _NOBLOCK_MORE: Final = int(zmq.NOBLOCK) | int(zmq.SNDMORE)
 _CONNECTED: Final = int(zmq.POLLOUT) | int(zmq.POLLIN)
 _RCVMORE: Final = int(zmq.RCVMORE)
+_ANY_THREAD: Final = 0
 
 
 def tcp_address(text: str) -> str:
@@ -85,26 +86,23 @@ def subscriber(context: Context) -> Socket:
     return socket
 
 
-def dealer(context: zmq.Context[AnySocket], address: str | None) -> AnySocket:
-    """A DEALER that is connecting, if it is known where to. Raises zmq.ZMQError for an address that
-    can't be.
+def dealer(
+    context: zmq.Context[AnySocket], address: str, *, threads: int = _ANY_THREAD
+) -> AnySocket:
+    """A DEALER that is connecting. Raises zmq.ZMQError for an address that can't be.
 
-    It sends only over a connection that is there: what can't be sent surely was not.
+    It sends only over a connection that is there: what can't be sent surely was not. Its
+    connection goes to one of the context's I/O threads for which `threads` has a bit.
     """
     socket = _socket(context, zmq.DEALER)
     socket.setsockopt(zmq.IMMEDIATE, 1)
+    socket.setsockopt(zmq.AFFINITY, threads)
     try:
-        if address is not None:
-            connect(socket, address)
+        connect(socket, address)
     except zmq.ZMQError:
         socket.close(linger=0)
         raise
     return socket
-
-
-def can_send(socket: zmq.Socket[Any]) -> bool:
-    """Whether a DEALER of ours has a connection over which something may go."""
-    return bool(int(socket.get(zmq.EVENTS)) & zmq.POLLOUT)
 
 
 def is_connected(socket: zmq.Socket[Any]) -> bool:

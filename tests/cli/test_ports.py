@@ -12,7 +12,7 @@ from kvnode.cli import ports
 from kvnode.cli.ports import HeldPort
 
 #: So many that two were all but certainly alike, if each was let go before the next is chosen.
-MANY = 2_000
+MANY = 500
 
 
 def taken(address):

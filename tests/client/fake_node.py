@@ -20,12 +20,13 @@ Answers = Callable[[Asked], Iterable[bytes]]
 class FakeNode:
     """A ROUTER that a thread answers. A context manager."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, host: str = "127.0.0.1", port: str = "*") -> None:
         self.asked: list[Asked] = []
         self._answers = answers
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
-        self.listen = f"tcp://127.0.0.1:{self._router.bind_to_random_port('tcp://127.0.0.1')}"
+        self._router.bind(f"tcp://{host}:{port}")
+        self.listen = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._answer_all)
 
@@ -34,6 +35,10 @@ class FakeNode:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Be there no more, so that another can be."""
         self._done.set()
         self._thread.join()
         self._context.destroy(linger=0)

@@ -45,15 +45,16 @@ def lag(client: Client, given: argparse.Namespace, output: Output) -> int:
         if not late or time.monotonic() >= give_up_s:
             break
         time.sleep(_LOOK_AGAIN_S)
-    fields = ("name", "self", "alive", "silent_ms", "lag_updates")
+    fields = ("name", "origin", "self", "alive", "silent_ms", "lag_updates")
     shown = [{field: member[field] for field in fields} for member in found]
     output.document({"members": shown, "late": late}, lag_lines(found))
     return UNHEALTHY if late else OK
 
 
 def _aim(client: Client) -> Mapping[str, int] | None:
-    """Who waits, waits for what is there now: writes that go on would never be caught up with. But
-    the first write of a node is its own record as a member, and that must be among them."""
+    """What others are to have; None while the node is no member. Who waits, waits for what is there
+    now: writes that go on would never be caught up with. But where a node's record as a member is
+    its first write ever, that must be among them."""
     is_member = any(member["self"] and member["origin"] for member in client.members())
     vector: Mapping[str, int] | None = client.status()["vector"] if is_member else None
     return vector
