@@ -74,9 +74,20 @@ class AsyncLink:
             await asyncio.gather(reader, return_exceptions=True)
         self._socket.close()
 
+    async def _connected(self, patience_s: float) -> bool:
+        """Wait for a connection; whether there is one."""
+        wait_ms = int(patience_s * 1000)
+        try:
+            return bool(await self._socket.poll(wait_ms, zmq.POLLOUT))  # type: ignore[call-arg]  # it has flags
+        except (zmq.ZMQError, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if not self._socket.closed or (task is not None and task.cancelling()):
+                raise
+            message = f"the client was closed before there was a connection to {self.address}"
+            raise Unreachable(message) from None
+
     async def _send(self, request: Request, connect_s: float) -> None:
-        wait_ms = int(connect_s * 1000)
-        if not await self._socket.poll(wait_ms, zmq.POLLOUT):  # type: ignore[call-arg]  # it has flags
+        if not await self._connected(connect_s):
             raise Unreachable(f"no connection to {self.address} within {connect_s:.3g} s")
         try:
             await self._socket.send(request.payload, zmq.NOBLOCK)

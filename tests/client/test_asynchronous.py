@@ -25,6 +25,7 @@ from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import decode_token, encode_token
 from kvnode.core.vector import new_origin
 from tests.client.fake_node import FakeNode, answering, silent
+from tests.client.test_sync_failures import nobodys_address
 
 X = new_origin("X", 1, 1)
 
@@ -231,3 +232,33 @@ def test_closing_it_ends_what_waits():
 
     with FakeNode(silent) as node:
         asyncio.run(play(node))
+
+
+def test_closing_it_tells_who_waits_for_a_connection_that_nothing_was_sent():
+    """The first waits for the connection, the others for their turns."""
+
+    async def play():
+        client = AsyncClient(nobodys_address(), timeout_s=PATIENCE_S)
+        waiting = [asyncio.create_task(client.put("a", n)) for n in range(3)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await client.close()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    for error in asyncio.run(play()):
+        assert isinstance(error, Unreachable)
+        assert "closed before there was a connection to" in str(error)
+
+
+def test_who_is_cancelled_while_it_is_closed_is_cancelled():
+    async def play():
+        client = AsyncClient(nobodys_address(), timeout_s=PATIENCE_S)
+        waiting = asyncio.create_task(client.get("a"))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await client.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(play())
