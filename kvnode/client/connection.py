@@ -97,10 +97,10 @@ class Connection:
     def _move_to(self, at: int) -> None:
         if at == self._at:
             return
-        if is_connected(self._socket):
-            self._sockets.pop(self._at).close()
         if at not in self._sockets:
             self._open(at)
+        if is_connected(self._socket):
+            self._sockets.pop(self._at).close()
         self._at = at
 
     def _open(self, at: int) -> None:
