@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,3 +48,34 @@ def alone_with(tmp_path):
         return command
 
     return alone_with
+
+
+@contextmanager
+def telling(name_server, *, after_s=0.0):
+    """Meanwhile the name server says that each host is 127.0.0.1, after a while."""
+
+    def answer():
+        while not done.is_set():
+            with suppress(TimeoutError):
+                timers.append(threading.Timer(after_s, tell, name_server.recvfrom(1024)))
+                timers[-1].start()
+
+    def tell(question, client):
+        """RFC 1035, section 4: one address, of the name that was asked for."""
+        head = question[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
+        asked = question[12 : question.index(b"\0", 12) + 5]
+        record = bytes.fromhex("c00c 0001 0001 00000001 0004 7f000001")
+        name_server.sendto(head + asked + record, client)
+
+    done, timers = threading.Event(), []
+    name_server.settimeout(0.1)
+    answers = threading.Thread(target=answer)
+    answers.start()
+    try:
+        yield
+    finally:
+        done.set()
+        answers.join()
+        for timer in timers:
+            timer.join()
+        name_server.settimeout(PATIENCE_S)

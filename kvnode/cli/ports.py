@@ -6,11 +6,11 @@ the daemon listens at it. So the socket that found it stays bound.
 
 from __future__ import annotations
 
+import errno
 import secrets
 import socket
 import sys
 import weakref
-from contextlib import suppress
 from typing import Final
 
 #: Whether a socket that is bound, but does not listen, lets another listen at its port. Both
@@ -18,8 +18,9 @@ from typing import Final
 #: and its kin do not, and there a port is let go just before its daemon starts.
 _LISTENER_MAY_JOIN: Final = sys.platform == "linux"
 
-#: Below the ephemeral ports, which others may be handed once a port is let go.
+#: Below the ephemeral ports of most machines, which others may be handed once a port is let go.
 _CHOICE: Final = range(20_000, 32_000)
+_TRIES: Final = 1_000
 
 
 class HeldPort:
@@ -28,9 +29,7 @@ class HeldPort:
 
     def __init__(self) -> None:
         holder = socket.socket()
-        while not holder.getsockname()[1]:
-            with suppress(OSError):  # another has it
-                holder.bind(("127.0.0.1", secrets.choice(_CHOICE)))
+        _bind(holder)
         # Not before: who binds with it is given what another has bound with it.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.address: Final = "tcp://{}:{}".format(*holder.getsockname())
@@ -40,3 +39,15 @@ class HeldPort:
         """Let a daemon listen at it now."""
         if not _LISTENER_MAY_JOIN:
             self._let_go()
+
+
+def _bind(holder: socket.socket) -> None:
+    """Raises OSError if there is no loopback, or all ports that are tried have been taken."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            holder.bind(("127.0.0.1", secrets.choice(_CHOICE)))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not tries_left:
+                raise
+        else:
+            return

@@ -83,11 +83,13 @@ class AsyncLink:
             task = asyncio.current_task()
             if not self._socket.closed or (task is not None and task.cancelling()):
                 raise
-            message = f"the client was closed before there was a connection to {self.address}"
-            raise Unreachable(message) from None
+            return False
 
     async def _send(self, request: Request, connect_s: float) -> None:
-        if not await self._connected(connect_s):
+        has_connection = await self._connected(connect_s)
+        if self._socket.closed:
+            raise Unreachable(f"closed before anything was sent to {self.address}")
+        if not has_connection:
             raise Unreachable(f"no connection to {self.address} within {connect_s:.3g} s")
         try:
             await self._socket.send(request.payload, zmq.NOBLOCK)
@@ -95,6 +97,8 @@ class AsyncLink:
             raise Unreachable(f"the connection to {self.address} was lost") from None
 
     async def _answer(self, future: asyncio.Future[Results], attempt: Attempt) -> Results:
+        if future.done():  # the client was closed
+            return future.result()
         if self._reader is None or self._reader.done():  # it is cancelled with all other tasks
             self._reader = asyncio.create_task(self._read())
         while (left_s := attempt.until_s - time.monotonic()) > 0:
@@ -190,9 +194,11 @@ class AsyncConnection:
                     course.fail(error, time.monotonic())
 
     async def close(self) -> None:
-        """Close all; who still waits is told that it may have happened."""
+        """Close all; who waits for an answer is told that it may have happened, and who waits for a
+        connection that nothing was sent."""
         self._is_closed = True
-        for link in self._links.values():
+        while self._links:
+            _, link = self._links.popitem()
             await link.close(IndefiniteError(f"closed before {link.address} answered"))
 
     async def _tried(self, session: Session, course: Course) -> Results:

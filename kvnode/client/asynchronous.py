@@ -201,5 +201,6 @@ class AsyncClient(AsyncClientSession):
 
     async def close(self) -> None:
         """Close the connection, and end all sessions over it; what still waits for an answer may
-        have happened, and is told so. The token stays readable."""
+        have happened, what waits for a connection did not, and both are told so. The token stays
+        readable."""
         await self._connection.close()

@@ -45,9 +45,10 @@ class Connection:
         self._sockets: dict[int, Socket] = {}
         try:
             self._open(self._at)
-        except InvalidRequest:
+        except Unreachable:
             self._context.term()
             raise
+        self._is_closed = False
 
     def run(
         self,
@@ -70,12 +71,13 @@ class Connection:
 
     def close(self) -> None:
         """Close all."""
-        for socket in self._sockets.values():
-            socket.close()
+        self._is_closed = True
+        while self._sockets:
+            self._sockets.popitem()[1].close()
         self._context.term()
 
     def _tried(self, session: Session, course: Course) -> Results:
-        if self._socket.closed:
+        if self._is_closed:
             raise InvalidRequest("this client is closed")
         self._move_to(course.attempt.at)
         if (question := course.question) is not None:

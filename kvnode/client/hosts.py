@@ -1,37 +1,30 @@
-"""Sockets to nodes, so that a host of which no name server tells holds up no other node.
+"""Sockets to nodes, so that a host of which no name server tells holds up nobody else.
 
 ZeroMQ looks a name up whenever it connects, in the I/O thread that has the connection, and that
 stands still until a name server has answered: for ten seconds and more where one is cut off from
-it. So each name has an I/O thread for itself, in a context that is everybody's and is never ended:
-to end it would be to wait for the name server as well.
+it. So a socket to a host that goes by a name has a context for itself, and with it a thread; and
+who closes it does not wait for the context's end.
 """
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Iterable
-from typing import Final
+from threading import BoundedSemaphore, Thread
+from typing import Any, Final, cast
 
 import zmq
 
-from kvnode.errors import InvalidRequest
+from kvnode.errors import InvalidRequest, Unreachable
 from kvnode.transport.addresses import host_of, named_host
 from kvnode.transport.sockets import AnySocket, dealer
 
-#: So many names have threads of their own; what more a process knows must share these.
-NAMES_APART: Final = 15
+#: So many contexts may be on their way to their end. Who closes sockets faster than names are
+#: looked up waits from then on, or the process would run out of files.
+ENDING_MAX: Final = 32
 
-#: Of all clients of a process to hosts with names; more than it may have files open.
-_SOCKETS_MAX: Final = 65_535
-
-
-class _Names(zmq.Context[zmq.Socket[bytes]]):
-    """Not the one that other parts of an application get by `zmq.Context.instance()`."""
-
-    _instance = None
-
-
-#: By host.
-_threads: dict[str, int] = {}
+_ending = BoundedSemaphore(ENDING_MAX)
 
 
 def expect_addresses(addresses: Iterable[str]) -> None:
@@ -42,20 +35,36 @@ def expect_addresses(addresses: Iterable[str]) -> None:
 
 
 def opened(context: zmq.Context[AnySocket], address: str) -> AnySocket:
-    """A DEALER that is connecting; it belongs to this context if the host of the address has a
-    number. Raises InvalidRequest for an address that can't be."""
-    host = named_host(address)
+    """A DEALER that is connecting; by this context, if the host of the address has a number, else
+    by one of the same type, which ends when the socket is forgotten. Raises Unreachable if the
+    process may open no more."""
     try:
-        if host is None:
+        if named_host(address) is None:
             return dealer(context, address)
-        names = _Names.instance(io_threads=NAMES_APART)
-        names.set(zmq.MAX_SOCKETS, _SOCKETS_MAX)
-        return dealer(type(context).shadow(names), address, threads=1 << _thread_of(host))
+        own = cast("zmq.Context[AnySocket]", type(context)())
+        socket = dealer(own, address)
     except zmq.ZMQError as error:
-        raise InvalidRequest(f"{address!r} is no address of a node: {error}") from None
+        raise Unreachable(f"can't connect to {address}: {error}") from None
+    weakref.finalize(socket, _end, own).atexit = False
+    return socket
 
 
-def _thread_of(host: str) -> int:
-    if host not in _threads and len(_threads) < NAMES_APART:
-        _threads[host] = len(_threads)
-    return _threads.get(host, sum(host.encode()) % NAMES_APART)
+def _end(context: zmq.Context[Any]) -> None:
+    _ending.acquire()
+    Thread(target=_ended, args=(context, _ending), daemon=True).start()
+
+
+def _ended(context: zmq.Context[Any], ending: BoundedSemaphore) -> None:
+    try:
+        context.term()
+    finally:
+        ending.release()
+
+
+def _forked() -> None:
+    """The threads that end contexts are the parent's."""
+    global _ending
+    _ending = BoundedSemaphore(ENDING_MAX)
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -56,7 +56,6 @@ _NOBLOCK: Final = int(zmq.NOBLOCK)
 _NOBLOCK_MORE: Final = int(zmq.NOBLOCK) | int(zmq.SNDMORE)
 _CONNECTED: Final = int(zmq.POLLOUT) | int(zmq.POLLIN)
 _RCVMORE: Final = int(zmq.RCVMORE)
-_ANY_THREAD: Final = 0
 
 
 def tcp_address(text: str) -> str:
@@ -86,17 +85,13 @@ def subscriber(context: Context) -> Socket:
     return socket
 
 
-def dealer(
-    context: zmq.Context[AnySocket], address: str, *, threads: int = _ANY_THREAD
-) -> AnySocket:
+def dealer(context: zmq.Context[AnySocket], address: str) -> AnySocket:
     """A DEALER that is connecting. Raises zmq.ZMQError for an address that can't be.
 
-    It sends only over a connection that is there: what can't be sent surely was not. Its
-    connection goes to one of the context's I/O threads for which `threads` has a bit.
+    It sends only over a connection that is there: what can't be sent surely was not.
     """
     socket = _socket(context, zmq.DEALER)
     socket.setsockopt(zmq.IMMEDIATE, 1)
-    socket.setsockopt(zmq.AFFINITY, threads)
     try:
         connect(socket, address)
     except zmq.ZMQError:

@@ -247,7 +247,7 @@ def test_closing_it_tells_who_waits_for_a_connection_that_nothing_was_sent():
 
     for error in asyncio.run(play()):
         assert isinstance(error, Unreachable)
-        assert "closed before there was a connection to" in str(error)
+        assert "closed before anything was sent to" in str(error)
 
 
 def test_who_is_cancelled_while_it_is_closed_is_cancelled():

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+import zmq
 
 from kvnode import AsyncClient, Client, InvalidRequest
-from kvnode.cli.cluster import PATIENCE_S
+from kvnode.cli.cluster import PATIENCE_S, until
 from kvnode.client import hosts
-from kvnode.client.hosts import NAMES_APART, expect_addresses
+from kvnode.client.hosts import expect_addresses
 from tests.client.fake_node import FakeNode, answering
-from tests.names import is_asked
+from tests.names import is_asked, telling
 
 #: A name is asked for twice, five seconds each: this is well below.
 AT_ONCE_S = 4
@@ -55,11 +58,67 @@ with Client(*sys.argv[1:], timeout_s=30) as client:
         print(client.get("k"), flush=True)
 """
 
+#: Is connected at the first line, and then, at the second, is not alone.
+WITH_OTHERS = """
+import sys, time
+from kvnode import Client, Unreachable
+
+with Client(*sys.argv[1:], timeout_s=30) as client:
+    sys.stdin.readline()
+    client.get("k")
+    print("connected", flush=True)
+    sys.stdin.readline()
+    with Client(*sys.argv[1:], timeout_s=0.2) as other:
+        try:
+            other.get("k")
+        except Unreachable:
+            pass
+    started = time.monotonic()
+    client.get("k")
+    print(time.monotonic() - started, flush=True)
+"""
+
+#: As if the parent waited for as many contexts as it may.
+FORKED = """
+import os, sys
+from kvnode import Client
+from kvnode.client import hosts
+
+for _ in range(hosts.ENDING_MAX):
+    hosts._ending.acquire()
+child = os.fork()
+if not child:
+    with Client(*sys.argv[1:]) as client:
+        client.ping()
+    del client
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
 SCRIPTS = pytest.mark.parametrize("script", [SYNC, ASYNC], ids=["sync", "asyncio"])
 
 
 def found(value):
     return answering(("ok", [[7, "X~1~1", 3, bytes([value]), None]], 0))
+
+
+@contextmanager
+def started(prefix, script, *addresses):
+    """A process that answers each line with one."""
+    command = [*prefix, sys.executable, "-c", script, *addresses]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
+        try:
+            yield client
+        finally:
+            client.kill()
+
+
+def asked_again(client):
+    client.stdin.write("\n")
+    client.stdin.flush()
+    return client.stdout.readline().strip()
 
 
 def run(prefix, script, *addresses):
@@ -80,7 +139,8 @@ def alone(alone_with, name_server):
 def test_a_node_whose_name_nobody_tells_holds_up_no_other(first, script, alone, name_server):
     lost = "tcp://node.example:7411"
     with FakeNode(found(1)) as node:
-        addresses = (lost, node.listen) if first else (node.listen, lost)
+        live = node.listen.replace("127.0.0.1", "localhost")
+        addresses = (lost, live) if first else (live, lost)
         value, took_s = run(alone, script, *addresses)
     assert value == "1"
     assert float(took_s) < AT_ONCE_S
@@ -91,32 +151,19 @@ def test_a_node_whose_name_nobody_tells_holds_up_no_other(first, script, alone, 
 @SCRIPTS
 def test_names_that_are_told_slowly_are_reached_all_the_same(script, alone, name_server):
     """Though the client is elsewhere when the answer comes."""
+    with FakeNode(found(1)) as node, telling(name_server, after_s=SLOWLY_S):
+        port = node.listen.rpartition(":")[2]
+        assert run(alone, script, f"a.example:{port}", f"b.example:{port}")[0] == "1"
 
-    def answer():
-        while not done.is_set():
-            with suppress(TimeoutError):
-                timers.append(threading.Timer(SLOWLY_S, tell, name_server.recvfrom(1024)))
-                timers[-1].start()
 
-    def tell(question, client):
-        """One address, of the name that was asked for: RFC 1035, section 4."""
-        head = question[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
-        asked = question[12 : question.index(b"\0", 12) + 5]
-        record = bytes.fromhex("c00c 0001 0001 00000001 0004 7f000001")
-        name_server.sendto(head + asked + record, client)
-
-    done, timers = threading.Event(), []
-    name_server.settimeout(0.1)
-    answers = threading.Thread(target=answer)
-    answers.start()
-    try:
-        with FakeNode(found(1)) as node:
-            port = node.listen.rpartition(":")[2]
-            assert run(alone, script, f"a.example:{port}", f"b.example:{port}")[0] == "1"
-    finally:
-        done.set()
-        for thread in (answers, *timers):
-            thread.join()
+def test_who_is_connected_does_not_wait_for_others_of_that_name(alone, name_server):
+    with FakeNode(found(1)) as node:
+        address = node.listen.replace("127.0.0.1", "node.example")
+        with started(alone, WITH_OTHERS, address) as client:
+            with telling(name_server):
+                assert asked_again(client) == "connected"
+            assert float(asked_again(client)) < AT_ONCE_S
+            is_asked(name_server)
 
 
 def test_a_node_is_followed_though_another_has_its_number_now(alone_with, tmp_path):
@@ -125,38 +172,69 @@ def test_a_node_is_followed_though_another_has_its_number_now(alone_with, tmp_pa
 
     with FakeNode(found(1), "127.0.0.2") as node:
         port = node.listen.rpartition(":")[2]
-        command = [*alone_with("/etc/hosts", told("127.0.0.2")), sys.executable, "-c", AGAIN]
-        client = subprocess.Popen(
-            [*command, f"node.example:{port}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        with client:
-            try:
-                assert asked_again(client) == "1"
-                (tmp_path / "hosts").write_text(told("127.0.0.3"))
-                node.stop()
-                with FakeNode(found(2), "127.0.0.2", port), FakeNode(found(1), "127.0.0.3", port):
-                    assert [asked_again(client) for _ in range(10)] == 10 * ["1"]
-            finally:
-                client.kill()
+        prefix = alone_with("/etc/hosts", told("127.0.0.2"))
+        with started(prefix, AGAIN, f"node.example:{port}") as client:
+            assert asked_again(client) == "1"
+            (tmp_path / "hosts").write_text(told("127.0.0.3"))
+            node.stop()
+            with FakeNode(found(2), "127.0.0.2", port), FakeNode(found(1), "127.0.0.3", port):
+                assert [asked_again(client) for _ in range(10)] == 10 * ["1"]
 
 
-def asked_again(client):
-    client.stdin.write("\n")
-    client.stdin.flush()
-    return client.stdout.readline().strip()
+@pytest.fixture
+def one_ending(monkeypatch):
+    monkeypatch.setattr(hosts, "_ending", threading.BoundedSemaphore(1))
 
 
-def test_names_have_threads_of_their_own_until_there_are_too_many(monkeypatch):
-    monkeypatch.setattr(hosts, "_threads", {})
-    names = [f"node-{n}.example" for n in range(NAMES_APART)]
-    threads = [hosts._thread_of(name) for name in names]
-    assert sorted(threads) == list(range(NAMES_APART))
-    assert hosts._thread_of("one-more.example") in threads
-    assert [hosts._thread_of(name) for name in names] == threads
-    assert len(hosts._threads) == NAMES_APART
+def test_who_closes_faster_than_names_are_looked_up_waits(one_ending):
+    """As a context does whose I/O thread stands still, one waits for its socket."""
+    slow, quick = zmq.Context(), zmq.Context()
+    unclosed = slow.socket(zmq.DEALER)
+    first, second = (
+        threading.Thread(target=hosts._end, args=(context,), daemon=True)
+        for context in (slow, quick)
+    )
+    first.start()
+    first.join(PATIENCE_S)
+    assert not first.is_alive()
+    second.start()
+    second.join(0.1)
+    assert second.is_alive()
+    assert not quick.closed
+    unclosed.close()
+    second.join(PATIENCE_S)
+    assert not second.is_alive()
+    until("both have ended", lambda: slow.closed and quick.closed)
+
+
+def test_a_client_that_is_forgotten_leaves_nothing(trio):
+    address = trio["X"].listen.replace("127.0.0.1", "localhost")
+    before = files_open()
+    with pytest.warns(ResourceWarning):
+        for _ in range(20):
+            Client(address).ping()
+        gc.collect()
+    until("all is closed", lambda: files_open() <= before)
+
+
+def test_a_client_that_is_closed_leaves_nothing(trio):
+    address = trio["X"].listen.replace("127.0.0.1", "localhost")
+    before = files_open()
+    clients = [Client(address) for _ in range(20)]
+    for client in clients:
+        client.ping()
+        client.close()
+    until("all is closed", lambda: files_open() <= before)
+
+
+def files_open():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_child_of_a_process_does_not_wait_for_what_its_parent_closes(trio):
+    address = trio["X"].listen.replace("127.0.0.1", "localhost")
+    ran = subprocess.run([sys.executable, "-c", FORKED, address], timeout=PATIENCE_S, check=False)
+    assert ran.returncode == 0
 
 
 BAD = ["127.0.0.1:0", "127.0.0.1:65536", "node.example:65536", "*:7411", "a*b:1", "[::::]:7411"]
