@@ -151,12 +151,6 @@ def test_where_no_thread_can_be_started_the_host_is_unknown_until_one_can(monkey
 
 
 @pytest.fixture
-def fake():
-    with FakePeer() as fake:
-        yield fake
-
-
-@pytest.fixture
 def mesh(fake):
     """One whose only peer that is."""
     with zmq.Context() as context:
