@@ -48,6 +48,7 @@ def _bind(holder: socket.socket) -> None:
             holder.bind(("127.0.0.1", secrets.choice(_CHOICE)))
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not tries_left:
+                holder.close()
                 raise
         else:
             return

@@ -53,3 +53,11 @@ def test_a_daemon_listens_at_it_and_does_so_again_when_it_comes_back(may_join, m
                 peer.send(b"hello")
                 assert daemon.recv_multipart()[-1] == b"hello"
     assert taken(port.address) == may_join
+
+
+def test_where_all_are_taken_that_is_told(monkeypatch):
+    port = HeldPort()
+    number = int(port.address.rpartition(":")[2])
+    monkeypatch.setattr(ports, "_CHOICE", range(number, number + 1))
+    with pytest.raises(OSError, match="in use"):
+        HeldPort()
