@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable
-from threading import BoundedSemaphore, Thread
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, Final, cast
 
 import zmq
@@ -24,7 +25,16 @@ from kvnode.transport.sockets import AnySocket, dealer
 #: looked up waits from then on, or the process would run out of files.
 ENDING_MAX: Final = 32
 
-_ending = BoundedSemaphore(ENDING_MAX)
+
+def _tokens() -> SimpleQueue[None]:
+    """One for each context that may yet be on its way."""
+    tokens: SimpleQueue[None] = SimpleQueue()
+    for _ in range(ENDING_MAX):
+        tokens.put(None)
+    return tokens
+
+
+_room = _tokens()
 
 
 def expect_addresses(addresses: Iterable[str]) -> None:
@@ -39,32 +49,43 @@ def opened(context: zmq.Context[AnySocket], address: str) -> AnySocket:
     by one of the same type, which ends when the socket is forgotten. Raises Unreachable if the
     process may open no more."""
     try:
-        if named_host(address) is None:
-            return dealer(context, address)
-        own = cast("zmq.Context[AnySocket]", type(context)())
-        socket = dealer(own, address)
+        return dealer(context, address) if named_host(address) is None else _apart(context, address)
     except zmq.ZMQError as error:
         raise Unreachable(f"can't connect to {address}: {error}") from None
+
+
+def _apart(context: zmq.Context[AnySocket], address: str) -> AnySocket:
+    own = cast("zmq.Context[AnySocket]", type(context)())
+    try:
+        socket = dealer(own, address)
+    except zmq.ZMQError:
+        own.term()
+        raise
     weakref.finalize(socket, _end, own).atexit = False
     return socket
 
 
 def _end(context: zmq.Context[Any]) -> None:
-    _ending.acquire()
-    Thread(target=_ended, args=(context, _ending), daemon=True).start()
+    """The garbage collector may call it at any time: unlike a semaphore, this queue has no lock
+    that the thread may be holding then."""
+    _room.get()
+    try:
+        Thread(target=_ended, args=(context, _room), daemon=True).start()
+    except RuntimeError:  # the machine has no room for one more thread
+        _ended(context, _room)
 
 
-def _ended(context: zmq.Context[Any], ending: BoundedSemaphore) -> None:
+def _ended(context: zmq.Context[Any], room: SimpleQueue[None]) -> None:
     try:
         context.term()
     finally:
-        ending.release()
+        room.put(None)
 
 
 def _forked() -> None:
     """The threads that end contexts are the parent's."""
-    global _ending
-    _ending = BoundedSemaphore(ENDING_MAX)
+    global _room
+    _room = _tokens()
 
 
 os.register_at_fork(after_in_child=_forked)

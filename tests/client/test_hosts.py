@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from kvnode import AsyncClient, Client, InvalidRequest
+from kvnode import AsyncClient, Client, InvalidRequest, Unreachable
 from kvnode.cli.cluster import PATIENCE_S, until
 from kvnode.client import hosts
 from kvnode.client.hosts import expect_addresses
@@ -85,7 +86,7 @@ from kvnode import Client
 from kvnode.client import hosts
 
 for _ in range(hosts.ENDING_MAX):
-    hosts._ending.acquire()
+    hosts._room.get()
 child = os.fork()
 if not child:
     signal.alarm(20)  # who waits for ever ends all the same
@@ -97,6 +98,11 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 SCRIPTS = pytest.mark.parametrize("script", [SYNC, ASYNC], ids=["sync", "asyncio"])
+
+
+def named(node, host="localhost"):
+    """The address of a node, with a name in it."""
+    return node.listen.replace("127.0.0.1", host)
 
 
 def found(value):
@@ -140,8 +146,7 @@ def alone(alone_with, name_server):
 def test_a_node_whose_name_nobody_tells_holds_up_no_other(first, script, alone, name_server):
     lost = "tcp://node.example:7411"
     with FakeNode(found(1)) as node:
-        live = node.listen.replace("127.0.0.1", "localhost")
-        addresses = (lost, live) if first else (live, lost)
+        addresses = (lost, named(node)) if first else (named(node), lost)
         value, took_s = run(alone, script, *addresses)
     assert value == "1"
     assert float(took_s) < AT_ONCE_S
@@ -158,13 +163,14 @@ def test_names_that_are_told_slowly_are_reached_all_the_same(script, alone, name
 
 
 def test_who_is_connected_does_not_wait_for_others_of_that_name(alone, name_server):
-    with FakeNode(found(1)) as node:
-        address = node.listen.replace("127.0.0.1", "node.example")
-        with started(alone, WITH_OTHERS, address) as client:
-            with telling(name_server):
-                assert asked_again(client) == "connected"
-            assert float(asked_again(client)) < AT_ONCE_S
-            is_asked(name_server)
+    with (
+        FakeNode(found(1)) as node,
+        started(alone, WITH_OTHERS, named(node, "node.example")) as client,
+    ):
+        with telling(name_server):
+            assert asked_again(client) == "connected"
+        assert float(asked_again(client)) < AT_ONCE_S
+        is_asked(name_server)
 
 
 def test_a_node_is_followed_though_another_has_its_number_now(alone_with, tmp_path):
@@ -182,13 +188,10 @@ def test_a_node_is_followed_though_another_has_its_number_now(alone_with, tmp_pa
                 assert [asked_again(client) for _ in range(10)] == 10 * ["1"]
 
 
-@pytest.fixture
-def one_ending(monkeypatch):
-    monkeypatch.setattr(hosts, "_ending", threading.BoundedSemaphore(1))
-
-
-def test_who_closes_faster_than_names_are_looked_up_waits(one_ending):
+def test_who_closes_faster_than_names_are_looked_up_waits(monkeypatch):
     """As a context does whose I/O thread stands still, one waits for its socket."""
+    monkeypatch.setattr(hosts, "ENDING_MAX", 1)
+    monkeypatch.setattr(hosts, "_room", hosts._tokens())
     slow, quick = zmq.Context(), zmq.Context()
     unclosed = slow.socket(zmq.DEALER)
     first, second = (
@@ -208,8 +211,28 @@ def test_who_closes_faster_than_names_are_looked_up_waits(one_ending):
     until("both have ended", lambda: slow.closed and quick.closed)
 
 
+def test_where_no_thread_can_be_started_a_context_is_ended_all_the_same(monkeypatch):
+    def no_more(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    context = zmq.Context()
+    hosts._end(context)
+    assert context.closed
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_process_that_may_open_no_more_is_told_so(host, monkeypatch):
+    def full(*_):
+        raise zmq.ZMQError(errno.EMFILE)
+
+    with monkeypatch.context() as patched, pytest.raises(Unreachable, match="Too many open files"):
+        patched.setattr(hosts, "dealer", full)
+        Client(f"{host}:7411")
+
+
 def test_a_client_that_is_forgotten_leaves_nothing(trio):
-    address = trio["X"].listen.replace("127.0.0.1", "localhost")
+    address = named(trio["X"])
     before = files_open()
     with pytest.warns(ResourceWarning):
         for _ in range(20):
@@ -219,7 +242,7 @@ def test_a_client_that_is_forgotten_leaves_nothing(trio):
 
 
 def test_a_client_that_is_closed_leaves_nothing(trio):
-    address = trio["X"].listen.replace("127.0.0.1", "localhost")
+    address = named(trio["X"])
     before = files_open()
     clients = [Client(address) for _ in range(20)]
     for client in clients:
@@ -233,7 +256,7 @@ def files_open():
 
 
 def test_a_child_of_a_process_does_not_wait_for_what_its_parent_closes(trio):
-    address = trio["X"].listen.replace("127.0.0.1", "localhost")
+    address = named(trio["X"])
     ran = subprocess.run([sys.executable, "-c", FORKED, address], timeout=PATIENCE_S, check=False)
     assert ran.returncode == 0
 
