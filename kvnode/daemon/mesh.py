@@ -2,11 +2,8 @@
 
 A peer is known by its request address: from the configuration, from its member record, or
 because it said hello. A `hello` to it, over a DEALER, tells its name and where it gossips;
-then the SUB connects there. Pulls go over the same DEALER.
-
-If two processes that live bear one name, from a directory that was copied, the second is reported,
-and heard all the same: its disk has writes that others lack. It goes by its name and address here,
-so that its claims do not replace those of the first.
+then the SUB connects there. Pulls go over the same DEALER. Who each peer is, is decided in
+`neighbours.py`.
 """
 
 from __future__ import annotations
@@ -37,11 +34,11 @@ from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.limits import MIB
 from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Pulled, Report
-from kvnode.core.repair import ALIVE_HEARTBEATS
 from kvnode.core.vector import Dot, name_of
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.names import Names
+from kvnode.daemon.neighbours import Neighbours
 from kvnode.daemon.peer import HELLO_AGAIN_HEARTBEATS, Peer
 from kvnode.errors import MalformedError
 from kvnode.transport.addresses import host_of
@@ -52,10 +49,6 @@ PULL_BYTES: Final = MIB
 
 #: What was said of a peer that has not answered for so many heartbeats holds no more.
 GONE_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
-
-#: A process whose name another one bears now has so many heartbeats' time to show that it
-#: lives; else the other is the same node, started again.
-RIVAL_HEARTBEATS: Final = 2
 
 #: Frames read from one socket in one turn.
 FRAMES_PER_TURN: Final = 1_000
@@ -97,7 +90,8 @@ class Mesh:
         self._heartbeat_us = heartbeat_us
         self.subscriber = subscriber(context)
         poller.register(self.subscriber, zmq.POLLIN)
-        self._peers: dict[str, Peer] = {}
+        self.neighbours = Neighbours(introduction, heartbeat_us=heartbeat_us)
+        self._peers = self.neighbours.by_address
         self._recorded: set[str] = set()
         for address in addresses:
             self._add(address, is_configured=True)
@@ -105,7 +99,7 @@ class Mesh:
     @property
     def peers(self) -> list[Peer]:
         """All that are tried."""
-        return list(self._peers.values())
+        return self.neighbours.peers
 
     # --- who is there
 
@@ -135,15 +129,6 @@ class Mesh:
             if peer.greeting is None or peer.greeting.instance != introduction.instance:
                 self._seek(peer, steady_us)  # it has started, perhaps elsewhere
 
-    def namesake(self, introduction: Introduction, steady_us: int) -> str | None:
-        """Where another process of that name is heard."""
-        for peer in self._named(introduction.name):
-            assert peer.greeting is not None
-            is_other = peer.greeting.instance != introduction.instance
-            if is_other and peer.address != introduction.listen and self._lives(peer, steady_us):
-                return peer.address
-        return None
-
     def look_for_the_moved(self) -> None:
         """Connect to those whose hosts are elsewhere by now, or known at last."""
         if not self.names.receive():
@@ -159,9 +144,6 @@ class Mesh:
         self.names.ask_again(peer.address, steady_us)
         if peer.greeting is not None:
             self.names.ask_again(peer.greeting.gossip_address, steady_us)
-
-    def _lives(self, peer: Peer, steady_us: int) -> bool:
-        return steady_us - peer.latest_us < ALIVE_HEARTBEATS * self._heartbeat_us
 
     def _add(self, address: str, *, is_configured: bool) -> None:
         if address == self._introduction.listen:
@@ -206,7 +188,7 @@ class Mesh:
         for peer in self.peers:
             if steady_us < peer.hello_due_us:
                 continue
-            if not self._lives(peer, steady_us):
+            if not self.neighbours.lives(peer, steady_us):
                 self._seek(peer, steady_us)
             is_new_link = self._link_again(peer, steady_us)  # which this hello may be too early for
             heartbeats = HELLO_AGAIN_HEARTBEATS if peer.greeting and not is_new_link else 1
@@ -247,7 +229,7 @@ class Mesh:
 
     def pull(self, pull: Pull | Fetch) -> None:
         """Ask a peer for batches or state; if it can't be reached the pull times out."""
-        if peers := self._named(pull.name):
+        if peers := self.neighbours.named(pull.name):
             peer = max(peers, key=lambda peer: peer.answered_us)
             if isinstance(pull, Pull):
                 self._send(peer, _PULL_ID, since(pull.vector, PULL_BYTES))
@@ -257,11 +239,9 @@ class Mesh:
     def report(self, report: Report) -> None:
         """Tell an origin what is synced of it: each process of its name, for only that origin's
         takes it."""
-        name = name_of(report.origin)
         operation = synced(report.name, report.instance, Dot(report.origin, report.seq))
-        for peer in self.peers:
-            if peer.greeting and peer.greeting.name in (name, _second(name, peer)):
-                self._send(peer, _REPORT_ID, operation)
+        for peer in self.neighbours.bearing(name_of(report.origin)):
+            self._send(peer, _REPORT_ID, operation)
 
     def close(self) -> None:
         """Close all sockets."""
@@ -297,7 +277,7 @@ class Mesh:
 
     def _receive_gossip(self, head: bytes, body: bytes, inputs: Inputs, steady_us: int) -> None:
         header = gossip.decode_header(head)
-        peers = self._speaking(header)
+        peers = self.neighbours.speaking(header.name, header.instance)
         if header.cluster != self._cluster or not peers:
             raise MalformedError(
                 f"gossip of {header.name!r} in cluster {header.cluster!r}, which is no peer"
@@ -377,87 +357,14 @@ class Mesh:
         self.links.receive(chunk.name, chunk, inputs)
 
     def _receive_greeting(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
-        greeting = greeting._replace(has_forgotten=False, namesake=None)
-        if greeting == peer.greeting:
-            return
-        _, name, instance, *_ = self._introduction
-        if greeting.instance == instance:
-            self._refuse(peer, "is this node itself")
-        elif greeting.cluster != self._cluster:
-            self._refuse(
-                peer, f"is of cluster {greeting.cluster!r}, this node of {self._cluster!r}"
-            )
-        elif greeting.name == name:
-            self._refuse(peer, f"bears this node's name {name!r}; two live nodes must not")
-        elif rival := self._rival(peer, greeting):
-            self._decide_between(rival, peer, greeting, steady_us)
-        else:
-            self._accept(peer, greeting, steady_us)
-
-    def _rival(self, peer: Peer, greeting: Greeting) -> Peer | None:
-        """Where another process answered to that name."""
-        for other in self._named(greeting.name):
-            assert other.greeting is not None
-            if other is not peer and other.greeting.instance != greeting.instance:
-                return other
-        return None
-
-    def _decide_between(self, rival: Peer, peer: Peer, greeting: Greeting, steady_us: int) -> None:
-        """The same node started again at another address, or two that bear one name? That
-        is so if the other process shows itself from now on."""
-        if peer.waiting is None or peer.waiting[0] != greeting.instance:
-            peer.waiting = (greeting.instance, steady_us)
-            rival.hello_due_us = peer.hello_due_us = steady_us
-        since_us = peer.waiting[1]
-        if rival.latest_us > since_us and self._lives(rival, steady_us):
-            self._take_for_second(peer, greeting, rival, steady_us)
-        elif steady_us - since_us >= RIVAL_HEARTBEATS * self._heartbeat_us:
-            self._accept(peer, greeting, steady_us)
-        else:
-            peer.greeting = None
+        before = peer.greeting
+        self.neighbours.greeted(peer, greeting, steady_us)
+        if peer.greeting != before:
             self._follow_gossip()
-
-    def _take_for_second(self, peer: Peer, greeting: Greeting, rival: Peer, steady_us: int) -> None:
-        """Two that live bear one name."""
-        at = f"{rival.address} too; two live nodes must not"
-        reason = f"bears the name {greeting.name!r}, as does the node at {at}"
-        second = greeting._replace(name=_second(greeting.name, peer))
-        if peer.greeting != second:
-            peer.greeting = second
-            peer.gossip_link.came(steady_us)
-            try:
-                self._follow_gossip()
-            except zmq.ZMQError as error:
-                reason = f"gossips at {greeting.gossip_address!r}: {error}"
-                peer.greeting = None
-        self._report(peer, reason)
-
-    def _accept(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
-        before, peer.greeting = peer.greeting, greeting
-        peer.gossip_link.came(steady_us)
-        for other in self._named(greeting.name):
-            if other.greeting is not None and other.greeting.instance != greeting.instance:
-                other.greeting = None  # that process is gone
-        try:
-            self._follow_gossip()
-        except zmq.ZMQError as error:
-            peer.greeting = before
-            self._refuse(peer, f"gossips at {greeting.gossip_address!r}: {error}")
-            return
-        peer.refusal = peer.waiting = None
-        LOGGER.info(
-            "peer %s at %s, gossip at %s", greeting.name, peer.address, greeting.gossip_address
-        )
 
     def _refuse(self, peer: Peer, reason: str) -> None:
-        peer.greeting = None
+        self.neighbours.refuse(peer, reason)
         self._follow_gossip()
-        self._report(peer, reason)
-
-    def _report(self, peer: Peer, reason: str) -> None:
-        if peer.refusal != reason:
-            LOGGER.error("peer at %s %s", peer.address, reason)
-            peer.refusal = reason
 
     def _follow_gossip(self) -> None:
         """Be connected to the gossip of all that greeted, as far as their hosts are known, once
@@ -467,28 +374,12 @@ class Mesh:
         reached = map(self.names.reach, addresses)
         wanted = {address for address in reached if address is not None}
         for address in sorted(wanted - self._connected):
-            connect(self.subscriber, address)
+            try:
+                connect(self.subscriber, address)
+            except zmq.ZMQError as error:
+                self._complaints.add("bad_addresses", f"{address!r}: {error}")
+                continue
             self._connected.add(address)
         for address in sorted(self._connected - wanted):
             self.subscriber.disconnect(address)
             self._connected.discard(address)
-
-    def _speaking(self, header: gossip.Header) -> list[Peer]:
-        """Whose gossip this is: of the processes of that name the one that speaks, if it
-        greeted."""
-        same = [
-            peer
-            for peer in self._peers.values()
-            if peer.greeting
-            and peer.greeting.instance == header.instance
-            and peer.greeting.name in (header.name, _second(header.name, peer))
-        ]
-        return same or self._named(header.name)
-
-    def _named(self, name: str) -> list[Peer]:
-        return [peer for peer in self.peers if peer.greeting and peer.greeting.name == name]
-
-
-def _second(name: str, peer: Peer) -> str:
-    """What a process goes by whose name another one bears. No node may be called so."""
-    return f"{name} at {peer.address}"

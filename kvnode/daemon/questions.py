@@ -112,7 +112,7 @@ class Questions:
             self._config.advertise_gossip,
             hello.record is not None
             and replica.members.has_forgotten(hello.name, hello.record, replica.cut),
-            self._mesh.namesake(hello, steady_us),
+            self._mesh.neighbours.namesake(hello, steady_us),
         )
         return ("ok", *greeting)
 

@@ -1,0 +1,148 @@
+"""Who answers where: the processes at the addresses that a node knows, without sockets.
+
+If two processes that live bear one name, from a directory that was copied, the second is reported,
+and heard all the same: its disk has writes that others lack. It goes by its name and address here,
+so that its claims do not replace those of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from kvnode.codec.client import Greeting, Introduction
+from kvnode.core.repair import ALIVE_HEARTBEATS
+from kvnode.daemon.logs import LOGGER
+from kvnode.daemon.peer import Peer
+from kvnode.transport.addresses import host_of
+
+#: A process whose name another one bears now has so many heartbeats' time to show that it
+#: lives; else the other is the same node, started again.
+RIVAL_HEARTBEATS: Final = 2
+
+
+class Neighbours:
+    """All peers of a node, and who each of them is."""
+
+    def __init__(self, introduction: Introduction, *, heartbeat_us: int) -> None:
+        self._introduction = introduction
+        self._heartbeat_us = heartbeat_us
+        self.by_address: dict[str, Peer] = {}
+
+    @property
+    def peers(self) -> list[Peer]:
+        """All of them."""
+        return list(self.by_address.values())
+
+    def named(self, name: str) -> list[Peer]:
+        """Where the process answers that goes by this name."""
+        return [peer for peer in self.peers if peer.greeting and peer.greeting.name == name]
+
+    def bearing(self, name: str) -> list[Peer]:
+        """Where any process answers that bears this name."""
+        return [
+            peer
+            for peer in self.peers
+            if peer.greeting and peer.greeting.name in (name, _second(name, peer))
+        ]
+
+    def speaking(self, name: str, instance: int) -> list[Peer]:
+        """Of the processes of that name the one that speaks, if it greeted."""
+        same = [
+            peer
+            for peer in self.bearing(name)
+            if peer.greeting is not None and peer.greeting.instance == instance
+        ]
+        return same or self.named(name)
+
+    def lives(self, peer: Peer, steady_us: int) -> bool:
+        """Whether there was a sign of life a moment ago."""
+        return steady_us - peer.latest_us < ALIVE_HEARTBEATS * self._heartbeat_us
+
+    def namesake(self, introduction: Introduction, steady_us: int) -> str | None:
+        """Where another process of that name is heard."""
+        for peer in self.named(introduction.name):
+            assert peer.greeting is not None
+            is_other = peer.greeting.instance != introduction.instance
+            if is_other and peer.address != introduction.listen and self.lives(peer, steady_us):
+                return peer.address
+        return None
+
+    def greeted(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
+        """Somebody answered there."""
+        greeting = greeting._replace(has_forgotten=False, namesake=None)
+        if greeting == peer.greeting:
+            return
+        cluster, name, instance, *_ = self._introduction
+        if greeting.instance == instance:
+            self.refuse(peer, "is this node itself")
+        elif greeting.cluster != cluster:
+            self.refuse(peer, f"is of cluster {greeting.cluster!r}, this node of {cluster!r}")
+        elif host_of(greeting.gossip_address) in (None, "*"):
+            self.refuse(peer, f"gossips at {greeting.gossip_address!r}, which is no address")
+        elif greeting.name == name:
+            self.refuse(peer, f"bears this node's name {name!r}; two live nodes must not")
+        elif rival := self._rival(peer, greeting):
+            self._decide_between(rival, peer, greeting, steady_us)
+        else:
+            self._accept(peer, greeting, steady_us)
+
+    def refuse(self, peer: Peer, reason: str) -> None:
+        """Nobody answers there whom this node can take for a peer."""
+        peer.greeting = None
+        self._report(peer, reason)
+
+    def _rival(self, peer: Peer, greeting: Greeting) -> Peer | None:
+        """Where another process answered to that name."""
+        for other in self.named(greeting.name):
+            assert other.greeting is not None
+            if other is not peer and other.greeting.instance != greeting.instance:
+                return other
+        return None
+
+    def _decide_between(self, rival: Peer, peer: Peer, greeting: Greeting, steady_us: int) -> None:
+        """The same node started again at another address, or two that bear one name? That
+        is so if the other process shows itself from now on."""
+        if peer.waiting is None or peer.waiting[0] != greeting.instance:
+            peer.waiting = (greeting.instance, steady_us)
+            rival.hello_due_us = peer.hello_due_us = steady_us
+        since_us = peer.waiting[1]
+        if rival.latest_us > since_us and self.lives(rival, steady_us):
+            self._take_for_second(peer, greeting, rival, steady_us)
+        elif steady_us - since_us >= RIVAL_HEARTBEATS * self._heartbeat_us:
+            self._accept(peer, greeting, steady_us)
+        else:
+            peer.greeting = None
+
+    def _take_for_second(self, peer: Peer, greeting: Greeting, rival: Peer, steady_us: int) -> None:
+        """Two that live bear one name."""
+        second = greeting._replace(name=_second(greeting.name, peer))
+        if peer.greeting != second:
+            peer.greeting = second
+            peer.gossip_link.came(steady_us)
+        at = f"{rival.address} too; two live nodes must not"
+        self._report(peer, f"bears the name {greeting.name!r}, as does the node at {at}")
+
+    def _accept(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
+        peer.greeting = greeting
+        peer.gossip_link.came(steady_us)
+        self._leave_others(self.named(greeting.name), greeting.instance)
+        peer.refusal = peer.waiting = None
+        LOGGER.info(
+            "peer %s at %s, gossip at %s", greeting.name, peer.address, greeting.gossip_address
+        )
+
+    def _leave_others(self, named: Iterable[Peer], instance: int) -> None:
+        for other in named:
+            if other.greeting is not None and other.greeting.instance != instance:
+                other.greeting = None  # that process is gone
+
+    def _report(self, peer: Peer, reason: str) -> None:
+        if peer.refusal != reason:
+            LOGGER.error("peer at %s %s", peer.address, reason)
+            peer.refusal = reason
+
+
+def _second(name: str, peer: Peer) -> str:
+    """What a process goes by whose name another one bears. No node may be called so."""
+    return f"{name} at {peer.address}"

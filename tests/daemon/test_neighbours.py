@@ -1,0 +1,95 @@
+"""Who answers where: one process by each name, and a second one of a name by its address too."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvnode.codec.client import Greeting, Introduction
+from kvnode.core.repair import ALIVE_HEARTBEATS
+from kvnode.daemon.neighbours import RIVAL_HEARTBEATS, Neighbours
+from kvnode.daemon.peer import Peer
+
+HEARTBEAT_US = 100
+SELF = Introduction("c", "X", 1, "tcp://x:1", "tcp://x:2", None)
+Y = Greeting("c", "Y", 2, "tcp://y:2", False, None)
+OTHER_Y = Y._replace(instance=3, gossip_address="tcp://z:2")
+
+
+@pytest.fixture
+def neighbours():
+    neighbours = Neighbours(SELF, heartbeat_us=HEARTBEAT_US)
+    for address in ("tcp://y:1", "tcp://z:1"):
+        neighbours.by_address[address] = Peer(address, is_configured=True)
+    return neighbours
+
+
+def names(neighbours):
+    """Who is at each address."""
+    return [peer.greeting and peer.greeting.name for peer in neighbours.peers]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Y._replace(instance=1), "is this node itself"),
+        (Y._replace(cluster="d"), "is of cluster 'd', this node of 'c'"),
+        (Y._replace(name="X"), "bears this node's name 'X'; two live nodes must not"),
+        (Y._replace(gossip_address="tcp://*:2"), "gossips at 'tcp://*:2', which is no address"),
+        (Y._replace(gossip_address="nowhere"), "gossips at 'nowhere', which is no address"),
+    ],
+)
+def test_whom_a_node_can_not_take_for_a_peer_is_refused(neighbours, answer, reason):
+    peer, _ = neighbours.peers
+    neighbours.greeted(peer, Y, 0)
+    neighbours.greeted(peer, answer, 0)
+    assert peer.greeting is None
+    assert peer.refusal == reason
+
+
+def test_a_sound_answer_ends_a_refusal(neighbours):
+    peer, _ = neighbours.peers
+    neighbours.refuse(peer, "for a test")
+    neighbours.greeted(peer, Y, 0)
+    assert (peer.greeting, peer.refusal) == (Y, None)
+
+
+def test_a_process_may_answer_at_two_addresses(neighbours):
+    for peer in neighbours.peers:
+        neighbours.greeted(peer, Y, 0)
+    assert names(neighbours) == ["Y", "Y"]
+    assert neighbours.named("Y") == neighbours.peers
+
+
+def test_of_two_processes_of_a_name_the_later_takes_it_if_the_first_is_silent(neighbours):
+    first, second = neighbours.peers
+    neighbours.greeted(first, Y, 0)
+    neighbours.greeted(second, OTHER_Y, 1_000)
+    assert names(neighbours) == ["Y", None]
+    assert first.hello_due_us == second.hello_due_us == 1_000
+    neighbours.greeted(second, OTHER_Y, 1_000 + RIVAL_HEARTBEATS * HEARTBEAT_US)
+    assert names(neighbours) == [None, "Y"]
+
+
+def test_of_two_processes_of_a_name_that_live_the_later_is_heard_under_its_address(neighbours):
+    first, second = neighbours.peers
+    neighbours.greeted(first, Y, 0)
+    neighbours.greeted(second, OTHER_Y, 1_000)
+    first.heard_us = 1_001
+    neighbours.greeted(second, OTHER_Y, 1_002)
+    assert names(neighbours) == ["Y", "Y at tcp://z:1"]
+    assert "two live nodes must not" in second.refusal
+    assert neighbours.speaking("Y", 2) == [first]
+    assert neighbours.speaking("Y", 3) == [second]
+    assert neighbours.speaking("Y", 4) == [first]  # started again, perhaps
+    assert neighbours.bearing("Y") == [first, second]
+
+
+def test_a_namesake_is_one_that_lives_at_another_address(neighbours):
+    first, _ = neighbours.peers
+    neighbours.greeted(first, Y, 0)
+    first.heard_us = 1
+    greeter = Introduction("c", "Y", 3, "tcp://z:1", "tcp://z:2", None)
+    assert neighbours.namesake(greeter, 2) == first.address
+    assert neighbours.namesake(greeter._replace(listen=first.address), 2) is None
+    assert neighbours.namesake(greeter._replace(instance=2), 2) is None
+    assert neighbours.namesake(greeter, 1 + ALIVE_HEARTBEATS * HEARTBEAT_US) is None
