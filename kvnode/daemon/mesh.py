@@ -38,7 +38,7 @@ from kvnode.core.vector import Dot, name_of
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.names import Names
-from kvnode.daemon.neighbours import Neighbours
+from kvnode.daemon.neighbours import Neighbours, Unheard
 from kvnode.daemon.peer import HELLO_AGAIN_HEARTBEATS, Peer
 from kvnode.errors import MalformedError
 from kvnode.transport.addresses import host_of
@@ -110,6 +110,12 @@ class Mesh:
             peer.refusal is None and (peer.greeting is None or peer.greeting.name not in names)
             for peer in self.peers
             if peer.is_configured or peer.address in self._recorded
+        )
+
+    def unheard(self) -> list[Unheard]:
+        """The known addresses that are not accounted for, with the reason of each."""
+        return self.neighbours.unheard(
+            {peer.address: self.names.trouble(peer.address) for peer in self.peers}
         )
 
     def follow(self, recorded: set[str]) -> None:
@@ -295,6 +301,8 @@ class Mesh:
             if peer.greeting is not None and peer.greeting.instance == header.instance:
                 peer.heard_us = steady_us
                 peer.gossip_link.came(steady_us)
+                if isinstance(item, Claim):
+                    peer.claimed_by = header.instance
             else:  # started again: who is it?
                 peer.hello_due_us = min(peer.hello_due_us, steady_us + self._heartbeat_us)
         self.links.receive(header.name, item, inputs)

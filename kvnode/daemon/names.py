@@ -36,6 +36,8 @@ class Names:
         self._complaints = complaints
         #: By host: its numeric address, None as long as none is known.
         self._known: dict[str, str | None] = {}
+        #: Why it is not known, by host.
+        self._troubles: dict[str, str] = {}
         self._asked_us: dict[str, int] = {}
         self._asking: set[str] = set()
         self._answers: SimpleQueue[_Answer] = SimpleQueue()
@@ -51,6 +53,10 @@ class Names:
             self._ask(host)
         number = self._known[host]
         return None if number is None else f"tcp://{number}:{address.rpartition(':')[2]}"
+
+    def trouble(self, address: str) -> str:
+        """Why nobody knows where it is."""
+        return self._troubles.get(named_host(address) or "", "it is being looked up")
 
     def ask_again(self, address: str, steady_us: int) -> None:
         """Nothing comes from there: the host may be elsewhere by now."""
@@ -71,6 +77,7 @@ class Names:
                 host, answer = self._answers.get_nowait()
                 self._asking.discard(host)
                 if isinstance(answer, OSError):
+                    self._troubles[host] = answer.strerror or "no reason given"
                     self._complaints.add("unknown_hosts", f"{host}: {answer.strerror}")
                 elif host in self._known and self._known[host] != answer:
                     self._known[host], has_moved = answer, True
@@ -80,6 +87,7 @@ class Names:
         """Forget all other hosts."""
         hosts = {named_host(address) for address in addresses}
         self._known = {host: number for host, number in self._known.items() if host in hosts}
+        self._troubles = {host: why for host, why in self._troubles.items() if host in hosts}
         self._asked_us = {host: us for host, us in self._asked_us.items() if host in hosts}
 
     def close(self) -> None:

@@ -7,8 +7,8 @@ so that its claims do not replace those of the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 from kvnode.codec.client import Greeting, Introduction
 from kvnode.core.repair import ALIVE_HEARTBEATS
@@ -19,6 +19,19 @@ from kvnode.transport.addresses import host_of
 #: A process whose name another one bears now has so many heartbeats' time to show that it
 #: lives; else the other is the same node, started again.
 RIVAL_HEARTBEATS: Final = 2
+
+#: What is refused for it that leads to the node itself.
+_ITSELF: Final = "is this node itself"
+
+
+class Unheard(NamedTuple):
+    """A known address where nobody was heard who may know what this node does not."""
+
+    address: str
+    #: In words.
+    reason: str
+    #: Whether somebody is there who refuses this node, or whom this node refuses.
+    is_refused: bool = False
 
 
 class Neighbours:
@@ -75,7 +88,7 @@ class Neighbours:
             return
         cluster, name, instance, *_ = self._introduction
         if greeting.instance == instance:
-            self.refuse(peer, "is this node itself")
+            self.refuse(peer, _ITSELF)
         elif greeting.cluster != cluster:
             self.refuse(peer, f"is of cluster {greeting.cluster!r}, this node of {cluster!r}")
         elif host_of(greeting.gossip_address) in (None, "*"):
@@ -86,6 +99,27 @@ class Neighbours:
             self._decide_between(rival, peer, greeting, steady_us)
         else:
             self._accept(peer, greeting, steady_us)
+
+    def unheard(self, unknown_hosts: Mapping[str, str]) -> list[Unheard]:
+        """The addresses that are not accounted for: at each there should be a process that has
+        said, at least once, what it has. Why no number of a host is known stands, by address, in
+        `unknown_hosts`."""
+        heard = {peer.greeting.instance for peer in self.peers if peer.greeting and peer.is_heard}
+        found = []
+        for peer in self.peers:
+            if peer.greeting is not None and peer.greeting.instance in heard:
+                continue
+            if peer.refusal == _ITSELF:
+                found.append(Unheard(peer.address, "leads to this node itself"))
+            elif peer.refusal is not None:
+                found.append(Unheard(peer.address, f"refused: {peer.refusal}", is_refused=True))
+            elif peer.greeting is not None:
+                found.append(Unheard(peer.address, "answered, but has not said what it has"))
+            elif peer.reached is None:
+                found.append(Unheard(peer.address, f"host unknown: {unknown_hosts[peer.address]}"))
+            else:
+                found.append(Unheard(peer.address, "never answered"))
+        return found
 
     def refuse(self, peer: Peer, reason: str) -> None:
         """Nobody answers there whom this node can take for a peer."""

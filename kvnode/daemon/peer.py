@@ -67,10 +67,17 @@ class Peer:
     #: When something last came from it, and when it last answered, by the steady clock.
     heard_us: int | None = None
     answered_us: int = 0
+    #: The process there whose claim came last, by its instance.
+    claimed_by: int | None = None
     #: Why it is not part of the mesh, if it refused or was refused.
     refusal: str | None = None
     #: The process there that waits for its name, and since when.
     waiting: tuple[int, int] | None = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the process that answers there has said what it has."""
+        return self.greeting is not None and self.greeting.instance == self.claimed_by
 
     @property
     def latest_us(self) -> int:

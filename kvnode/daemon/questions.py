@@ -125,6 +125,9 @@ class Questions:
             "caught_up": self._catch_up.is_done,
             "uptime_s": int(time.monotonic() - self._started),
             "peers": peers_status(self._mesh, self._node.replica, steady_us),
+            "unheard": [
+                {"address": it.address, "reason": it.reason} for it in self._mesh.unheard()
+            ],
             "connections": self._connections.counts,
             "complaints": dict(self._complaints.counts),
             "faults": self._mesh.links.shown(),

@@ -197,6 +197,31 @@ def test_a_node_among_its_own_peers_under_another_address_is_left_out(make_node)
     assert len(lines(x, "is this node itself")) == 1
 
 
+def test_known_addresses_that_are_not_accounted_for_are_told_with_the_reason(make_node):
+    x, y, stranger = make_node("X"), make_node("Y"), make_node("Z", "--cluster", "blue")
+    itself = x.listen.replace("127.0.0.1", "localhost")
+    x.peers = [y.listen, stranger.listen, itself, "tcp://nowhere.invalid:7411"]
+    for node in (x, stranger):
+        node.start()
+
+    def unheard():
+        return {it["address"]: it["reason"] for it in x.status()["unheard"]}
+
+    def are_all_judged():
+        told = unheard()
+        kinds = {
+            y.listen: "never answered",
+            stranger.listen: "refused: ",
+            itself: "leads to this node itself",
+            "tcp://nowhere.invalid:7411": "host unknown: ",
+        }
+        return told.keys() == kinds.keys() and all(told[at].startswith(kinds[at]) for at in kinds)
+
+    until("all are judged", are_all_judged)
+    y.start()
+    until("Y is heard", lambda: y.listen not in unheard())
+
+
 def test_two_nodes_of_one_name_are_reported_by_both(make_node, tmp_path):
     one, other = make_node("X"), LocalNode("X", tmp_path / "other", ["--heartbeat-ms", "100"])
     other.data.mkdir(parents=True)

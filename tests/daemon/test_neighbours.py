@@ -93,3 +93,52 @@ def test_a_namesake_is_one_that_lives_at_another_address(neighbours):
     assert neighbours.namesake(greeter._replace(listen=first.address), 2) is None
     assert neighbours.namesake(greeter._replace(instance=2), 2) is None
     assert neighbours.namesake(greeter, 1 + ALIVE_HEARTBEATS * HEARTBEAT_US) is None
+
+
+# --- which known addresses are not accounted for
+
+LOOKED_UP = {"tcp://y:1": "no such host", "tcp://z:1": "no such host"}
+
+
+def unheard(neighbours):
+    """By address: why it is not accounted for."""
+    return {it.address: it.reason for it in neighbours.unheard(LOOKED_UP)}
+
+
+def heard(peer, greeting):
+    """The process there has said what it has."""
+    peer.claimed_by = greeting.instance
+
+
+def test_an_address_is_accounted_for_once_its_process_has_said_what_it_has(neighbours):
+    first, second = neighbours.peers
+    first.reached = first.address
+    assert unheard(neighbours) == {
+        "tcp://y:1": "never answered",
+        "tcp://z:1": "host unknown: no such host",
+    }
+    for peer in (first, second):
+        neighbours.greeted(peer, Y, 0)
+    told = "answered, but has not said what it has"
+    assert unheard(neighbours) == {"tcp://y:1": told, "tcp://z:1": told}
+    heard(first, Y)
+    assert unheard(neighbours) == {}, "both lead to one process"
+
+
+def test_another_process_at_an_address_has_to_be_heard_anew(neighbours):
+    first, second = neighbours.peers
+    for peer in (first, second):
+        neighbours.greeted(peer, Y, 0)
+    heard(first, Y)
+    neighbours.greeted(first, Y._replace(name="Z", instance=9), 0)
+    assert unheard(neighbours).keys() == {first.address, second.address}
+
+
+def test_a_refused_address_is_told_with_its_reason(neighbours):
+    first, second = neighbours.peers
+    neighbours.greeted(first, Y._replace(cluster="d"), 0)
+    neighbours.greeted(second, Y._replace(instance=SELF.instance), 0)
+    refused, itself = neighbours.unheard(LOOKED_UP)
+    assert refused.reason == "refused: is of cluster 'd', this node of 'c'"
+    assert itself.reason == "leads to this node itself"
+    assert (refused.is_refused, itself.is_refused) == (True, False)
