@@ -78,6 +78,7 @@ class Machine:
             self._replica,
             durability=self.cluster.durability,
             sync_interval_us=SYNC_US,
+            heartbeat_us=HEARTBEAT_US,
             random_number=self.cluster.counted,
         )
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-from kvnode.cli.cluster import LocalCluster, LocalNode
+from kvnode.cli.cluster import LocalCluster, LocalNode, until
 from tests.names import alone_with, name_server  # noqa: F401  # fixtures
 
 # The same examples on every run: a test that fails once fails again. Time limits would
@@ -34,6 +34,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 #: Short heartbeats: repair acts on them. Links can be held.
 FLAGS = ("--heartbeat-ms", "100", "--allow-faults")
+
+
+def start_with_data(node):
+    """Start a node that was alone before, so that it answers though it hears none of its peers."""
+    node.founds = True
+    node.start()
+    until(f"{node.name} has data", lambda: node.status()["vector"])
+    node.stop()
+    node.start()
 
 
 @pytest.fixture

@@ -62,6 +62,8 @@ class LocalNode:
         self.data = directory / name
         self.log = directory / f"{name}.log"
         self.peers: list[str] = []
+        #: Whether its first start founds a cluster: it is told of nobody then.
+        self.founds = False
         self.process: subprocess.Popen[bytes] | None = None
         self._flags = flags
         self._prefix = prefix
@@ -72,8 +74,9 @@ class LocalNode:
         command = [*self._prefix, sys.executable, "-m", "kvnode.cli.kvnode", "serve"]
         command += ["--name", self.name]
         command += ["--data", str(self.data), "--listen", self.listen, "--gossip", self.gossip]
-        for peer in self.peers:
+        for peer in [] if self.founds else self.peers:
             command += ["--join", peer]
+        self.founds = False
         for port in self._ports:
             port.make_way()
         # A session of its own: Ctrl-C at the terminal reaches us, and we stop it in order.
@@ -131,6 +134,7 @@ class LocalCluster:
         self.nodes = {name: LocalNode(name, directory, flags) for name in names}
         for node in self.nodes.values():
             node.peers = [other.listen for other in self.nodes.values() if other is not node]
+        next(iter(self.nodes.values())).founds = True
 
     def __getitem__(self, name: str) -> LocalNode:
         return self.nodes[name]

@@ -234,7 +234,7 @@ def status_lines(node: Mapping[str, Any]) -> list[str]:
     for alarm in node["alarms"]:
         lines.append(f"ALARM       {alarm}")
     if node["joining"]:
-        lines.append("joining     it has no data yet, its peers do")
+        lines.append("joining     its disk was empty, and it has not yet what its peers have")
     if node["fetching_from"] or node["folding"]:
         lines.append(f"snapshot    {_snapshot(node)}")
     lines.append(f"log         {_log(node['log'])}")

@@ -44,6 +44,8 @@ class Saved(NamedTuple):
     digest: int
     #: The log has every batch beyond this vector, spelled out.
     floor: Vector = MappingProxyType({})
+    #: Whether a node has joined the cluster, or founded it, on this disk: see `catch_up`.
+    joined: bool = False
 
 
 class Snapshot(NamedTuple):
@@ -69,7 +71,7 @@ class Claim:
     name: str
     #: Which process of that name speaks.
     instance: int
-    #: Its delivered vector, in normal form.
+    #: Its delivered vector, in normal form; empty until it has joined, whatever it has.
     delivered: Vector
     #: The part of it that would survive a power loss.
     synced: Vector
@@ -131,6 +133,10 @@ class Inputs:
     #: Names of peers that refused what they were asked for.
     refusals: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    #: Whether peers that this node knows of have not been heard since its start.
+    unheard: bool = False
+    #: Whether some of those refuse this node, and no peer was heard.
+    refused: bool = False
 
 
 # --- out: what to save and send
@@ -153,6 +159,8 @@ class Commit:
     done: Mapping[bytes, WriteResults] = field(default_factory=dict)
     #: ... and how many of all to remember with them, the latest.
     remembered_max: int = 0
+    #: Whether the node has joined, by this commit at the latest.
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from kvnode.core.alarms import Alarms
 from kvnode.core.answer import Answer
 from kvnode.core.author import Author, Encode
 from kvnode.core.batch import Batch, Write, write_bytes_max
+from kvnode.core.catch_up import CatchUp
 from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, Now
 from kvnode.core.concerns import Concerns, awaits_replicas, with_concern
 from kvnode.core.doubts import Doubts
@@ -82,7 +83,9 @@ class Identity(NamedTuple):
 
 
 _JOINING: Final = Failed(
-    "joining", "this node has no data yet, its peers do; nothing was done: try later, or another"
+    "joining",
+    "this node's disk was empty when it started, and it has not yet what its peers have; nothing "
+    "was done: try later, or another",
 )
 
 _TOO_MANY_CONCERNS: Final = Failed(
@@ -126,6 +129,8 @@ class Replica:
         self.clocks = ClocksAhead()
         #: By which versions expire.
         self.expiry = ExpiryClock()
+        #: What its process has to catch up with.
+        self.catch_up = CatchUp(heartbeat_us=heartbeat_us)
         self.scans = Scans(table, random, limits)
         #: Requests whose past is here, and that wait for their turn.
         self.ready: deque[Request] = deque()
@@ -153,6 +158,8 @@ class Replica:
         self._stage: Stage | None = None
         #: What others claim to have, spelled out, by name; with the claim.
         self._spelled_out: dict[str, tuple[Claim, Vector]] = {}
+        #: Whether there are peers that it knows of and has not heard.
+        self._has_unheard = False
 
     # --- the turn
 
@@ -231,7 +238,10 @@ class Replica:
     def droppable(
         self, head: Sequence[Logged], log_bytes: int, log_end: int, now: Now
     ) -> Sequence[Logged]:
-        """Which of the oldest batches of the log may go."""
+        """Which of the oldest batches of the log may go; of a node that joins none, since it does
+        not know the members."""
+        if self.is_joining:
+            return ()
         members = {name: self._claimed_by(name) for name in self.others()}
         return self.truncation.droppable(head, log_bytes, log_end, members, now)
 
@@ -253,14 +263,14 @@ class Replica:
 
     @property
     def is_joining(self) -> bool:
-        """Whether it has nothing yet though others, who live, have: no answer of it would be
-        of use."""
-        if self.cut.entries:
-            return False
-        return any(
-            claim.delivered and self.repair.is_alive(name, self._turned_us)
-            for name, claim in self.repair.claims.items()
-        )
+        """Whether its disk was empty, and others may have what it has not: no answer of it would be
+        of use. It answers nobody, judges nothing, and claims nothing."""
+        return not self.state.joined and not self.catch_up.may_join
+
+    @property
+    def minds_the_unheard(self) -> bool:
+        """Whether it has to know of peers that were not heard."""
+        return not self.catch_up.is_done or not self.others()
 
     @property
     def record(self) -> Dot | None:
@@ -329,6 +339,15 @@ class Replica:
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
             self.alarms.compare(claim, self.cut.heads, self.state.digest)
         self._hear_of_replicas(inputs)
+        self._has_unheard = inputs.unheard
+        self.catch_up.look(
+            inputs.claims,
+            self.cut,
+            now.steady_us,
+            joined=self.state.joined,
+            unheard=inputs.unheard,
+            refused=inputs.refused,
+        )
         if inputs.claims:
             self._forget_strangers()
             self._give_up_the_lost()
@@ -385,6 +404,8 @@ class Replica:
 
     def _is_lost(self, dot: Dot, claims: Sequence[Claim | None]) -> bool:
         """Whether nobody has it; else it is in doubt from now on."""
+        if self.is_joining or (self._has_unheard and not self.others()):
+            return False  # who was not heard may be a member, and have it
         if is_lost(dot, self.cut, claims):
             return True
         self.doubts.missed(dot, self._turned_us)
@@ -448,15 +469,18 @@ class Replica:
 
     def _admit(self, requests: list[Request], now: Now) -> list[Reply]:
         """Queue what is ready, woken requests first; park the rest or answer it at once."""
-        self.ready.extend(self.holdback.take_ready_requests())
-        replies = []
         unparked, self._unparked = self._unparked, []
+        woken = self.holdback.take_ready_requests()
+        replies = []
+        if self.is_joining:
+            unready = [*self.ready, *woken, *unparked, *requests]
+            replies = [self._for_all(request, _JOINING) for request in unready]
+            self.ready.clear()
+            woken, unparked, requests = [], [], []
+        self.ready.extend(woken)
         for request in [*unparked, *requests]:
             if self.cut.covers(request.token):
-                if self.is_joining:
-                    replies.append(self._for_all(request, _JOINING))
-                else:
-                    self.ready.append(request)
+                self.ready.append(request)
             elif lost := self.lost_of(request.token):
                 replies.append(self._for_all(request, lost))
             elif request.deadline_us is None or request.deadline_us <= now.steady_us:
@@ -584,6 +608,7 @@ class Replica:
         if not self._author.has_room(write_bytes):
             self._close_batch()
             self._author.open(now.wall_us)
+        self.state.joined = True
         dot, stamp_us, row = self._author.add(write, write_bytes)
         self.state.apply(write, dot.origin, dot.seq, stamp_us, row)
         return Written(dot, stamp_us)
@@ -635,14 +660,19 @@ class Replica:
         return self.repair.next_pull(self.cut, self.holdback, now.steady_us)
 
     def claim_if_due(self, now: Now) -> Claim | None:
-        """The heartbeat: by the clock, and at once when a batch is too large for gossip."""
+        """The heartbeat: by the clock, and at once when a batch is too large for gossip.
+
+        Who joins claims nothing, whatever it has fetched: others would believe that to be all.
+        """
         unheard = any(not batch.is_gossip for batch in self._own)
         if now.steady_us < self._heartbeat_due_us and not unheard:
             return None
         self._heartbeat_due_us = now.steady_us + self._heartbeat_us
+        name, _, instance, _ = self.identity
+        wall_us = max(0, now.wall_us)
+        if self.is_joining:
+            return Claim(name, instance, {}, {}, 0, {}, wall_us)
         delivered = dict(self.cut.heads)
         synced = delivered if self._synced is None else self._synced
         floor = self.cut.succession.normal(self.state.floor)
-        name, _, instance, _ = self.identity
-        wall_us = max(0, now.wall_us)
         return Claim(name, instance, delivered, synced, self.state.digest, floor, wall_us)

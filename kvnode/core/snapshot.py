@@ -96,4 +96,5 @@ def merged_state(mine: Saved, theirs: Snapshot, digest: int) -> Saved:
         if origin not in origins or state.delivered > origins[origin].delivered:
             origins[origin] = state
             floor[origin] = state.delivered
-    return Saved(origins, max(mine.clock_us, theirs.clock_us), digest, floor)
+    clock_us = max(mine.clock_us, theirs.clock_us)
+    return Saved(origins, clock_us, digest, floor, mine.joined)

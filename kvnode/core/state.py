@@ -43,6 +43,8 @@ class State:
         )
         #: The log has every batch beyond this vector, spelled out.
         self.floor: dict[str, int] = dict(saved.floor)
+        #: Whether a write was ever made on this disk: the first one joins the cluster.
+        self.joined = saved.joined
         #: What this turn has changed: versions, when they are due, and the batches that did it.
         self.changed: dict[bytes, Versions] = {}
         self.due: dict[Due, bool] = {}
@@ -69,7 +71,8 @@ class State:
 
     def saved(self) -> Saved:
         """All that is committed beside the table."""
-        return Saved(dict(self.origins), self.clock.last_us, self.digest, dict(self.floor))
+        clock_us = self.clock.last_us
+        return Saved(dict(self.origins), clock_us, self.digest, dict(self.floor), self.joined)
 
     # --- what changes it
 
@@ -119,6 +122,7 @@ class State:
             due=self.due,
             done=done.added,
             remembered_max=remembered_max,
+            joined=self.joined,
         )
 
     def _row_at(self, batch: Batch) -> Vector:

@@ -46,7 +46,6 @@ from kvnode.core.requests import Request
 from kvnode.core.results import Reply
 from kvnode.core.vector import RANDOM_BITS, Dot, Vector, new_origin, shown
 from kvnode.daemon.backups import Backups
-from kvnode.daemon.catch_up import CatchUp
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
 from kvnode.daemon.links import Links
@@ -104,9 +103,9 @@ class Daemon:
             self._make_replica,
             durability=config.durability,
             sync_interval_us=config.sync_interval_ms * 1000,
+            heartbeat_us=config.heartbeat_ms * 1000,
             random_number=lambda: secrets.randbits(62),
         )
-        self._catch_up = CatchUp(config.heartbeat_ms * 1000)
         self._complaints = Complaints()
         self._stopping = False
         self._pulls: deque[tuple[Return, Asked]] = deque()
@@ -154,7 +153,6 @@ class Daemon:
             self._node,
             self._mesh,
             self._connections,
-            self._catch_up,
             self._complaints,
         )
         self._backups = Backups(config.data, self._node, lambda: self._store)
@@ -170,9 +168,10 @@ class Daemon:
         self._poller.register(wake_up, zmq.POLLIN)
         vector = shown(self._node.vector)
         LOGGER.info("listening at %s, vector %s", self._config.listen, vector)
-        # Also if it has to join first: it must not be killed because nobody else is there.
-        self._supervisor.ready(state_of(self._node), _now().steady_us)
         try:
+            self._turn(wake_up)  # the first one shows whether it has to join
+            # Also then it is ready: it must not be killed because nobody else is there.
+            self._supervisor.ready(state_of(self._node), _now().steady_us)
             while not self._stopping:
                 self._turn(wake_up)
             self._supervisor.stopping()
@@ -203,11 +202,11 @@ class Daemon:
             elif isinstance(asked.operations, Synced):
                 report = asked.operations.report
                 self._mesh.links.receive(report.name, report, inputs)
+        if self._node.replica.minds_the_unheard:
+            self._mesh.tell_of_the_unheard(inputs)
         self._node.turn(inputs, now, self)
         self._follow_members()
-        covers = self._node.replica.cut.covers
-        self._catch_up.look(inputs.claims, covers, self._mesh.has_others, now.steady_us)
-        self._reports.tell(self._node)
+        self._reports.tell(self._node, self._mesh.unheard, now.steady_us)
         self._answer_questions(questions, now)
         self._backups.go_on(now.steady_us)
         self._mesh.greet(self._node.replica.record, now.steady_us)

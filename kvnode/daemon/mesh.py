@@ -8,7 +8,6 @@ then the SUB connects there. Pulls go over the same DEALER. Who each peer is, is
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Final
 
 import zmq
@@ -103,20 +102,18 @@ class Mesh:
 
     # --- who is there
 
-    def has_others(self, names: Container[str]) -> bool:
-        """Whether there are peers to be heard beside these: at each address of the configuration
-        or of a member there should be one, unless it refused."""
-        return any(
-            peer.refusal is None and (peer.greeting is None or peer.greeting.name not in names)
-            for peer in self.peers
-            if peer.is_configured or peer.address in self._recorded
-        )
-
     def unheard(self) -> list[Unheard]:
         """The known addresses that are not accounted for, with the reason of each."""
         return self.neighbours.unheard(
             {peer.address: self.names.trouble(peer.address) for peer in self.peers}
         )
+
+    def tell_of_the_unheard(self, inputs: Inputs) -> None:
+        """Tell the turn whether there are such."""
+        unheard = self.unheard()
+        inputs.unheard = bool(unheard)
+        is_refused = any(it.is_refused for it in unheard)
+        inputs.refused = is_refused and not any(peer.is_heard for peer in self.peers)
 
     def follow(self, recorded: set[str]) -> None:
         """The addresses in the member records are these."""

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from kvnode.codec.snapshots import Part
 from kvnode.core.batch import Batch
+from kvnode.core.catch_up import CatchUp
 from kvnode.core.clock import Now
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
@@ -115,6 +116,7 @@ class Node:
         *,
         durability: Durability,
         sync_interval_us: int,
+        heartbeat_us: int,
         random_number: Callable[[], int],
     ) -> None:
         self.health = Health()
@@ -135,6 +137,8 @@ class Node:
         self._raised: dict[str, str] = {}
         #: By which versions expire, whichever replica hides them.
         self._expiry = ExpiryClock()
+        #: What it has had since its start, whichever replica has it.
+        self.catch_up = CatchUp(heartbeat_us=heartbeat_us)
         self._store: Store | None = None
         #: A snapshot that is being folded with the state that is here.
         self._fold: Iterator[None] | None = None
@@ -324,7 +328,7 @@ class Node:
 
     def _with_floor(self, effects: Effects) -> Effects:
         """The claim as it is after the truncation: else peers would pull what just went."""
-        if effects.claim is None:
+        if effects.claim is None or self.replica.is_joining:
             return effects
         floor = self.replica.cut.succession.normal(self.replica.state.floor)
         return replace(effects, claim=replace(effects.claim, floor=floor))
@@ -489,6 +493,7 @@ class Node:
     def _begin(self, store: Store, replica: Replica, *, writable: bool) -> None:
         self._store, self.replica = store, replica
         replica.alarms.raised, replica.expiry = self._raised, self._expiry
+        replica.catch_up = self.catch_up
         self.vector = dict(replica.cut.heads)
         self.health.serving, self.health.writable = True, writable
 

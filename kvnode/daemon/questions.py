@@ -22,7 +22,6 @@ from kvnode.codec.server import (
     Synced,
 )
 from kvnode.codec.snapshots import encode_part
-from kvnode.daemon.catch_up import CatchUp
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
 from kvnode.daemon.logs import Complaints
@@ -42,7 +41,6 @@ class Questions:
         node: Node,
         mesh: Mesh,
         connections: Connections,
-        catch_up: CatchUp,
         complaints: Complaints,
     ) -> None:
         self._config = config
@@ -50,7 +48,6 @@ class Questions:
         self._node = node
         self._mesh = mesh
         self._connections = connections
-        self._catch_up = catch_up
         self._complaints = complaints
         self._started = time.monotonic()
 
@@ -122,7 +119,7 @@ class Questions:
             "listen": self._config.advertise_listen,
             "gossip": self._config.advertise_gossip,
             "durability": str(self._config.durability),
-            "caught_up": self._catch_up.is_done,
+            "caught_up": self._node.catch_up.is_done,
             "uptime_s": int(time.monotonic() - self._started),
             "peers": peers_status(self._mesh, self._node.replica, steady_us),
             "unheard": [

@@ -73,7 +73,8 @@ def state_of(node: Node) -> str:
         return f"{does}: {health.last_error}"
     if node.is_folding:
         return "puts a snapshot in place"
-    return "joins: has no data yet, its peers do" if node.replica.is_joining else "serves"
+    joins = "joins: its disk was empty, and it has not yet what its peers have"
+    return joins if node.replica.is_joining else "serves"
 
 
 def peers_status(mesh: Mesh, replica: Replica, steady_us: int) -> list[dict[str, Any]]:

@@ -28,18 +28,21 @@ class Supervisor:
         self._interval_us = _watchdog_us(environment) // 2 if self._socket else 0
         self._due_us = 0
         self._state = ""
+        self._is_ready = False
         #: What the manager did not take yet: of each variable the newest value.
         self._untold: dict[str, str] = {}
 
     def ready(self, state: str, steady_us: int) -> None:
         """The node serves."""
-        self._state = state
+        self._is_ready, self._state = True, state
         self._tell(READY="1", STATUS=_line(state))
         self._due_us = steady_us + self._interval_us
 
     def turned(self, state: str, steady_us: int) -> None:
         """The loop has come round: tell what the node does, if that is new, and that it lives,
         twice in the time after which it would be taken for stuck."""
+        if not self._is_ready:
+            return
         if self._untold:
             self._tell()
         if state != self._state:

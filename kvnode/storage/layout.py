@@ -5,7 +5,7 @@
     log              position, origin, last seq -> a batch, as its origin encoded it
     index            origin, last seq           -> the log key of the batch that ends there
     meta             "origin/" origin           -> its delivered seq, stamp, row and ends
-                     "state"                    -> format, clock, digest, size of the log
+                     "state"                    -> format, clock, digest, size of the log, joined
                      "floor"                    -> the vector below which the log has gaps
                      "live"                     -> which of the two tables is the node's
     once             "id/" id                   -> what the writes of that request brought
@@ -50,7 +50,7 @@ FAMILIES: Final = (*TABLES, *DUES, "log", "index", "meta", "once")
 #: A store of another format is refused; raise it with every change of this layout. It stands in
 #: node.json, where it is read before RocksDB opens and rewrites anything, and in the store's state,
 #: which must say the same: else the two are not of one directory.
-STORE_FORMAT: Final = 3
+STORE_FORMAT: Final = 4
 
 #: Family, key, and the new value; None deletes.
 Puts = list[tuple[str, bytes, bytes | None]]
@@ -79,6 +79,8 @@ class State(NamedTuple):
     digest: int = 0
     #: Bytes of the batches in the log.
     log_bytes: int = 0
+    #: See `Saved.joined`.
+    joined: bool = False
 
 
 def next_position(last: bytes | None) -> int:
@@ -156,8 +158,13 @@ def encode_commit(commit: Commit, live: int, position: int, log_bytes: int) -> P
         puts.append(("index", indexed(key), key))
         log_bytes += len(batch.encoded)
     puts += _encode_origins(commit.origins)
-    puts.append(_encode_state(State(commit.clock_us, commit.digest, log_bytes)))
+    puts.append(_encode_state(state_after(commit, log_bytes)))
     return puts
+
+
+def state_after(commit: Commit, log_bytes: int) -> State:
+    """What has changed with this commit, which makes the log so long."""
+    return State(commit.clock_us, commit.digest, log_bytes, commit.joined)
 
 
 def encode_staged(table: Mapping[bytes, Versions], settled: Iterable[Due], staged: int) -> Puts:
@@ -203,8 +210,13 @@ def encode_switch(saved: Saved, live: int, log_bytes: int) -> Puts:
         *_encode_origins(saved.origins),
         ("meta", FLOOR, pack(dict(saved.floor))),
         ("meta", LIVE, bytes([live])),
-        _encode_state(State(saved.clock_us, saved.digest, log_bytes)),
+        _encode_state(state_of(saved, log_bytes)),
     ]
+
+
+def state_of(saved: Saved, log_bytes: int) -> State:
+    """What is to change with every commit, after a switch to this."""
+    return State(saved.clock_us, saved.digest, log_bytes, saved.joined)
 
 
 def _encode_origins(origins: Mapping[str, OriginState]) -> Puts:
@@ -216,7 +228,8 @@ def _encode_origins(origins: Mapping[str, OriginState]) -> Puts:
 
 def _encode_state(state: State) -> tuple[str, bytes, bytes]:
     digest = state.digest.to_bytes(16, "big")
-    return "meta", STATE, pack([STORE_FORMAT, state.clock_us, digest, state.log_bytes])
+    record = [STORE_FORMAT, state.clock_us, digest, state.log_bytes, state.joined]
+    return "meta", STATE, pack(record)
 
 
 # --- what is read
@@ -239,8 +252,8 @@ def decode_state(record: bytes | None) -> State:
     try:
         store_format, *state = unpack_record(record)
         expect_format(store_format)
-        clock_us, digest, log_bytes = state
-        return State(clock_us, int.from_bytes(digest, "big"), log_bytes)
+        clock_us, digest, log_bytes, joined = state
+        return State(clock_us, int.from_bytes(digest, "big"), log_bytes, joined)
     except (ValueError, TypeError) as error:
         raise StorageError(f"the data directory has unreadable records: {error!r}") from error
 
@@ -258,7 +271,7 @@ def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
     except (ValueError, TypeError, KeyError) as error:
         raise StorageError(f"the data directory has unreadable records: {error!r}") from error
     floor = decode_floor(records[FLOOR]) if FLOOR in records else {}
-    return Saved(origins, state.clock_us, state.digest, floor)
+    return Saved(origins, state.clock_us, state.digest, floor, state.joined)
 
 
 def decode_floor(record: bytes) -> Vector:

@@ -103,7 +103,7 @@ class MemoryView:
         self._meta = dict(disk.families["meta"])
         self._table = dict(disk.table)
         self._is_open = True
-        self.clock_us, self.digest, _ = layout.decode_state(self._meta.get(layout.STATE))
+        self.clock_us, self.digest, *_ = layout.decode_state(self._meta.get(layout.STATE))
 
     def origins(self, after: bytes, bytes_max: int) -> Records:
         """See `View.origins`."""
@@ -208,7 +208,7 @@ class MemoryStore:
         self._write([*puts, *self._once.puts(commit, span)] if commit.done else puts, sync=sync)
         self._once.span = span
         log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
-        self._state = layout.State(commit.clock_us, commit.digest, log_bytes)
+        self._state = layout.state_after(commit, log_bytes)
         self._position += len(commit.batches)
 
     def sync(self) -> None:
@@ -279,7 +279,7 @@ class MemoryStore:
         puts = layout.encode_switch(saved, 1 - self._live, self.log_bytes)
         self._write([*puts, *self._clearing(self._live)], sync=True)
         self._live = 1 - self._live
-        self._state = layout.State(saved.clock_us, saved.digest, self.log_bytes)
+        self._state = layout.state_of(saved, self.log_bytes)
 
     def close(self) -> None:
         """See `Store.close`."""

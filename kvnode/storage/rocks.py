@@ -169,7 +169,7 @@ class RocksStore:
         if commit.due:
             self._due_start = min(self._due_start, layout.due_key(*min(commit.due)))
         log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
-        self._state = layout.State(commit.clock_us, commit.digest, log_bytes)
+        self._state = layout.state_after(commit, log_bytes)
         self._position += len(commit.batches)
 
     def sync(self) -> None:
@@ -251,7 +251,7 @@ class RocksStore:
         puts = layout.encode_switch(saved, 1 - self._live, self.log_bytes)
         self._write(puts, sync=True, clear=self._live)
         self._point(1 - self._live)
-        self._state = layout.State(saved.clock_us, saved.digest, self.log_bytes)
+        self._state = layout.state_of(saved, self.log_bytes)
 
     # --- what only files can do
 
@@ -360,7 +360,7 @@ class RocksView:
     """A `View`: RocksDB's iterators go on seeing what was there when they were made."""
 
     def __init__(self, meta: Rdict, table: Rdict, state: layout.State) -> None:
-        self.clock_us, self.digest, _ = state
+        self.clock_us, self.digest, *_ = state
         self._meta: RdictIter | None = iterator(meta)
         self._table: RdictIter | None = iterator(table)
 

@@ -148,7 +148,7 @@ def test_the_status_tells_that_a_node_only_reads():
     ("changes", "line"),
     [
         ({"alarms": ["X and Y differ"]}, "ALARM X and Y differ"),
-        ({"joining": True}, "joining it has no data yet, its peers do"),
+        ({"joining": True}, "joining its disk was empty, and it has not yet what its peers have"),
         ({"fetching_from": "Y"}, "snapshot is being fetched from Y"),
         ({"folding": True}, "snapshot is being put in place; requests must go elsewhere"),
         (

@@ -10,6 +10,7 @@ import pytest
 from kvnode.cli.cluster import until
 from tests.client.fake_node import FakeNode, answering, silent
 from tests.client.test_sync_failures import nobodys_address
+from tests.conftest import start_with_data
 from tests.daemon.fake_peer import FakePeer
 from tests.daemon.test_bad_gossip import ORIGIN
 
@@ -19,7 +20,10 @@ FULL = {"serving": True, "writable": False, "failures": 1, "last_error": "no spa
 UNREADY = [
     ({"storage": FULL}, "its disk takes no writes: no space left"),
     ({"folding": True}, "it is putting a snapshot in place"),
-    ({"joining": True, "caught_up": False}, "it is joining: it has no data yet, its peers do"),
+    (
+        {"joining": True, "caught_up": False},
+        "it is joining: its disk was empty, and it has not yet what its peers have",
+    ),
     ({"caught_up": False}, "it has started, and has not yet what its peers had then"),
 ]
 
@@ -73,8 +77,7 @@ def test_a_write_at_a_node_that_lacks_what_its_peer_has_does_not_make_it_ready(k
     node = make_node("X", "--heartbeat-ms", "5000")  # rare, as above
     with FakePeer() as peer:  # which claims what it never gives
         node.peers = [peer.listen]
-        node.start()
-        assert kv("--node", node.listen, "put", "k", "v").code == 0
+        start_with_data(node)
         until("it lacks that", lambda: peer.claim({ORIGIN: 1}) or peer.pulls)
         ended = kv("--node", node.listen, "ping", "--ready")
     assert ended.code == 5 and "has not yet what its peers had then" in ended.errors
@@ -98,7 +101,7 @@ def test_a_node_that_was_away_is_ready_when_it_has_what_was_written_meanwhile(kv
 def test_a_node_whose_peers_are_away_is_ready_when_they_were_waited_for(kv, make_node):
     node = make_node("X")
     node.peers = [nobodys_address()]
-    node.start()
+    start_with_data(node)
     assert kv("--node", node.listen, "ping", "--ready").code == 5
     assert kv("--node", node.listen, "ping", "--ready", "--within", "60").code == 0
 

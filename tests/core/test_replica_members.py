@@ -6,15 +6,18 @@ import pytest
 
 from kvnode.codec.batches import encode_batch
 from kvnode.codec.client import forget, get, put
+from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch, Change
+from kvnode.core.catch_up import HEAR_HEARTBEATS
 from kvnode.core.clock import Now
+from kvnode.core.doubts import DOUBT_HEARTBEATS
 from kvnode.core.limits import Limits
 from kvnode.core.members import member_key
 from kvnode.core.messages import Claim, Effects, Inputs
 from kvnode.core.registration import REGISTER_HEARTBEATS, REGISTER_TRIES_MAX
 from kvnode.core.repair import ALIVE_HEARTBEATS
 from kvnode.core.replica import Identity, Replica
-from kvnode.core.results import Entry, Failed, Result, Written
+from kvnode.core.results import Delayed, Entry, Failed, Lost, Result, Written
 from kvnode.core.vector import Dot, Vector, new_origin
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from tests.cluster import HEARTBEAT_US, request
@@ -151,19 +154,46 @@ def test_what_only_a_dead_peer_had_keeps_nobody_from_registering() -> None:
 # --- joining
 
 
+def is_refused(
+    member: Member, operation: list[object], token: Vector | None = None, *, unheard: bool = False
+) -> bool:
+    """Whether a client is told that the node joins, and that nothing was done."""
+    encoded = None if token is None else encode_token("c", token)
+    asked = request(None, encoded, 1000, [operation], member.now_us)
+    inputs = Inputs(requests=[asked], unheard=unheard)
+    ((refused,),) = (reply.results for reply in member.turn(inputs).replies)
+    return isinstance(refused, Failed) and (refused.code, refused.maybe) == ("joining", False)
+
+
+def test_who_knows_of_nobody_answers_at_once() -> None:
+    member = Member()
+    assert member.ask(get(b"a")) == [Entry((), 0)]
+    assert isinstance(member.ask(put(b"a", b"1"))[0], Written)
+
+
 def test_who_has_nothing_though_others_have_answers_nobody() -> None:
     member = Member()
-    (empty,) = member.ask(get(b"a"))
-    assert empty == Entry((), 0), "as long as it has not heard that"
     member.hear({})
-    (empty,) = member.ask(get(b"a"))
-    assert empty == Entry((), 0), "nor do others that have nothing count"
+    assert member.ask(get(b"a")) == [Entry((), 0)], "others that have nothing do not count"
     member.hear({Y: 1})
-    for operation in (get(b"a"), put(b"a", b"1")):
-        (refused,) = member.ask(operation)
-        assert isinstance(refused, Failed)
-        assert (refused.code, refused.maybe) == ("joining", False)
+    assert is_refused(member, get(b"a"))
+    assert is_refused(member, put(b"a", b"1"))
     assert member.replica.cut.entries == {}
+
+
+def test_who_has_nothing_and_has_not_heard_all_answers_nobody_however_long_it_takes() -> None:
+    member = Member()
+    for _ in range(3 * HEAR_HEARTBEATS):
+        effects = member.turn(Inputs(unheard=True), HEARTBEAT_US)
+        assert effects.publish == ()
+        assert is_refused(member, get(b"a"), unheard=True)
+
+
+def test_a_session_that_has_seen_something_is_told_so_too_and_not_that_it_is_lost() -> None:
+    member = Member()
+    for _ in range(10 * DOUBT_HEARTBEATS):
+        member.turn(Inputs(unheard=True), HEARTBEAT_US)
+        assert is_refused(member, get(b"a"), token={Y: 1}, unheard=True)
 
 
 def test_who_joins_does_not_register_however_long_it_takes() -> None:
@@ -172,11 +202,43 @@ def test_who_joins_does_not_register_however_long_it_takes() -> None:
         assert member.hear({Y: 1}, after_us=HEARTBEAT_US).publish == ()
 
 
-def test_with_the_first_data_joining_ends() -> None:
+def test_who_has_a_part_of_what_its_peers_have_joins_on_and_claims_nothing() -> None:
+    member = Member()
+    member.hear({Y: 2})
+    member.turn(Inputs(batches=[registration(Y)]))
+    assert is_refused(member, get(b"a"))
+    claim = member.turn(after_us=HEARTBEAT_US).claim
+    assert claim is not None
+    assert (claim.delivered, claim.synced, claim.floor, claim.digest) == ({}, {}, {}, 0)
+
+
+def test_who_was_killed_while_it_joined_joins_on() -> None:
+    member = Member()
+    member.hear({Y: 2})
+    member.turn(Inputs(batches=[registration(Y)]))
+    again = member.restarted(2)
+    again.turn(Inputs(unheard=True))
+    assert is_refused(again, get(b"a"), unheard=True)
+
+
+def test_it_has_joined_with_all_that_its_peers_had_and_says_so_on_its_disk() -> None:
     member = Member()
     member.hear({Y: 1})
     member.turn(Inputs(batches=[registration(Y)]))
     assert isinstance(member.ask(put(b"a", b"1"))[0], Written)
+    again = member.restarted(2)
+    again.turn(Inputs(unheard=True))
+    assert len(again.ask(get(b"a"))) == 1, "a node with data answers alone"
+
+
+def test_who_waits_for_its_past_as_its_node_begins_to_join_is_told_that_it_joins() -> None:
+    member = Member()
+    asked = request(None, encode_token("c", {Y: 1}), 1000, [get(b"a")], member.now_us)
+    assert member.turn(Inputs(requests=[asked])).replies == (), "nobody with data was heard yet"
+    member.hear({Y: 2})
+    ((told,),) = (it.results for it in member.turn(Inputs(batches=[registration(Y)])).replies)
+    assert isinstance(told, Failed)
+    assert told.code == "joining"
 
 
 def test_who_has_data_never_joins_though_others_have_more() -> None:
@@ -184,6 +246,24 @@ def test_who_has_data_never_joins_though_others_have_more() -> None:
     member.ask(put(b"a", b"1"))
     member.hear({Y: 9})
     assert isinstance(member.ask(put(b"a", b"1"))[0], Written)
+
+
+def test_who_knows_of_others_and_heard_none_calls_nothing_lost() -> None:
+    member = Member()
+    member.ask(put(b"a", b"1"))
+
+    def told(*, unheard: bool) -> set[type[Result]]:
+        """What sessions get that have seen what is not here, one after the other."""
+        results = set()
+        for _ in range(10 * DOUBT_HEARTBEATS):
+            token = encode_token("c", {Z: 1})
+            asked = request(None, token, 0, [get(b"a")], member.now_us)
+            inputs = Inputs(requests=[asked], unheard=unheard)
+            results |= {type(it.results[0]) for it in member.turn(inputs, HEARTBEAT_US).replies}
+        return results
+
+    assert told(unheard=True) == {Delayed}
+    assert told(unheard=False) == {Delayed, Lost}, "all that there are is this node"
 
 
 # --- forgetting

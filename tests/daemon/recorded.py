@@ -55,6 +55,7 @@ class Recorded:
             self._replica,
             durability=self.durability,
             sync_interval_us=SYNC_US,
+            heartbeat_us=HEARTBEAT_US,
             random_number=lambda: 1,
         )
 

@@ -202,15 +202,14 @@ def test_a_claim_of_what_nobody_gives_leads_to_pulls_and_nothing_else(new_pair):
 
 
 def test_a_node_without_data_whose_peer_claims_some_says_so(make_node):
-    # Two heartbeats after its start it would register, and have data of its own.
-    node = make_node("X", "--heartbeat-ms", "5000")
+    node = make_node("X")
     with FakePeer() as fake:
         node.peers = [fake.listen]
         node.start()
-        until("it knows", lambda: fake.claim({ORIGIN: 1}) or node.status()["joining"])
+        until("it knows", lambda: fake.claim({ORIGIN: 1}) or not node.status()["unheard"])
         with node.client() as client:
             for asked in (lambda: client.get("k"), lambda: client.put("k", 1)):
-                with pytest.raises(Unavailable, match="no data yet"):
+                with pytest.raises(Unavailable, match="disk was empty"):
                     asked()
         fake.publish_batch(written(1, b"\x01"))
         until("it has them", lambda: not node.status()["joining"])

@@ -265,6 +265,7 @@ def test_two_nodes_of_one_name_are_reported_until_one_stops(namesakes):
 def test_of_two_nodes_of_one_name_the_other_is_taken_when_the_first_stops(namesakes):
     x, y, other = namesakes
     until("X says so", lambda: refusals(x))
+    until("it has joined", lambda: not other.status()["joining"])
     write(other, k="kept")
     y.stop()
     until("it has come", lambda: value_at(x, "k") == "kept")

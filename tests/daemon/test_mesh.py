@@ -14,6 +14,7 @@ from kvnode.codec.gossip import AWAITED, BATCH, encode_awaited
 from kvnode.core.batch import Change
 from kvnode.core.vector import Dot, new_origin
 from kvnode.transport.sockets import FRAME_BYTES_MAX
+from tests.conftest import start_with_data
 from tests.daemon.fake_peer import FakePeer
 
 ORIGIN = new_origin("F", 1, 1)
@@ -150,8 +151,8 @@ def test_a_peer_is_asked_again_after_an_answer_that_no_node_can_read(fake, start
 def test_a_peer_of_another_cluster_is_refused_and_both_logs_say_so(make_node):
     x, y = make_node("X", "--cluster", "red"), make_node("Y", "--cluster", "blue")
     x.peers, y.peers = [y.listen], [x.listen]
-    x.start()
-    y.start()
+    start_with_data(x)
+    start_with_data(y)
     for one, other in ((x, y), (y, x)):
         reason = until("it is refused", lambda one=one: refusal(one))
         assert "'red'" in reason and "'blue'" in reason

@@ -18,7 +18,7 @@ from kvnode.daemon.links import Links
 from kvnode.daemon.logs import Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.names import ASK_AGAIN_US, Names
-from tests.conftest import FLAGS
+from tests.conftest import FLAGS, start_with_data
 from tests.daemon.fake_peer import FakePeer
 from tests.names import is_asked
 
@@ -35,7 +35,7 @@ def start_with(tmp_path, alone_with):
         node = LocalNode("X", tmp_path, FLAGS, prefix=alone_with(place, text))
         node.peers = list(peers)
         started.append(node)
-        node.start()
+        start_with_data(node)
         return node
 
     yield start_with

@@ -15,7 +15,6 @@ from kvnode.codec.server import DROP, GOSSIP, Fault, Hello, Members, Ping, Posit
 from kvnode.core.batch import Change
 from kvnode.core.members import member_key
 from kvnode.core.vector import Dot
-from kvnode.daemon.catch_up import CatchUp
 from kvnode.daemon.config import load
 from kvnode.daemon.connections import Connections
 from kvnode.daemon.links import Links
@@ -54,7 +53,7 @@ def make(node, complaints):
             meshes.append(mesh)
             config = load({"name": "X", "cluster": "c"} | settings, {})
             connections = Connections({}, complaints)
-            return Questions(config, INSTANCE, node.node, mesh, connections, CatchUp(1), complaints)
+            return Questions(config, INSTANCE, node.node, mesh, connections, complaints)
 
         yield make
         for mesh in meshes:

@@ -12,6 +12,7 @@ from kvnode.core.results import Replicated, Result, Unreplicated, Written
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Missing, name_of
 from tests.simulation.dice import Dice
+from tests.simulation.disk import seen_on
 from tests.simulation.network import Network
 from tests.simulation.oracle import Oracle, Seen
 from tests.simulation.plan import SECOND_US, Plan
@@ -62,6 +63,30 @@ class Cluster:
         """The machines that are not gone for good."""
         return [machine for machine in self.machines.values() if not machine.gone]
 
+    def joinable(self, machine: Machine) -> list[str]:
+        """Whom a node knows of when it starts: all but those that are gone for good, whose
+        addresses an operator takes away."""
+        if machine.founds:
+            return []
+        others = [it for it in self.living if it.bears != machine.bears]
+        return [it.name for it in others if it.name == it.bears]
+
+    def joined_beside(self, machine: Machine) -> dict[str, Seen]:
+        """What is on the disk of each other machine that has joined, whether its node runs or not;
+        but for copies, whose addresses nobody is told."""
+        others = (self.machines[name] for name in self.joinable(machine))
+        return {other.name: seen_on(other.disk) for other in others if other.has_joined}
+
+    def has_less(self, machine: Machine) -> None:
+        """A disk went back, or is another one, or is gone for good: no more can be learnt from it
+        than it has now."""
+        has = seen_on(machine.disk)
+        for other in self.machines.values():
+            if machine.name in other.known_better:
+                other.known_better[machine.name] &= has
+                if not machine.has_joined or machine.gone:
+                    del other.known_better[machine.name]
+
     def forget(self, gone: Machine, at: Machine) -> None:
         """An operator has a node forget a machine; it refuses if it hears of that."""
         if at.node is not None:
@@ -75,9 +100,9 @@ class Cluster:
         claims that were heard are then not of all the disks that bear that name. And from such a
         disk others may have it again.
         """
-        assert machine.node is not None
-        members = machine.node.replica.others()
         self.world.reach("dots called lost")
+        machine.check_joined(machine.seen, "calls writes lost")
+        members = self.oracle.members(machine.seen)
         disks = Counter(it.bears for it in self.machines.values())
         disks.update(it.bears for it in self.machines.values() if it.other_disk is not None)
         lost = self.oracle.known(it for it in missing if disks[name_of(it.origin)] == 1)
@@ -96,12 +121,11 @@ class Cluster:
     ) -> None:
         """Who is counted as having a write must be a member that had it synced, and has it still
         where no disk forgets; who waits in vain must be told of a write that is there."""
-        assert machine.node is not None
         asked, result = operations[-1], results[-1]
         assert isinstance(asked, AwaitReplicas)
         dots = [it.dot for it in results if isinstance(it, Written)]
         write = self.oracle.known(Missing(*dot, dot.seq) for dot in dots)
-        names = machine.node.replica.members.names() | {machine.bears}
+        names = self.oracle.members(machine.seen) | {machine.bears}
         # A copy of a machine counts only as itself, where it is the one that answers.
         names_of = {name: machine.name if name == machine.bears else name for name in names}
         had = {name for name in names if not write & ~self.synced[names_of[name]]}
@@ -127,7 +151,7 @@ class Cluster:
         replica = machine.node.replica
         for _, origin, last, _ in dropped:
             write = self.oracle.known([Missing(origin, last, last)])
-            for name in replica.others():
+            for name in self.oracle.members(machine.seen) - {machine.bears}:
                 claim = machine.claims.get(name)
                 claims = claim and replica.cut.succession.value(claim.delivered, origin) >= last
                 if "capped logs" in self.plan.faults:

@@ -29,12 +29,16 @@ class SimulatedStore(MemoryStore):
         if read_only or not machine.disk.full:
             machine.disk.recover()
         self._seen = seen_on(machine.disk)
+        #: Whether what is being committed has a write of the node's own.
+        self._joins = False
         super().__init__(machine.disk, read_only=read_only, first_position=first_position)
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
         others, self._seen = self._machine.committing(commit)
+        self._joins = self._seen != others
         super().commit(commit, sync=sync)
+        self._joins = False
         self._machine.committed(others, self._seen)
 
     def sweep(self, due: Sequence[Due], left: Mapping[bytes, Versions]) -> None:
@@ -67,9 +71,15 @@ class SimulatedStore(MemoryStore):
 
     def _write(self, puts: Puts, *, sync: bool) -> None:
         seen = self._seen.to_bytes((self._seen.bit_length() + 7) // 8, "big")
-        super()._write([*puts, (_ORACLE, b"seen", seen)], sync=sync)
+        joined = [(_ORACLE, b"joined", b"")] if self._joins else []
+        super()._write([*puts, (_ORACLE, b"seen", seen), *joined], sync=sync)
         if sync:
             self._machine.synced()
+
+
+def has_joined_on(disk: MemoryDisk) -> bool:
+    """Whether a node has made a write of its own on this disk, as the oracle noted."""
+    return b"joined" in disk.families[_ORACLE]
 
 
 def seen_on(disk: MemoryDisk) -> Seen:

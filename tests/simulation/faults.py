@@ -38,6 +38,7 @@ class Faults:
             "failing commits": (SECOND_US, self._fail_a_commit),
             "full disks": (2 * SECOND_US, self._fill_a_disk),
             "wiped disks": (4 * SECOND_US, self._wipe),
+            "wiped and cut off": (4 * SECOND_US, self._wipe_and_cut_off),
             "rolled-back disks": (2 * SECOND_US, self._roll_back),
             "copied disks": (SECOND_US // 2, self._swap),
             "copies that run": (3 * SECOND_US, self._start_a_copy),
@@ -105,11 +106,11 @@ class Faults:
         other = [name for name in self._cluster.names if name not in one]
         self._cut([(a, b) for a in one for b in other] + [(b, a) for a in one for b in other])
 
-    def _cut(self, links: list[tuple[str, str]]) -> None:
+    def _cut(self, links: list[tuple[str, str]], mean_us: int = 2 * SECOND_US) -> None:
         cut = self._cluster.network.cut
         self._world.note(f"cut {links}")
         cut.update(links)
-        self._later(2 * SECOND_US, lambda: cut.difference_update(links))
+        self._later(mean_us, lambda: cut.difference_update(links))
 
     # --- machines
 
@@ -130,6 +131,19 @@ class Faults:
         machine = self._someone()
         machine.wipe()
         self._later(SECOND_US, machine.start)
+
+    def _wipe_and_cut_off(self) -> None:
+        """One starts on an empty disk, or two do; and before they can hear the others, or just as
+        they begin to, they are cut off from these."""
+        wiped = {self._dice.pick(self._cluster.names) for _ in range(self._dice.between(1, 2))}
+        others = [name for name in self._cluster.names if name not in wiped]
+        links = [(a, b) for a in sorted(wiped) for b in others]
+        links += [(b, a) for a, b in links]
+        self._later(SECOND_US // 2, lambda: self._cut(links, 4 * SECOND_US))
+        for name in sorted(wiped):
+            machine = self._cluster.machines[name]
+            machine.wipe()
+            self._later(SECOND_US // 4, machine.start)
 
     def _roll_back(self) -> None:
         """A copy is made of a disk, and some time later takes its place."""
@@ -180,11 +194,20 @@ class Faults:
         """Its writes must reach all if they reached anyone."""
         machine.kill()
         machine.gone = True
+        self._cluster.has_less(machine)
         self._cluster.oracle.excused |= machine.seen
         self._world.reach("a node gone for good")
+        # Whoever still waits for what only that had is started without its address.
+        self._world.after(2 * SECOND_US, self._start_the_joining_anew)
         if "forgets" in self._cluster.plan.faults:
             for at in self._cluster.living:
                 self._world.after(5 * SECOND_US, lambda at=at: self._cluster.forget(machine, at))
+
+    def _start_the_joining_anew(self) -> None:
+        for machine in self._cluster.living:
+            if not machine.has_joined:
+                machine.kill()
+                machine.start()
 
     def _jump(self) -> None:
         self._someone().skew_us += self._dice.between(-_HOUR_US, _HOUR_US)

@@ -54,7 +54,7 @@ from kvnode.storage.memory import MemoryDisk
 from kvnode.storage.store import Store
 from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster
 from tests.simulation.dice import Dice
-from tests.simulation.disk import SimulatedStore, new_disk, seen_on
+from tests.simulation.disk import SimulatedStore, has_joined_on, new_disk, seen_on
 from tests.simulation.oracle import ExpiryBounds, Seen
 from tests.simulation.world import Violation
 
@@ -135,6 +135,11 @@ class Machine:
         self._cuts: dict[int, int] = {}
         #: The latest claim of each other that this process has taken in.
         self.claims: dict[str, Claim] = {}
+        #: Whether it was started without the others' addresses: it founds the cluster.
+        self.founds = False
+        #: What each other that had joined had on its disk when this process started, if its own
+        #: disk had not joined then: it must have all that one of them had before it answers.
+        self.known_better: dict[str, Seen] = {}
         #: Requests that this process has taken in and not answered.
         self.unanswered: dict[int, Flight] = {}
         #: Those whose replies it holds back, by the id of their flights.
@@ -147,18 +152,34 @@ class Machine:
         """Of its node."""
         return self._plan.limits
 
+    @property
+    def has_joined(self) -> bool:
+        """Whether its disk has a write that was made on it."""
+        return has_joined_on(self.disk)
+
+    def check_joined(self, seen: Seen, does: str) -> None:
+        """Nobody may believe that there is nothing who has not heard those who know better."""
+        if self.has_joined or not self.known_better:
+            return
+        if not any(has & ~seen == 0 for has in self.known_better.values()):
+            dots = self._cluster.oracle.dots
+            lacking = {name: dots(has & ~seen) for name, has in self.known_better.items()}
+            raise Violation("joining", f"{self.name} {does} though it lacks {lacking}")
+
     def start(self) -> None:
         """The process starts, from what the disk has; with a full disk it does not."""
         if self.node is not None or self.gone:
             return
         self._instance = self._dice.between(0, 1 << 62)
         self.expiry = self.expiry._replace(low_us=0)
+        self.known_better = {} if self.has_joined else self._cluster.joined_beside(self)
         try:
             self.node = Node(
                 self._open_store,
                 self._make_replica,
                 durability=self._plan.durability,
                 sync_interval_us=SYNC_US,
+                heartbeat_us=HEARTBEAT_US,
                 random_number=lambda: self._dice.between(0, 1 << 62),
             )
         except StorageError:
@@ -169,6 +190,7 @@ class Machine:
 
     def kill(self) -> None:
         """The process ends (kill -9); the operating system keeps what was written."""
+        self.founds = False  # whoever starts it again tells it of the others
         if self.node is None:
             return
         self._world.note(f"{self.name} is killed")
@@ -194,6 +216,7 @@ class Machine:
         before, self.seen = self.seen, self._on_disk()
         if before & ~self.seen:
             self._world.reach("unsynced writes lost")
+            self._cluster.has_less(self)
             if self._plan.durability is Durability.ALWAYS:
                 lost = self._cluster.oracle.dots(before & ~self.seen)
                 raise Violation("durability", f"{self.name} lost {lost} though it always syncs")
@@ -208,6 +231,7 @@ class Machine:
         self._world.reach("a disk wiped")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
         self.disk, self.seen = new_disk(), 0
+        self._cluster.has_less(self)
 
     def keep_copy(self) -> None:
         """The disk is copied, as a virtual machine's is: what was not synced is, in the copy."""
@@ -230,6 +254,7 @@ class Machine:
         self.disk.crash()
         self.disk, self.other_disk = self.other_disk, self.disk
         self.seen = self._on_disk()
+        self._cluster.has_less(self)
 
     # --- receiving
 
@@ -337,6 +362,8 @@ class Machine:
         staging = node.replica.repair.staging
         was_folding = node.is_folding
         self.is_switching = False
+        heard = node.catch_up.heard
+        inputs.unheard = any(name not in heard for name in self._cluster.joinable(self))
         node.turn(inputs, Now(wall_us, now_us), self)
         if node.is_folding and not was_folding:
             assert staging is not None and staging.number is not None
@@ -370,6 +397,7 @@ class Machine:
             "a new origin delivered": len(node.replica.cut.entries),
             "a table scrubbed": node.upkeep.scrub.finished,
             "an alarm": len(node.replica.alarms.raised),
+            "a node joined, or founded": self.has_joined,
         }
 
     def _note_rare_states(
@@ -492,6 +520,7 @@ class Machine:
             self._held.remove(id(flight))
             self._cluster.check_concern(self, flight.operations, reply.results)
         elif reply.ran:
+            self.check_joined(self._shown, "answers")
             self._expect_nothing_to_wait_for(flight, reply)
             if flight.seen & ~self._shown:
                 lacking = self._cluster.oracle.dots(flight.seen & ~self._shown)
@@ -611,11 +640,16 @@ class Machine:
     def committing(self, commit: Commit) -> tuple[Seen, Seen]:
         """The node tries to commit; what it will have seen, without and with its own."""
         self.step()
-        return self._cluster.oracle.commit(self.seen, self._origin, commit)
+        others, seen = self._cluster.oracle.commit(self.seen, self._origin, commit)
+        if seen != others:
+            self.check_joined(others, "writes")
+        return others, seen
 
     def committed(self, others: Seen, seen: Seen) -> None:
         """It went well."""
         self._shown, self.seen = others, seen
+        if self.has_joined:
+            self.known_better = {}
         self.step()
 
     def dropping(self, dropped: Sequence[Logged]) -> None:

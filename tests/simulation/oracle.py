@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from kvnode.core.batch import Batch, Change, Write, reduced
 from kvnode.core.limits import RESERVED_PREFIX
+from kvnode.core.members import MEMBER_PREFIX, member_key
 from kvnode.core.messages import Commit
 from kvnode.core.requests import (
     Condition,
@@ -90,6 +91,8 @@ class Oracle:
         #: The writes that put each value on such keys: no client asks for one twice, but with an
         #: id.
         self._putting: dict[bytes, Seen] = {}
+        #: The latest state that was asked for its members, and these.
+        self._members: tuple[Seen, set[str]] = 0, set()
 
     def commit(self, seen: Seen, own_origin: str, commit: Commit) -> tuple[Seen, Seen]:
         """A node that has seen this commits; what it has seen then, first without its own.
@@ -342,6 +345,15 @@ class Oracle:
         """The whole table of a node that has seen this; also what has expired."""
         state = {key: tuple(self.versions(seen, key)) for key in self._by_key}
         return {key: versions for key, versions in state.items() if versions}
+
+    def members(self, seen: Seen) -> set[str]:
+        """The names that have a member record in the state of a node that has seen this."""
+        if seen != self._members[0]:
+            keys = [key for key in self._by_key if key.startswith(MEMBER_PREFIX)]
+            names = {it.dot.origin for key in keys for it in self._by_key[key]}
+            records = {key for key in keys if self.versions(seen, key)}
+            self._members = seen, {name_of(it) for it in names if member_key(it) in records}
+        return self._members[1]
 
     def dots(self, seen: Seen) -> list[str]:
         """For people."""

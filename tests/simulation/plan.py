@@ -26,6 +26,7 @@ FAULTS: Final = (
     "failing commits",
     "full disks",
     "wiped disks",
+    "wiped and cut off",
     "a node gone for good",
     "rolled-back disks",
     "copied disks",
@@ -44,6 +45,7 @@ FAULTS: Final = (
 #: After these a node may lack what it once had, or not know who is a member.
 _FORGETFUL: Final = (
     "wiped disks",
+    "wiped and cut off",
     "rolled-back disks",
     "copied disks",
     "copies that run",
@@ -52,7 +54,13 @@ _FORGETFUL: Final = (
 )
 
 #: After these a disk may lack what was synced there.
-_DISKS_CHANGE: Final = ("wiped disks", "rolled-back disks", "copied disks", "copies that run")
+_DISKS_CHANGE: Final = (
+    "wiped disks",
+    "wiped and cut off",
+    "rolled-back disks",
+    "copied disks",
+    "copies that run",
+)
 
 TINY_LIMITS: Final = Limits(
     held_batches_max=3,

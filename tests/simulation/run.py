@@ -12,6 +12,7 @@ from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint
 from kvnode.storage.layout import decode_table_record
 from kvnode.storage.soundness import examined
 from tests.simulation.cluster import Cluster
+from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults
 from tests.simulation.machine import Machine
 from tests.simulation.oracle import ExpiryBounds
@@ -69,6 +70,8 @@ def _play(world: World, cluster: Cluster) -> None:
         SimulatedWatcher(cluster, f"w{number}", prefix)
         for number, prefix in enumerate(cluster.plan.watched, 1)
     ]
+    # One node may be the first; else all are given the same addresses.
+    cluster.machines[cluster.names[0]].founds = Dice(cluster.plan.seed, "founding").chance(0.7)
     for machine in cluster.machines.values():
         machine.start()
     for watcher in cluster.watchers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -331,8 +332,12 @@ def test_what_is_no_backup_is_told_before_anything_is_copied(
     (backup / "store").rename(tmp_path / "gone")
     with pytest.raises(WrongDirectory, match=r"monday is no backup: it has no store"):
         restore(backup, tmp_path / "new")
+    nameless = json.dumps({"name": 1, "format": layout.STORE_FORMAT})
     for owner, told in (
-        ('{"name": 1}', "does not tell a name and a cluster"),
+        (
+            nameless,
+            "does not tell a name and a cluster",
+        ),
         ("[]", "does not tell a name and a cluster"),
         ("?", "can't read"),
     ):

@@ -96,7 +96,7 @@ def _unready(node: Mapping[str, Any]) -> str | None:
     if node["folding"]:
         return "it is putting a snapshot in place"
     if node["joining"]:
-        return "it is joining: it has no data yet, its peers do"
+        return "it is joining: its disk was empty, and it has not yet what its peers have"
     if not node["caught_up"]:
         return "it has started, and has not yet what its peers had then"
     return None

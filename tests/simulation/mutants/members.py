@@ -9,6 +9,7 @@ from tests.simulation.mutants.mutant import mutant
 _REPLICA: Final = "kvnode/core/replica.py"
 _STATE: Final = "kvnode/core/state.py"
 _NODE: Final = "kvnode/daemon/node.py"
+_CATCH_UP: Final = "kvnode/core/catch_up.py"
 _LOST: Final = "kvnode/core/lost.py"
 
 MUTANTS: Final = (
@@ -30,6 +31,31 @@ MUTANTS: Final = (
         _STATE,
         "                self._record_changed(key, after, origin)\n",
         "                pass\n",
+    ),
+    # --- joining
+    mutant(
+        "believe an empty disk",
+        _REPLICA,
+        "        return not self.state.joined and not self.catch_up.may_join\n",
+        "        return False\n",
+    ),
+    mutant(
+        "found a cluster though not all were heard",
+        _CATCH_UP,
+        "            self.may_join = not unheard\n",
+        "            self.may_join = True\n",
+    ),
+    mutant(
+        "join with a part of what others have",
+        _CATCH_UP,
+        " = has_what_lives and has_heard and self._has_what_one_had(cut)\n",
+        " = has_heard\n",
+    ),
+    mutant(
+        "take who has anything for one who has joined",
+        _STATE,
+        "        self.joined = saved.joined\n",
+        "        self.joined = bool(saved.origins)\n",
     ),
     # --- lost dots
     mutant(

@@ -1,0 +1,91 @@
+"""What a node must have before it speaks for the cluster, and before clients are sent to it.
+
+A node with an empty disk can't tell an empty cluster from one that it has not heard yet. So it does
+not *join* before somebody told it: it joins
+
+- when it has all that the peers that it hears had when it first heard them, if one of them had
+  anything; a peer that is never heard is waited for some time;
+- when it has heard every peer that it knows of, and none of them has anything: the cluster is new;
+- at once if it knows of no peer: whoever starts a node without addresses founds a cluster.
+
+A node that has joined answers from what it has, always. Whether clients are better off elsewhere
+for now is another question: it is *ready* once it has what its peers had when it started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from kvnode.core.messages import Claim
+from kvnode.core.repair import ALIVE_HEARTBEATS
+from kvnode.core.succession import Cut
+from kvnode.core.vector import Vector
+
+#: So long a peer is waited for that has not been heard since the start: one that is away must not
+#: keep the others from being asked. At 500 ms heartbeats that are ten seconds.
+HEAR_HEARTBEATS: Final = 20
+
+
+class CatchUp:
+    """What one process has to catch up with, whichever replica does it."""
+
+    def __init__(self, *, heartbeat_us: int) -> None:
+        #: Whether the process has had all that it had to catch up with. It stays so: how far
+        #: behind a node falls later is its lag.
+        self.is_done = False
+        #: Whether a node with an empty disk may take itself for a part of the cluster.
+        self.may_join = False
+        self._heartbeat_us = heartbeat_us
+        #: Which process spoke under each name, and what it had when it first had anything.
+        self._aims: dict[str, tuple[int, Vector]] = {}
+        self._heard_us: dict[str, int] = {}
+        #: None before the first look.
+        self._give_up_hearing_us: int | None = None
+
+    @property
+    def heard(self) -> set[str]:
+        """Who has been heard since the start."""
+        return set(self._aims)
+
+    def look(
+        self,
+        claims: Iterable[Claim],
+        cut: Cut,
+        steady_us: int,
+        *,
+        joined: bool,
+        unheard: bool,
+        refused: bool,
+    ) -> None:
+        """Take in what peers claim. `joined` tells whether the node had joined before, `unheard`
+        whether there are known peers that were not heard, and `refused` whether some of them refuse
+        this node and none was heard."""
+        for claim in claims:
+            known = self._aims.get(claim.name)
+            if known is None or known[0] != claim.instance or not known[1]:
+                self._aims[claim.name] = claim.instance, claim.delivered
+            self._heard_us[claim.name] = steady_us
+        if self._give_up_hearing_us is None:
+            self._give_up_hearing_us = steady_us + HEAR_HEARTBEATS * self._heartbeat_us
+        is_patient = steady_us < self._give_up_hearing_us
+        has_what_lives = self._has_what_lives(cut, steady_us)
+        has_heard = not unheard or not is_patient
+        if any(aim for _, aim in self._aims.values()):
+            self.may_join = has_what_lives and has_heard and self._has_what_one_had(cut)
+        else:
+            self.may_join = not unheard
+        if (joined or self.may_join) and has_what_lives and has_heard and not refused:
+            self.is_done = True
+
+    def _has_what_lives(self, cut: Cut, steady_us: int) -> bool:
+        """What only a peer had that fell silent may never come."""
+        silence_us = ALIVE_HEARTBEATS * self._heartbeat_us
+        return all(
+            cut.covers(aim)
+            for name, (_, aim) in self._aims.items()
+            if steady_us - self._heard_us[name] < silence_us
+        )
+
+    def _has_what_one_had(self, cut: Cut) -> bool:
+        return any(aim and cut.covers(aim) for _, aim in self._aims.values())
