@@ -6,6 +6,11 @@ shell and the completion are none of these, since they need the command line its
 
 from __future__ import annotations
 
+from kvnode.cli.start import begin, hold, run
+
+if __name__ == "__main__":
+    hold()  # before what takes a moment to load
+
 import argparse
 import os
 import sys
@@ -17,9 +22,10 @@ from typing import Any, Final, Self
 from kvnode import __version__
 from kvnode.cli.commands import changes, keys, nodes, ranges, transfer
 from kvnode.cli.commands.command import no_arguments
-from kvnode.cli.exits import OK, code_of, guarded
+from kvnode.cli.exits import OK, code_of, epilog, guarded
 from kvnode.cli.output import Output
 from kvnode.cli.parser import Parser, seconds
+from kvnode.cli.streams import expect_output, printing
 from kvnode.cli.tokens import read_token, write_token
 from kvnode.client.sync import DEFAULT_ADDRESS, Client
 from kvnode.errors import KvnodeError, SessionLost
@@ -34,22 +40,10 @@ COMMANDS: Final = {
 
 _SHELLS: Final = ("bash", "zsh", "fish")
 
-_EPILOG: Final = """\
-exit codes:
-  0    done
-  1    not found
-  2    wrong usage, or a line that can't be imported
-  3    unreachable, no answer in time, or fewer replicas in time than were asked for
-  4    rejected by the node: a condition does not hold, it is behind the session, it
-       can't go on with a watch or a scan, it is of another version
-  5    the node's disk does not answer; for lag, a member is late; for ping --ready, the
-       node is not
-  130  Ctrl-C"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    return guarded(_main, arguments)
+    return guarded("kv", _main, arguments)
 
 
 def _main(arguments: Sequence[str] | None) -> int:
@@ -84,6 +78,7 @@ class Seat:
 
     def run(self, given: argparse.Namespace, output: Output) -> int:
         """Run a command and tell its error; the exit code."""
+        begin()
         try:
             code = self._code(given, output)
         finally:  # what it has seen counts, also if it was interrupted
@@ -91,16 +86,17 @@ class Seat:
         return code or kept
 
     def _code(self, given: argparse.Namespace, output: Output) -> int:
-        run = COMMANDS[given.command].run
+        command = COMMANDS[given.command]
+        do = _written if command.writes else command.run
         try:
             try:
-                return run(self.client, given, output)
+                return do(self.client, given, output)
             except SessionLost as lost:
                 if not self._flags.accept_loss:
                     raise
                 self.client.close()
                 self.client = self._client(lost.token)
-                return run(self.client, given, output)
+                return do(self.client, given, output)
         except KvnodeError as error:
             output.error(error)
             return code_of(error)
@@ -139,12 +135,24 @@ class Seat:
         self.client.close()
 
 
+def _written(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Run a command that writes, and leave no doubt about whether it did."""
+    if given.json:
+        expect_output()
+    try:
+        with printing("it was done, but "):
+            return COMMANDS[given.command].run(client, given, output)
+    except KeyboardInterrupt:
+        print("kv: interrupted: the write may have been made, or may still be", file=sys.stderr)
+        raise
+
+
 def parser_of(*, in_shell: bool) -> Parser:
     """The command line; in a shell, a line of it, whose client and session are the shell's."""
     parser = Parser(
         prog="kv",
         description="Talk to a kvnode.",
-        epilog=_EPILOG,
+        epilog=epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(in_shell=in_shell)
@@ -214,4 +222,4 @@ def _add_connection(parser: argparse.ArgumentParser, *, has_defaults: bool) -> N
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

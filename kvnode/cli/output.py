@@ -15,6 +15,7 @@ from kvnode.cli.forms import (
     time_as_json,
 )
 from kvnode.cli.members import duration, member_lines, size
+from kvnode.cli.streams import OutputFailed, printing
 from kvnode.client.scans import Entry
 from kvnode.client.session import Version
 from kvnode.client.watches import Change
@@ -65,7 +66,8 @@ class Output:
     def absent(self, key: str) -> None:
         """There is no such key."""
         if self._as_json:
-            self._print_json({"key": key_as_json(key), "error": "not found"})
+            with printing("it is not there, but "):
+                self._print_json({"key": key_as_json(key), "error": "not found"})
         else:
             print(f"{self._program}: {key}: not found", file=sys.stderr)
 
@@ -159,48 +161,18 @@ class Output:
 
     def error(self, error: KvnodeError) -> None:
         """What happened, to what, and whether it may have happened all the same."""
-        if self._as_json:
-            document: dict[str, Any] = {
-                "error": type(error).__name__,
-                "message": str(error),
-                "maybe": isinstance(error, IndefiniteError),
-            }
-            if isinstance(error, Delayed):
-                document |= {
-                    "status": "delayed",
-                    "reason": error.reason,
-                    "incoming": error.incoming,
-                    "local": error.local,
-                    "missing": error.missing,
-                }
-            elif isinstance(error, SessionLost):
-                document |= {"status": "lost", "missing": error.missing}
-            elif isinstance(error, Conflict):
-                held = {key.decode(errors="replace"): sorted(it) for key, it in error.found.items()}
-                document |= {"status": "conflict", "found": held}
-            elif isinstance(error, Compacted):
-                document |= {"status": "compacted", "floor": error.floor}
-            elif isinstance(error, Unreplicated):
-                document |= {
-                    "status": "unreplicated",
-                    "dot": error.dot,
-                    "wanted": error.wanted,
-                    "replicas": error.replicas,
-                    "names": error.names,
-                }
-            self._print_json(document)
-        elif isinstance(error, Delayed):
-            print(f"{self._program}: delayed: {error.reason}", file=sys.stderr)
-            for name, vector in (("incoming", error.incoming), ("local", error.local)):
-                print(f"  {name:9} {_vector(vector)}", file=sys.stderr)
-            print(f"  {'missing':9} {_missing(error)}", file=sys.stderr)
-        elif isinstance(error, SessionLost):
-            lost = f"no node has any more what this session has seen: {_missing(error)}"
-            print(
-                f"{self._program}: {lost}; to go on without it, add --accept-loss", file=sys.stderr
-            )
-        else:
-            print(f"{self._program}: {error}", file=sys.stderr)
+        if not self._as_json:
+            self._tell(error)
+            return
+        try:
+            self._print_json(_error_document(error))
+            sys.stdout.flush()
+        except OutputFailed:  # which is told in the end, too
+            self._tell(error)
+
+    def _tell(self, error: KvnodeError) -> None:
+        for line in error_lines(error):
+            print(f"{self._program}: {line}" if line[:1] != " " else line, file=sys.stderr)
 
     def _print_one_of_many(self, document: dict[str, Any]) -> None:
         """One value that JSON has no form for is no reason not to show the others."""
@@ -211,6 +183,55 @@ class Output:
 
     def _print_json(self, document: Mapping[str, Any]) -> None:
         print(as_json(document))
+
+
+def error_lines(error: KvnodeError) -> list[str]:
+    """An error for a person: what happened, and indented what belongs to it."""
+    if isinstance(error, Delayed):
+        return [
+            f"delayed: {error.reason}",
+            *(
+                f"  {name:9} {_vector(vector)}"
+                for name, vector in (("incoming", error.incoming), ("local", error.local))
+            ),
+            f"  {'missing':9} {_missing(error)}",
+        ]
+    if isinstance(error, SessionLost):
+        lost = f"no node has any more what this session has seen: {_missing(error)}"
+        return [f"{lost}; to go on without it, add --accept-loss"]
+    return [str(error)]
+
+
+def _error_document(error: KvnodeError) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "error": type(error).__name__,
+        "message": str(error),
+        "maybe": isinstance(error, IndefiniteError),
+    }
+    if isinstance(error, Delayed):
+        document |= {
+            "status": "delayed",
+            "reason": error.reason,
+            "incoming": error.incoming,
+            "local": error.local,
+            "missing": error.missing,
+        }
+    elif isinstance(error, SessionLost):
+        document |= {"status": "lost", "missing": error.missing}
+    elif isinstance(error, Conflict):
+        held = {key.decode(errors="replace"): sorted(it) for key, it in error.found.items()}
+        document |= {"status": "conflict", "found": held}
+    elif isinstance(error, Compacted):
+        document |= {"status": "compacted", "floor": error.floor}
+    elif isinstance(error, Unreplicated):
+        document |= {
+            "status": "unreplicated",
+            "dot": error.dot,
+            "wanted": error.wanted,
+            "replicas": error.replicas,
+            "names": error.names,
+        }
+    return document
 
 
 def status_lines(node: Mapping[str, Any]) -> list[str]:

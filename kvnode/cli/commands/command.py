@@ -29,6 +29,8 @@ class Command(NamedTuple):
     run: Callable[[Client, argparse.Namespace, Output], int]
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None] = no_arguments
+    #: Whether it changes anything at the node.
+    writes: bool = False
 
 
 def typed(text: str) -> bytes:

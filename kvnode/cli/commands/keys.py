@@ -166,10 +166,10 @@ def _add_touch(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: Final = {
-    "put": Command(put, "write a value", _add_put),
+    "put": Command(put, "write a value", _add_put, writes=True),
     "get": Command(get, "print a value; of siblings, the winner", _add_key),
     "read": Command(read, "print all versions of a key with their dots", _add_key),
-    "del": Command(delete, "delete a key", _add_delete),
-    "touch": Command(touch, "have a key expire so many seconds from now on", _add_touch),
-    "persist": Command(persist, "have a key never expire", _add_key),
+    "del": Command(delete, "delete a key", _add_delete, writes=True),
+    "touch": Command(touch, "have a key expire so long from now on", _add_touch, writes=True),
+    "persist": Command(persist, "have a key never expire", _add_key, writes=True),
 }

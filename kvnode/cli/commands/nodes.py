@@ -152,6 +152,8 @@ COMMANDS: Final = {
     "status": Command(status, "what the node has, waits for, and knows of its peers"),
     "members": Command(members, "who is a member: where, alive or since when silent, its lag"),
     "lag": Command(lag, "how many writes each member lacks of what the node has", _add_lateness),
-    "forget": Command(forget, "make a node that is gone for good no member any more", _add_name),
+    "forget": Command(
+        forget, "make a node that is gone for good no member any more", _add_name, writes=True
+    ),
     "ping": Command(ping, "whether the node answers, and its disk does", _add_state),
 }

@@ -19,6 +19,7 @@ from kvnode.cli.commands.command import (
 from kvnode.cli.exits import OK
 from kvnode.cli.output import Output
 from kvnode.cli.progress import Progress
+from kvnode.cli.streams import expect_output
 from kvnode.client.sync import Client
 from kvnode.errors import InvalidRequest, KvnodeError
 
@@ -53,6 +54,7 @@ def import_(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Put each line of an export, and go on where an earlier import was interrupted."""
     from kvnode.cli.importing import Import, State
 
+    expect_output()
     progress = Progress(wanted=given.progress)
     state = State(given.resume)
     begun_behind = state.place.lines
@@ -110,5 +112,5 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: Final = {
     "export": Command(export, "write the keys with a prefix as JSON lines", _add_export),
-    "import": Command(import_, "put what `kv export` wrote", _add_import),
+    "import": Command(import_, "put what `kv export` wrote", _add_import, writes=True),
 }
