@@ -60,6 +60,8 @@ class Config:
     log_format: str
     log_level: str
     allow_faults: bool
+    #: The settings of where others reach this node, where that is only taken for the host's name.
+    guessed: tuple[str, ...]
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
@@ -92,8 +94,13 @@ def _completed(values: dict[str, Any]) -> Config:
     values.setdefault("data", Path("kvnode-data") / values["name"])
     values.setdefault("listen", DEFAULT_LISTEN)
     values.setdefault("gossip", DEFAULT_GOSSIP)
+    guessed = []
     for setting in ("listen", "gossip"):
-        values.setdefault(f"advertise_{setting}", _reachable(setting, values[setting]))
+        if f"advertise_{setting}" not in values:
+            values[f"advertise_{setting}"] = _reachable(setting, values[setting])
+            if values[f"advertise_{setting}"] != values[setting]:
+                guessed.append(f"advertise_{setting}")
+    values["guessed"] = tuple(guessed)
     values.setdefault("peers", ())
     values.setdefault("durability", Durability.ALWAYS)
     values.setdefault("sync_interval_ms", 1_000)

@@ -170,6 +170,7 @@ class Daemon:
         self._poller.register(wake_up, zmq.POLLIN)
         vector = shown(self._node.vector)
         LOGGER.info("listening at %s, vector %s", self._config.listen, vector)
+        self._tell_where_others_reach_us()
         # Also if it has to join first: it must not be killed because nobody else is there.
         self._supervisor.ready(state_of(self._node), _now().steady_us)
         try:
@@ -179,6 +180,21 @@ class Daemon:
             self._turn(wake_up)  # what had arrived by then still gets its answer
         finally:
             self._close()
+
+    def _tell_where_others_reach_us(self) -> None:
+        """Where that is not where it listens."""
+        config = self._config
+        told = (config.advertise_listen, config.advertise_gossip)
+        if config.guessed:
+            flags = " and ".join(f"--{it.replace('_', '-')}" for it in config.guessed)
+            LOGGER.warning(
+                "others are told to reach this node at %s, and its gossip at %s, since that is the "
+                "host's name; if they can't, set %s",
+                *told,
+                flags,
+            )
+        elif told != (config.listen, config.gossip):
+            LOGGER.info("others are told to reach this node at %s, and its gossip at %s", *told)
 
     def _turn(self, wake_up: socket.socket) -> None:
         events = dict(self._poller.poll(self._timeout_ms()))
