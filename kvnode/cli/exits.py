@@ -29,6 +29,7 @@ UNREACHABLE: Final = 3
 REJECTED: Final = 4
 UNHEALTHY: Final = 5
 UNPRINTED: Final = 6
+FAULT: Final = 70  # as sysexits.h has it
 INTERRUPTED: Final = 128 + signal.SIGINT
 READER_LEFT: Final = 128 + signal.SIGPIPE
 TERMINATED: Final = 128 + signal.SIGTERM
@@ -47,6 +48,7 @@ MEANINGS: Final = {
     "node is not",
     UNPRINTED: "the output can't be written; standard error says so, and for a command that writes "
     "to the node, whether it did",
+    FAULT: "a fault of kvnode's own, with a traceback: please report it",
     INTERRUPTED: "Ctrl-C",
     READER_LEFT: "whoever read the output has left, as head does",
     TERMINATED: "ended by a signal (SIGTERM)",

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-#: How a shell tells that Ctrl-C ended a command.
+#: See `exits`, which is not loaded yet.
 _INTERRUPTED = 128 + signal.SIGINT
+_FAULT = 70
 
 
 def hold() -> None:
@@ -38,7 +39,11 @@ def run(main: Callable[[], int]) -> NoReturn:
     from kvnode.cli import streams
 
     streams.prepare()
-    code = main()
+    try:
+        code = main()
+    except Exception:  # what nobody foresaw must not be taken for an answer, such as "not found"
+        sys.excepthook(*sys.exc_info())
+        code = _FAULT
     # It is done; only Python itself has still to end. What could not be printed by now must not
     # hold it up.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
