@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from kvnode import __version__
-from kvnode.cli.commands import changes, keys, nodes, ranges, transfer
+from kvnode.cli.commands import changes, deletion, keys, nodes, ranges, transfer
 from kvnode.cli.commands.command import no_arguments
 from kvnode.cli.exits import OK, code_of, epilog, guarded
 from kvnode.cli.output import Output
@@ -32,6 +32,7 @@ from kvnode.errors import KvnodeError, SessionLost
 
 COMMANDS: Final = {
     **keys.COMMANDS,
+    **deletion.COMMANDS,
     **ranges.COMMANDS,
     **changes.COMMANDS,
     **transfer.COMMANDS,

@@ -190,6 +190,7 @@ def test_a_node_that_dies_in_an_import_and_a_ctrl_c_lose_nothing(make_node, tmp_
 
     assert interrupted(lambda _: node.stop(signal.SIGKILL)) in (3, 0)
     node.start()
+    node.status()  # it answers again
     assert interrupted(lambda started: started.send_signal(signal.SIGINT)) in (130, 0)
     ended = process.run(*arguments)
     assert ended.returncode == 0, ended.stderr
