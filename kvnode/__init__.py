@@ -81,10 +81,10 @@ _HOMES = ("client.sync", "client.calls", "client.pipeline", "client.watches", "c
 
 def __getattr__(name: str) -> object:
     """A name is loaded when it is asked for: commands must begin sooner; asyncio costs the most."""
-    from importlib import import_module
+    import importlib
 
     for home in ("errors", *_HOMES, "client.asynchronous") if name in __all__ else ():
-        if (found := vars(import_module(f"kvnode.{home}")).get(name)) is not None:
+        if (found := vars(importlib.import_module(f"kvnode.{home}")).get(name)) is not None:
             return globals().setdefault(name, found)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
