@@ -153,7 +153,7 @@ def parser_of(*, in_shell: bool) -> Parser:
     parser = Parser(
         prog="kv",
         description="Talk to a kvnode.",
-        epilog=epilog(),
+        epilog=f"times are in seconds, or have a unit, as in 90s, 15m, 1.5h, 7d\n\n{epilog()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(in_shell=in_shell)
@@ -163,17 +163,20 @@ def parser_of(*, in_shell: bool) -> Parser:
         _add_connection(parser, has_defaults=True)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, help_: str) -> argparse.ArgumentParser:
-        # The flags may stand before or behind the command; behind, they have no defaults
+    def add(name: str, help_: str, explained: str = "") -> argparse.ArgumentParser:
+        # The flags may stand before or after the command; after it, they have no defaults
         # of their own, which would undo what stood before.
-        sub = commands.add_parser(name, help=help_, argument_default=argparse.SUPPRESS)
+        description = f"{help_[0].upper()}{help_[1:]}. {explained}".strip()
+        sub = commands.add_parser(
+            name, help=help_, description=description, argument_default=argparse.SUPPRESS
+        )
         _add_json(sub, argparse.SUPPRESS)
         if not in_shell:
             _add_connection(sub, has_defaults=False)
         return sub
 
     for name, command in COMMANDS.items():
-        command.add_arguments(add(name, command.help))
+        command.add_arguments(add(name, command.help, command.explained))
     if not in_shell:
         no_arguments(add("shell", "run commands in one session, from a prompt or a pipe"))
         completion = add("completion", "print a script that completes kv's words in a shell")

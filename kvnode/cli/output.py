@@ -269,14 +269,16 @@ def status_lines(node: Mapping[str, Any]) -> list[str]:
         f"digest      {node['digest']}",
         f"durability  {node['durability']}, up {node['uptime_s']} s",
         f"storage     {_storage(storage)}",
-        f"held back   {node['held_batches']} batches, {node['held_bytes']} bytes",
+        f"held back   {node['held_batches']} batches, {node['held_bytes']} bytes"
+        + (": they came before what they build on" if node["held_batches"] else ""),
     ]
     for batch in node["held"]:
         waits_for = (
             f"waits for {named.dot(batch['waits_for'])}" if batch["waits_for"] else "is ready"
         )
         lines.append(f"            {named.dot((batch['origin'], batch['first']))} {waits_for}")
-    lines.append(f"parked      {node['parked_requests']} requests")
+    parked = ": they wait for what their sessions have seen" if node["parked_requests"] else ""
+    lines.append(f"parked      {node['parked_requests']} requests{parked}")
     for request in node["parked"]:
         lines.append(f"            waits for {named.dot(request['waits_for'])}")
     for alarm in node["alarms"]:

@@ -139,6 +139,12 @@ def test_the_status_tells_what_waits_and_what_is_wrong():
     assert "clock of Y is ahead by 3600 s, or ours is behind" in told
 
 
+def test_the_status_says_what_its_words_mean_where_that_matters():
+    told = lines(held_batches=2, held_bytes=7, parked_requests=1)
+    assert "held back 2 batches, 7 bytes: they came before what they build on" in told
+    assert "parked 1 requests: they wait for what their sessions have seen" in told
+
+
 def test_the_status_tells_incarnations_apart():
     before = new_origin("X", 1, 2)
     held = {"origin": before, "first": 3, "last": 3, "waits_for": (before, 2)}

@@ -36,6 +36,8 @@ class Command(NamedTuple):
     add_arguments: Callable[[argparse.ArgumentParser], None] = no_arguments
     #: Whether it changes anything at the node.
     writes: bool = False
+    #: What the help of the command says beside that: what its output means.
+    explained: str = ""
 
 
 def typed(text: str) -> bytes:

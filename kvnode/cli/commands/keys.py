@@ -142,7 +142,13 @@ def _add_touch(parser: argparse.ArgumentParser) -> None:
 COMMANDS: Final = {
     "put": Command(put, "write a value", _add_put, writes=True),
     "get": Command(get, "print values; of siblings, the winner", _add_keys),
-    "read": Command(read, "print all versions of a key with their dots", _add_key),
+    "read": Command(
+        read,
+        "print all versions of a key with their dots",
+        _add_key,
+        explained="The winner stands first. A dot names the write that made a version: the node's "
+        "incarnation, and a number.",
+    ),
     "touch": Command(touch, "have a key expire so long from now on", _add_touch, writes=True),
     "persist": Command(persist, "have a key never expire", _add_key, writes=True),
 }
