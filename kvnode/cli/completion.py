@@ -69,7 +69,7 @@ def _argument(action: argparse.Action, flag: str | None) -> Argument:
 
 
 def candidates(words: Words, before: Sequence[str], start: str) -> list[str] | None:
-    """What a word that starts so may be, behind these; None where it is the first positional
+    """What a word that starts so may be, after these; None where it is the first positional
     argument of a command and may be anything: mostly a key."""
     command, previous = None, None
     given = 0

@@ -108,7 +108,7 @@ def guarded(
 @contextmanager
 def interrupted_once() -> Iterator[None]:
     """Being told to end, in whatever way, is one KeyboardInterrupt: what runs after it cleans
-    up, and impatience would leave processes behind."""
+    up, and impatience would leave processes running."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -57,13 +57,13 @@ def import_(client: Client, given: argparse.Namespace, output: Output) -> int:
     expect_output()
     progress = Progress(wanted=given.progress)
     state = State(given.resume)
-    begun_behind = state.place.lines
+    begun_after = state.place.lines
     with ExitStack() as stack:
         source = standard_input(given) if given.file == STDIN else _opened(stack, given.file)
         name = "standard input" if given.file == STDIN else given.file
         importing = Import(client, source, name, state)
-        if begun_behind:
-            progress.tell(f"going on behind line {begun_behind} of {name}")
+        if begun_after:
+            progress.tell(f"going on after line {begun_after} of {name}")
         try:
             for lines in importing.run(given.replicas, given.replicas_timeout):
                 progress.at("{} lines", lines)
@@ -76,7 +76,7 @@ def import_(client: Client, given: argparse.Namespace, output: Output) -> int:
         "imported": importing.imported,
         "expired": importing.expired,
         "lines": state.place.lines,
-        "begun_behind": begun_behind,
+        "begun_after": begun_after,
     }
     expired = f", {importing.expired} have expired meanwhile" if importing.expired else ""
     output.document(document, [f"{summary}{expired}"])
