@@ -38,8 +38,8 @@ def run(main: Callable[[], int]) -> NoReturn:
     """Run a command as a process of its own."""
     from kvnode.cli import streams
 
-    streams.prepare()
     try:
+        streams.prepare()
         code = main()
     except Exception:  # what nobody foresaw must not be taken for an answer, such as "not found"
         sys.excepthook(*sys.exc_info())

@@ -97,17 +97,17 @@ def prepare() -> None:
         encoding=sys.getfilesystemencoding(),
         errors="surrogateescape",
     )
-    sys.stdout = _text(_Output(1, "wb", closefd=False), encoding)
-    sys.stderr = _text(_Errors(2, "wb", closefd=False), encoding)
-    sys.stderr.reconfigure(line_buffering=True)
+    unbuffered = bool(getattr(sys.stdout, "write_through", False))  # as PYTHONUNBUFFERED has it
+    sys.stdout = _text(_Output(1, "wb", closefd=False), encoding, at_once=unbuffered)
+    sys.stderr = _text(_Errors(2, "wb", closefd=False), encoding, at_once=True)
 
 
-def _text(raw: io.FileIO, encoding: str) -> io.TextIOWrapper:
+def _text(raw: io.FileIO, encoding: str, *, at_once: bool) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=encoding,
         errors="backslashreplace",
-        line_buffering=raw.isatty(),
+        line_buffering=raw.isatty() or at_once,
     )
 
 
