@@ -23,9 +23,11 @@ _FAULT = 70
 
 def hold() -> None:
     """Until `begin`, Ctrl-C ends the process at once and without a word: there is nothing to clean
-    up yet. Where it is ignored, as in the background of a script, it stays so."""
+    up yet. Where it is ignored, as in the background of a script, it stays so. One that came while
+    Python started was held back by `bin/kv` or `bin/kvnode`."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def begin() -> None:

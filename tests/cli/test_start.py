@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -13,6 +14,8 @@ from kvnode.cli import start
 from kvnode.cli.cluster import PATIENCE_S, until
 from tests.cli import process
 from tests.client.fake_node import FakeNode, silent
+
+ROOT = Path(__file__).parents[2]
 
 #: Begins a command as it is installed, or as a module, and presses Ctrl-C when a module is loaded.
 INTERRUPTED = """
@@ -82,6 +85,23 @@ def test_ctrl_c_while_a_command_is_loaded_ends_it_without_a_word(
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
 
 
+@pytest.mark.parametrize("program", ["kv", "kvnode"])
+def test_ctrl_c_while_python_itself_starts_is_held_back_by_the_scripts(program, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import os; os.kill(os.getpid(), 2)")
+    held_back = (ROOT / ".venv" / "ready-runtime").read_text().splitlines()[1:] != [""]
+    ended = subprocess.run(
+        [ROOT / "bin" / program, "--version"],
+        env=process.ENVIRONMENT | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        timeout=2 * PATIENCE_S,
+        check=False,
+    )
+    if held_back:
+        assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+    else:
+        assert b"KeyboardInterrupt" in ended.stderr, "this machine has no env of GNU"
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [
@@ -109,8 +129,10 @@ def test_where_ctrl_c_is_ignored_it_stays_so():
         import signal
         from kvnode.cli import start
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         start.hold()
         start.begin()
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         """
     )
