@@ -60,8 +60,17 @@ class Config:
     log_format: str
     log_level: str
     allow_faults: bool
-    #: The settings of where others reach this node, where that is only taken for the host's name.
-    guessed: tuple[str, ...]
+
+    @property
+    def by_host_name(self) -> list[str]:
+        """The settings by which others are told nothing but the host's name."""
+        own = {"listen": self.advertise_listen, "gossip": self.advertise_gossip}
+        return [
+            f"advertise_{name}"
+            for name, advertised in own.items()
+            if host_of(getattr(self, name)) in _WILDCARDS
+            and host_of(advertised) == socket.gethostname()
+        ]
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
@@ -94,13 +103,8 @@ def _completed(values: dict[str, Any]) -> Config:
     values.setdefault("data", Path("kvnode-data") / values["name"])
     values.setdefault("listen", DEFAULT_LISTEN)
     values.setdefault("gossip", DEFAULT_GOSSIP)
-    guessed = []
     for setting in ("listen", "gossip"):
-        if f"advertise_{setting}" not in values:
-            values[f"advertise_{setting}"] = _reachable(setting, values[setting])
-            if values[f"advertise_{setting}"] != values[setting]:
-                guessed.append(f"advertise_{setting}")
-    values["guessed"] = tuple(guessed)
+        values.setdefault(f"advertise_{setting}", _reachable(setting, values[setting]))
     values.setdefault("peers", ())
     values.setdefault("durability", Durability.ALWAYS)
     values.setdefault("sync_interval_ms", 1_000)

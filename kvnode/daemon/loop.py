@@ -185,8 +185,8 @@ class Daemon:
         """Where that is not where it listens."""
         config = self._config
         told = (config.advertise_listen, config.advertise_gossip)
-        if config.guessed:
-            flags = " and ".join(f"--{it.replace('_', '-')}" for it in config.guessed)
+        if config.by_host_name:
+            flags = " and ".join(f"--{it.replace('_', '-')}" for it in config.by_host_name)
             LOGGER.warning(
                 "others are told to reach this node at %s, and its gossip at %s, since that is the "
                 "host's name; if they can't, set %s",
