@@ -1,42 +1,41 @@
 """kvnode: a causally consistent, always-writable, fully replicated key-value store."""
 
-from kvnode.client.calls import Transacted
-from kvnode.client.pipeline import AsyncPipeline, Pending, Pipeline
-from kvnode.client.scans import Entry
-from kvnode.client.session import Version, Written
-from kvnode.client.sync import Client, ClientSession
-from kvnode.client.watches import Change, Watch
-from kvnode.codec.token import printable
-from kvnode.core.vector import Dot
-from kvnode.errors import (
-    CommitFailed,
-    Compacted,
-    Conflict,
-    CutGone,
-    DefiniteError,
-    Delayed,
-    IndefiniteError,
-    InvalidRequest,
-    KvnodeError,
-    MalformedError,
-    Overloaded,
-    Refused,
-    SessionLost,
-    TimedOut,
-    Unavailable,
-    Unreachable,
-    UnreadableAnswer,
-    Unreplicated,
-    Unsupported,
-    WrongNode,
-)
-
 __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kvnode.client.async_watches import AsyncWatch
     from kvnode.client.asynchronous import AsyncClient, AsyncClientSession
+    from kvnode.client.calls import Transacted
+    from kvnode.client.pipeline import AsyncPipeline, Pending, Pipeline
+    from kvnode.client.scans import Entry
+    from kvnode.client.session import Version, Written
+    from kvnode.client.sync import Client, ClientSession
+    from kvnode.client.watches import Change, Watch
+    from kvnode.codec.token import printable
+    from kvnode.core.vector import Dot
+    from kvnode.errors import (
+        CommitFailed,
+        Compacted,
+        Conflict,
+        CutGone,
+        DefiniteError,
+        Delayed,
+        IndefiniteError,
+        InvalidRequest,
+        KvnodeError,
+        MalformedError,
+        Overloaded,
+        Refused,
+        SessionLost,
+        TimedOut,
+        Unavailable,
+        Unreachable,
+        UnreadableAnswer,
+        Unreplicated,
+        Unsupported,
+        WrongNode,
+    )
 
 __all__ = [
     "AsyncClient",
@@ -77,17 +76,18 @@ __all__ = [
     "printable",
 ]
 
-_OF_ASYNCIO = ("AsyncClient", "AsyncClientSession", "AsyncWatch")
+_HOMES = ("client.sync", "client.calls", "client.pipeline", "client.watches", "codec.token")
 
 
 def __getattr__(name: str) -> object:
-    """asyncio costs more than all the rest, and is loaded when it is asked for."""
-    if name in _OF_ASYNCIO:
-        import kvnode.client.asynchronous
+    """A name is loaded when it is asked for: commands must begin sooner; asyncio costs the most."""
+    import importlib
 
-        return vars(kvnode.client.asynchronous)[name]
+    for home in ("errors", *_HOMES, "client.asynchronous") if name in __all__ else ():
+        if (found := vars(importlib.import_module(f"kvnode.{home}")).get(name)) is not None:
+            return globals().setdefault(name, found)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_OF_ASYNCIO]
+    return sorted({*globals(), *__all__})

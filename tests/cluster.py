@@ -136,7 +136,7 @@ class Machine:
         self.cluster.on_reply(self, reply, token)
 
     def awaited(self, dot: Dot) -> None:
-        """See `Outbox`: it comes behind the batches."""
+        """See `Outbox`: it comes after the batches."""
         for other in self.cluster.running():
             if other is not self:
                 other.asked_to_report.append(dot)

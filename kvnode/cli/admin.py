@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from typing import Any, Final
 
 from kvnode.cli.exits import FAILED, OK, REJECTED, USAGE, code_of, interrupted_once
 from kvnode.cli.output import Output, backup_lines, checked_lines
+from kvnode.cli.streams import printing
 from kvnode.client.sync import Client
 from kvnode.codec.token import DEFAULT_CLUSTER
 from kvnode.errors import KvnodeError, StorageError, TimedOut
@@ -37,10 +39,17 @@ def _backup(given: argparse.Namespace, output: Output) -> int:
         try:
             backup = client.backup(given.name)
         except TimedOut as error:
-            message = f"{error}; the backup {given.name!r} may still be made: look before you retry"
-            raise TimedOut(message) from None
-    output.document(backup, backup_lines(backup))
+            raise TimedOut(f"{error}; {_in_doubt(given)}") from None
+        except KeyboardInterrupt:
+            print(f"kvnode: interrupted; {_in_doubt(given)}", file=sys.stderr)
+            raise
+    with printing("the backup is made, but "):
+        output.document(backup, backup_lines(backup))
     return OK
+
+
+def _in_doubt(given: argparse.Namespace) -> str:
+    return f"the backup {given.name!r} may still be made: look before you retry"
 
 
 def _restore(given: argparse.Namespace, output: Output) -> int:
@@ -52,7 +61,8 @@ def _restore(given: argparse.Namespace, output: Output) -> int:
         outcome = f"restored    start it with --name {checked.name}{cluster}"
     else:
         outcome = f"not restored, since {given.backup} is damaged"
-    output.document(document, [*checked_lines(document), outcome])
+    with printing("it was restored, but " if is_sound else "it was not restored, and "):
+        output.document(document, [*checked_lines(document), outcome])
     return OK if is_sound else FAILED
 
 

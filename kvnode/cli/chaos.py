@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, Final
 
 from kvnode.cli.cluster import LocalCluster, NotSeen, until
-from kvnode.cli.exits import FAILED, OK, interrupted_once
+from kvnode.cli.exits import FAILED, OK, code_of_interrupt, interrupted_once
 from kvnode.cli.load import Writers, found_at
 from kvnode.cli.trouble import Field, Step, plan
 from kvnode.errors import KvnodeError
@@ -49,7 +49,7 @@ _SEED_BELOW: Final = 1_000_000
 def chaos(*, seconds: float, seed: int | None, as_json: bool) -> int:
     """Play it; the exit code."""
     seed = secrets.randbelow(_SEED_BELOW) if seed is None else seed
-    failure = None
+    failure, code = None, FAILED
     with interrupted_once(), tempfile.TemporaryDirectory(prefix="kvnode-chaos-") as directory:
         show = Show(LocalCluster(NAMES, Path(directory), *_FLAGS), seed, quiet=as_json)
         try:
@@ -57,8 +57,8 @@ def chaos(*, seconds: float, seed: int | None, as_json: bool) -> int:
                 show.play(seconds)
         except KvnodeError as error:
             failure = str(error)
-        except KeyboardInterrupt:
-            failure = "interrupted"
+        except KeyboardInterrupt as interrupt:
+            failure, code = "interrupted", code_of_interrupt(interrupt)
     show.line.end()
     show.tally["acknowledged"] = show.tally["acknowledged"] or show.field.writers.count
     ok = failure is None and show.ok
@@ -68,7 +68,7 @@ def chaos(*, seconds: float, seed: int | None, as_json: bool) -> int:
         print("\n".join(show.lines()))
     if failure is not None:
         print(f"kvnode demo: {failure}", file=sys.stderr)
-    return OK if ok else FAILED
+    return OK if ok else code
 
 
 class Show:

@@ -140,8 +140,12 @@ class LocalCluster:
         return self.nodes[name]
 
     def __enter__(self) -> Self:
-        for node in self.nodes.values():
-            node.start()
+        try:
+            for node in self.nodes.values():
+                node.start()
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(
@@ -150,6 +154,9 @@ class LocalCluster:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         with ExitStack() as stack:
             for node in self.nodes.values():
                 if node.process is not None:

@@ -64,12 +64,12 @@ def _argument(action: argparse.Action, flag: str | None) -> Argument:
         action.nargs != 0,
         tuple(map(str, action.choices or ())),
         action.type is Path or action.dest in _FILES,
-        isinstance(action, argparse._AppendAction),
+        isinstance(action, argparse._AppendAction) or action.nargs in ("*", "+"),
     )
 
 
 def candidates(words: Words, before: Sequence[str], start: str) -> list[str] | None:
-    """What a word that starts so may be, behind these; None where it is the first positional
+    """What a word that starts so may be, after these; None where it is the first positional
     argument of a command and may be anything: mostly a key."""
     command, previous = None, None
     given = 0
@@ -93,9 +93,12 @@ def candidates(words: Words, before: Sequence[str], start: str) -> list[str] | N
         return _among([it.flag for it in here.flags if it.flag], start)
     if command is None:
         return _among(words.commands, start)
-    if given >= len(command.positionals):
+    positionals = command.positionals
+    if positionals and positionals[-1].is_repeated:
+        given = min(given, len(positionals) - 1)
+    if given >= len(positionals):
         return []
-    if (choices := command.positionals[given].choices) or given:
+    if (choices := positionals[given].choices) or given:
         return _among(choices, start)
     return None
 
@@ -201,7 +204,7 @@ def _zsh_flag(flag: Argument) -> str:
 
 
 def _zsh_positional(argument: Argument) -> str:
-    return _quoted(f": :{_zsh_values(argument)}")
+    return _quoted(f"{'*' * argument.is_repeated}: :{_zsh_values(argument)}")
 
 
 def _zsh_values(argument: Argument) -> str:

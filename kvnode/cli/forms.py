@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from kvnode.client.session import packed_value
 from kvnode.errors import KvnodeError
@@ -26,13 +27,14 @@ def in_line(value: bytes | Any) -> str:
     be printed is escaped as in Python, and a backslash is two."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "surrogateescape")
-    text = value if isinstance(value, str) else _json_or_repr(value)
+    text = value if isinstance(value, str) else json_or_repr(value)
     if text.isprintable() and "\\" not in text:
         return text
     return "".join(map(_escaped, text))
 
 
-def _json_or_repr(value: Any) -> str:
+def json_or_repr(value: Any) -> str:
+    """For people: what JSON has no form for, as Python writes it."""
     try:
         return as_json(value)
     except KvnodeError:
@@ -63,17 +65,69 @@ def time_as_json(time: datetime | None) -> str | None:
 
 
 def as_json(value: Any) -> str:
-    """One line of JSON, for reading: bytes are `{"base64": ...}`, and what else JSON has no word
-    for is a string. Raises KvnodeError."""
+    """One line of JSON, for reading: bytes are `{"base64": ...}`, what else JSON has no word for is
+    a string, and so are the keys of maps. Raises KvnodeError."""
     try:
-        return json.dumps(value, default=_jsonable, allow_nan=False)
+        text = json.dumps(value, default=_jsonable, allow_nan=False)
+        _expect_distinct_keys(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise KvnodeError(f"this can't be shown as JSON: {error}") from None
+        why = f"this can't be shown as JSON: {error}"
+        raise KvnodeError(f"{why}; `kv export` has it whole, as msgpack") from None
+    return text
 
 
-def packed_as_json(value: Any) -> dict[str, str]:
-    """What `as_json` has no form for at all, as msgpack."""
-    return {"msgpack": base64.b64encode(packed_value(value)).decode()}
+def jsonable(value: Any) -> Any:
+    """A value for `as_json`; what that has no form for at all is msgpack in base64."""
+    try:
+        as_json(value)
+    except KvnodeError:
+        return {"msgpack": base64.b64encode(packed_value(value)).decode()}
+    return value
+
+
+def parsed(text: bytes | str) -> Any:
+    """A value from JSON that says just one thing, which `as_json` gives back: no NaN, no number
+    beyond all floats, no object with a key twice. Raises ValueError or RecursionError."""
+    return json.loads(
+        text, parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_object
+    )
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text:.80} is beyond all floats")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"an object has the key {twice!r:.80} twice")
+    return made
+
+
+def _expect_distinct_keys(value: Any) -> None:
+    """Raise ValueError for a map of which two keys are one in JSON, as 1 and "1" are."""
+    left = [value]
+    while left:
+        here = left.pop()
+        if isinstance(here, list | tuple):
+            left += here
+        elif isinstance(here, dict):
+            left += here.values()
+            forms: dict[str, Any] = {}
+            for key in here:
+                form = key if isinstance(key, str) else json.dumps(key)
+                if form in forms:
+                    raise ValueError(f"the keys {forms[form]!r:.80} and {key!r:.80} are the same")
+                forms[form] = key
 
 
 def _jsonable(value: Any) -> Any:

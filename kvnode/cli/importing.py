@@ -38,7 +38,7 @@ class Place(NamedTuple):
     size_bytes: int = 0
     crc32: int = 0
 
-    def behind(self, line: bytes) -> Place:
+    def after(self, line: bytes) -> Place:
         """One line further."""
         return Place(self.lines + 1, self.size_bytes + len(line), zlib.crc32(line, self.crc32))
 
@@ -163,10 +163,10 @@ class Import:
             yield done.lines
 
     def _records(self) -> Iterator[tuple[Record | InvalidRequest, Place]]:
-        """Each with the place behind it; what is wrong with a line comes last."""
+        """Each with the place after it; what is wrong with a line comes last."""
         place = self.state.place
         while line := self._source.readline(LINE_BYTES_MAX + 1):
-            place = place.behind(line)
+            place = place.after(line)
             try:
                 if len(line) > LINE_BYTES_MAX:
                     raise InvalidRequest("this line is too long for any key and value")
@@ -177,7 +177,7 @@ class Import:
                 return
 
     def _skip(self) -> None:
-        """Go on behind what is done; also where the input can only be read."""
+        """Go on after what is done; also where the input can only be read."""
         left, crc32 = self.state.place.size_bytes, 0
         while left:
             part = self._source.read(min(left, _SKIPPED_BYTES))

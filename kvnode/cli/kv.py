@@ -6,6 +6,11 @@ shell and the completion are none of these, since they need the command line its
 
 from __future__ import annotations
 
+from kvnode.cli.start import begin, hold, run
+
+if __name__ == "__main__":
+    hold()  # before what takes a moment to load
+
 import argparse
 import os
 import sys
@@ -15,17 +20,19 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from kvnode import __version__
-from kvnode.cli.commands import changes, keys, nodes, ranges, transfer
+from kvnode.cli.commands import changes, deletion, keys, nodes, ranges, transfer
 from kvnode.cli.commands.command import no_arguments
-from kvnode.cli.exits import OK, code_of, guarded
+from kvnode.cli.exits import OK, code_of, epilog, guarded
 from kvnode.cli.output import Output
 from kvnode.cli.parser import Parser, seconds
+from kvnode.cli.streams import expect_output, printing
 from kvnode.cli.tokens import read_token, write_token
 from kvnode.client.sync import DEFAULT_ADDRESS, Client
 from kvnode.errors import KvnodeError, SessionLost
 
 COMMANDS: Final = {
     **keys.COMMANDS,
+    **deletion.COMMANDS,
     **ranges.COMMANDS,
     **changes.COMMANDS,
     **transfer.COMMANDS,
@@ -34,22 +41,10 @@ COMMANDS: Final = {
 
 _SHELLS: Final = ("bash", "zsh", "fish")
 
-_EPILOG: Final = """\
-exit codes:
-  0    done
-  1    not found
-  2    wrong usage, or a line that can't be imported
-  3    unreachable, no answer in time, or fewer replicas in time than were asked for
-  4    rejected by the node: a condition does not hold, it is behind the session, it
-       can't go on with a watch or a scan, it is of another version
-  5    the node's disk does not answer; for lag, a member is late; for ping --ready, the
-       node is not
-  130  Ctrl-C"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    return guarded(_main, arguments)
+    return guarded("kv", _main, arguments)
 
 
 def _main(arguments: Sequence[str] | None) -> int:
@@ -84,6 +79,7 @@ class Seat:
 
     def run(self, given: argparse.Namespace, output: Output) -> int:
         """Run a command and tell its error; the exit code."""
+        begin()
         try:
             code = self._code(given, output)
         finally:  # what it has seen counts, also if it was interrupted
@@ -91,16 +87,17 @@ class Seat:
         return code or kept
 
     def _code(self, given: argparse.Namespace, output: Output) -> int:
-        run = COMMANDS[given.command].run
+        command = COMMANDS[given.command]
+        do = _written if command.writes else command.run
         try:
             try:
-                return run(self.client, given, output)
+                return do(self.client, given, output)
             except SessionLost as lost:
                 if not self._flags.accept_loss:
                     raise
                 self.client.close()
                 self.client = self._client(lost.token)
-                return run(self.client, given, output)
+                return do(self.client, given, output)
         except KvnodeError as error:
             output.error(error)
             return code_of(error)
@@ -139,12 +136,24 @@ class Seat:
         self.client.close()
 
 
+def _written(client: Client, given: argparse.Namespace, output: Output) -> int:
+    """Run a command that writes, and leave no doubt about whether it did."""
+    if given.json:
+        expect_output()
+    try:
+        with printing("it was done, but "):
+            return COMMANDS[given.command].run(client, given, output)
+    except KeyboardInterrupt:
+        print("kv: interrupted: the write may have been made, or may still be", file=sys.stderr)
+        raise
+
+
 def parser_of(*, in_shell: bool) -> Parser:
     """The command line; in a shell, a line of it, whose client and session are the shell's."""
     parser = Parser(
         prog="kv",
         description="Talk to a kvnode.",
-        epilog=_EPILOG,
+        epilog=f"times are in seconds, or have a unit, as in 90s, 15m, 1.5h, 7d\n\n{epilog()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(in_shell=in_shell)
@@ -154,17 +163,20 @@ def parser_of(*, in_shell: bool) -> Parser:
         _add_connection(parser, has_defaults=True)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, help_: str) -> argparse.ArgumentParser:
-        # The flags may stand before or behind the command; behind, they have no defaults
+    def add(name: str, help_: str, explained: str = "") -> argparse.ArgumentParser:
+        # The flags may stand before or after the command; after it, they have no defaults
         # of their own, which would undo what stood before.
-        sub = commands.add_parser(name, help=help_, argument_default=argparse.SUPPRESS)
+        description = f"{help_[0].upper()}{help_[1:]}. {explained}".strip()
+        sub = commands.add_parser(
+            name, help=help_, description=description, argument_default=argparse.SUPPRESS
+        )
         _add_json(sub, argparse.SUPPRESS)
         if not in_shell:
             _add_connection(sub, has_defaults=False)
         return sub
 
     for name, command in COMMANDS.items():
-        command.add_arguments(add(name, command.help))
+        command.add_arguments(add(name, command.help, command.explained))
     if not in_shell:
         no_arguments(add("shell", "run commands in one session, from a prompt or a pipe"))
         completion = add("completion", "print a script that completes kv's words in a shell")
@@ -214,4 +226,4 @@ def _add_connection(parser: argparse.ArgumentParser, *, has_defaults: bool) -> N
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

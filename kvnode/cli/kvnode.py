@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from kvnode.cli.start import hold, run
+
+if __name__ == "__main__":
+    hold()  # before what takes a moment to load
+
 import argparse
 import faulthandler
 import gc
@@ -12,8 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from kvnode import __version__
-from kvnode.cli.exits import FAILED, OK, USAGE, guarded
+from kvnode.cli.exits import FAILED, OK, USAGE, epilog, guarded
 from kvnode.cli.parser import Parser, seconds
+from kvnode.cli.streams import expect_output
 from kvnode.client.sync import DEFAULT_ADDRESS
 
 #: So many new objects make Python look for cycles. A busy turn makes tens of thousands of
@@ -27,7 +33,7 @@ _CHAOS_S: Final = 20.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
-    return guarded(_main, arguments)
+    return guarded("kvnode", _main, arguments)
 
 
 def _main(arguments: Sequence[str] | None) -> int:
@@ -35,6 +41,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     flags = parser.parse_args(arguments)
     if flags.command == "serve":
         return _serve(flags)
+    expect_output()  # all others print what they have done
     if flags.command == "demo":
         return _demo(flags)
     from kvnode.cli import admin
@@ -43,7 +50,12 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="kvnode", description=__doc__)
+    parser = Parser(
+        prog="kvnode",
+        description=__doc__,
+        epilog=epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"kvnode {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser(
@@ -213,4 +225,4 @@ def _serve(flags: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

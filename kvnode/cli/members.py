@@ -7,16 +7,18 @@ from typing import Any, Final
 
 _HEAD: Final = ("MEMBER", "ADDRESS", "STATE", "LAG", "PINS")
 _LAG_HEAD: Final = ("MEMBER", "LAG", "STATE")
+_PINS: Final = "PINS: what is kept in the log for a member that lacks it, and since when"
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def member_lines(members: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each, under a head."""
-    return _table([_HEAD, *(_row(member) for member in members)])
+    """A line for each, under a head, and what is not plain of the head where it matters."""
+    pins = [_PINS] if any(member["pins"] for member in members) else []
+    return [*_table([_HEAD, *(_row(member) for member in members)]), *pins]
 
 
 def lag_lines(members: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How far behind each is, under a head."""
+    """How late each is, under a head."""
     rows = [(member["name"], _lag(member), _state(member)) for member in members]
     return _table([_LAG_HEAD, *rows])
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from kvnode.cli.cluster import NotSeen
-from kvnode.cli.exits import FAILED, OK
+from kvnode.cli.exits import FAILED, OK, code_of_interrupt
 from kvnode.core.vector import Dot, name_of, shown
 from kvnode.errors import KvnodeError
 
@@ -23,6 +23,7 @@ class Narration:
         self.steps: list[dict[str, Any]] = []
         self.final: dict[str, Any] = {}
         self.failure: str | None = None
+        self._code = OK
         self._as_json = as_json
 
     def document(self) -> dict[str, Any]:
@@ -64,9 +65,9 @@ class Narration:
         try:
             yield
         except KvnodeError as error:
-            self.failure = str(error)
-        except KeyboardInterrupt:
-            self.failure = "interrupted"
+            self.failure, self._code = str(error), FAILED
+        except KeyboardInterrupt as interrupt:
+            self.failure, self._code = "interrupted", code_of_interrupt(interrupt)
 
     def end(self) -> int:
         """Say how it ended; the exit code."""
@@ -76,8 +77,7 @@ class Narration:
             print("All steps were observed.")
         if self.failure is not None:
             print(f"{_PROGRAM}: step {len(self.steps) + 1}: {self.failure}", file=sys.stderr)
-            return FAILED
-        return OK
+        return self._code
 
 
 def expect(what: str, seen: Any, wanted: Any) -> None:

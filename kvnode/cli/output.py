@@ -9,17 +9,20 @@ from typing import Any
 from kvnode.cli.forms import (
     as_json,
     in_line,
+    json_or_repr,
+    jsonable,
     key_as_json,
-    packed_as_json,
     raw,
     time_as_json,
 )
+from kvnode.cli.incarnations import Incarnations
 from kvnode.cli.members import duration, member_lines, size
+from kvnode.cli.streams import OutputFailed, printing
 from kvnode.client.scans import Entry
 from kvnode.client.session import Version
 from kvnode.client.watches import Change
 from kvnode.codec.token import printable
-from kvnode.core.vector import Dot, labels, shown
+from kvnode.core.vector import Dot
 from kvnode.errors import (
     Compacted,
     Conflict,
@@ -49,23 +52,34 @@ class Output:
         sys.stdout.flush()
         sys.stdout.buffer.write(raw(winner.value) + (b"\n" if terminal else b""))
         sys.stdout.flush()
-        if siblings and terminal:
-            print(f"({len(siblings)} concurrent siblings; the winner is shown)", file=sys.stderr)
+        if siblings and _is_watched():
+            several = f"{len(siblings)} concurrent sibling{'s' * (len(siblings) > 1)}"
+            told = f"{key} has {several}; `kv read` shows all versions"
+            print(f"{self._program}: {told}", file=sys.stderr)
 
     def versions(self, key: str, versions: Sequence[Version]) -> None:
         """All of them, the winner first: a line each, the value as JSON."""
         if self._as_json:
-            shown = [{"value": it.value} | _about(it) for it in versions]
+            shown = [{"value": jsonable(it.value)} | _about(it) for it in versions]
             self._print_json({"key": key_as_json(key), "versions": shown})
             return
         for it in versions:
             expiry = f"  expires {it.expires_at.isoformat()}" if it.expires_at else ""
-            print(f"{_whole(it.dot)}  {as_json(it.value)}{expiry}")
+            print(f"{_whole(it.dot)}  {json_or_repr(it.value)}{expiry}")
+
+    def siblings(self, count: int) -> None:
+        """So many of the keys that were shown have siblings, which were not."""
+        if count and not self._as_json and _is_watched():
+            sys.stdout.flush()
+            have = "key has" if count == 1 else "keys have"
+            told = f"{count:,} {have} concurrent siblings; `kv read` shows all versions"
+            print(f"{self._program}: {told}", file=sys.stderr)
 
     def absent(self, key: str) -> None:
         """There is no such key."""
         if self._as_json:
-            self._print_json({"key": key_as_json(key), "error": "not found"})
+            with printing("it is not there, but "):
+                self._print_json({"key": key_as_json(key), "error": "not found"})
         else:
             print(f"{self._program}: {key}: not found", file=sys.stderr)
 
@@ -159,78 +173,114 @@ class Output:
 
     def error(self, error: KvnodeError) -> None:
         """What happened, to what, and whether it may have happened all the same."""
-        if self._as_json:
-            document: dict[str, Any] = {
-                "error": type(error).__name__,
-                "message": str(error),
-                "maybe": isinstance(error, IndefiniteError),
-            }
-            if isinstance(error, Delayed):
-                document |= {
-                    "status": "delayed",
-                    "reason": error.reason,
-                    "incoming": error.incoming,
-                    "local": error.local,
-                    "missing": error.missing,
-                }
-            elif isinstance(error, SessionLost):
-                document |= {"status": "lost", "missing": error.missing}
-            elif isinstance(error, Conflict):
-                held = {key.decode(errors="replace"): sorted(it) for key, it in error.found.items()}
-                document |= {"status": "conflict", "found": held}
-            elif isinstance(error, Compacted):
-                document |= {"status": "compacted", "floor": error.floor}
-            elif isinstance(error, Unreplicated):
-                document |= {
-                    "status": "unreplicated",
-                    "dot": error.dot,
-                    "wanted": error.wanted,
-                    "replicas": error.replicas,
-                    "names": error.names,
-                }
-            self._print_json(document)
-        elif isinstance(error, Delayed):
-            print(f"{self._program}: delayed: {error.reason}", file=sys.stderr)
-            for name, vector in (("incoming", error.incoming), ("local", error.local)):
-                print(f"  {name:9} {_vector(vector)}", file=sys.stderr)
-            print(f"  {'missing':9} {_missing(error)}", file=sys.stderr)
-        elif isinstance(error, SessionLost):
-            lost = f"no node has any more what this session has seen: {_missing(error)}"
-            print(
-                f"{self._program}: {lost}; to go on without it, add --accept-loss", file=sys.stderr
-            )
-        else:
-            print(f"{self._program}: {error}", file=sys.stderr)
+        if not self._as_json:
+            self._tell(error)
+            return
+        try:
+            self._print_json(_error_document(error))
+            sys.stdout.flush()
+        except OutputFailed:  # which is told in the end, too
+            self._tell(error)
+
+    def _tell(self, error: KvnodeError) -> None:
+        for line in error_lines(error):
+            print(f"{self._program}: {line}" if line[:1] != " " else line, file=sys.stderr)
 
     def _print_one_of_many(self, document: dict[str, Any]) -> None:
         """One value that JSON has no form for is no reason not to show the others."""
         try:
             self._print_json(document)
         except KvnodeError:
-            self._print_json(document | {"value": packed_as_json(document["value"])})
+            self._print_json(document | {"value": jsonable(document["value"])})
 
     def _print_json(self, document: Mapping[str, Any]) -> None:
         print(as_json(document))
 
 
+def _is_watched() -> bool:
+    """Whether a person sees what is printed, or at least the errors."""
+    return sys.stdout.isatty() or sys.stderr.isatty()
+
+
+def error_lines(error: KvnodeError) -> list[str]:
+    """An error for a person: what happened, and indented what belongs to it."""
+    if isinstance(error, Delayed):
+        lacking = [origin for origin, _, _ in error.missing]
+        named = Incarnations(error.incoming, error.local, lacking)
+        return [
+            f"delayed: {error.reason}",
+            f"  incoming  {named.vector(error.incoming)}",
+            f"  local     {named.vector(error.local)}",
+            f"  missing   {named.dots(error.missing)}",
+            *(f"  {note}" for note in named.notes()),
+        ]
+    if isinstance(error, SessionLost):
+        named = Incarnations(origin for origin, _, _ in error.missing)
+        lost = f"no node has any more what this session has seen: {named.dots(error.missing)}"
+        return [f"{lost}; to go on without it, add --accept-loss"]
+    return [str(error)]
+
+
+def _error_document(error: KvnodeError) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "error": type(error).__name__,
+        "message": str(error),
+        "maybe": isinstance(error, IndefiniteError),
+    }
+    if isinstance(error, Delayed):
+        document |= {
+            "status": "delayed",
+            "reason": error.reason,
+            "incoming": error.incoming,
+            "local": error.local,
+            "missing": error.missing,
+        }
+    elif isinstance(error, SessionLost):
+        document |= {"status": "lost", "missing": error.missing}
+    elif isinstance(error, Conflict):
+        held = {key.decode(errors="replace"): sorted(it) for key, it in error.found.items()}
+        document |= {"status": "conflict", "found": held}
+    elif isinstance(error, Compacted):
+        document |= {"status": "compacted", "floor": error.floor}
+    elif isinstance(error, Unreplicated):
+        document |= {
+            "status": "unreplicated",
+            "dot": error.dot,
+            "wanted": error.wanted,
+            "replicas": error.replicas,
+            "names": error.names,
+        }
+    return document
+
+
 def status_lines(node: Mapping[str, Any]) -> list[str]:
     """A node's status for a person."""
     storage = node["storage"]
+    waiting = [*node["held"], *node["parked"]]
+    named = Incarnations(
+        node["vector"],
+        (batch["origin"] for batch in node["held"]),
+        (it["waits_for"][0] for it in waiting if it["waits_for"]),
+    )
     lines = [
         f"node        {node['name']} at {node['listen']}, gossip at {node['gossip']}",
         f"cluster     {node['cluster']}",
-        f"vector      {_vector(node['vector'])}",
+        f"vector      {named.vector(node['vector'])}",
         f"digest      {node['digest']}",
         f"durability  {node['durability']}, up {node['uptime_s']} s",
         f"storage     {_storage(storage)}",
-        f"held back   {node['held_batches']} batches, {node['held_bytes']} bytes",
+        f"held back   {node['held_batches']} batches, {node['held_bytes']} bytes"
+        + (": they came before what they build on" if node["held_batches"] else ""),
     ]
     for batch in node["held"]:
-        waits_for = f"waits for {_dot(batch['waits_for'])}" if batch["waits_for"] else "is ready"
-        lines.append(f"            {_dot((batch['origin'], batch['first']))} {waits_for}")
-    lines.append(f"parked      {node['parked_requests']} requests")
+        waits_for = (
+            f"waits for {named.dot(batch['waits_for'])}" if batch["waits_for"] else "is ready"
+        )
+        lines.append(f"            {named.dot((batch['origin'], batch['first']))} {waits_for}")
+    parked = ": they wait for what their sessions have seen" if node["parked_requests"] else ""
+    lines.append(f"parked      {node['parked_requests']} requests{parked}")
     for request in node["parked"]:
-        lines.append(f"            waits for {_dot(request['waits_for'])}")
+        lines.append(f"            waits for {named.dot(request['waits_for'])}")
     for alarm in node["alarms"]:
         lines.append(f"ALARM       {alarm}")
     if node["joining"]:
@@ -254,7 +304,7 @@ def backup_lines(backup: Mapping[str, Any]) -> list[str]:
     return [
         f"backup      {backup['path']}",
         f"node        {backup['name']}",
-        f"vector      {_vector(backup['vector'])}",
+        f"vector      {Incarnations(backup['vector']).vector(backup['vector'])}",
         f"digest      {backup['digest']}",
         f"size        {backup['bytes']} bytes",
     ]
@@ -266,7 +316,7 @@ def checked_lines(checked: Mapping[str, Any]) -> list[str]:
         f"directory   {checked['directory']}",
         f"node        {checked['name']}",
         f"cluster     {checked['cluster']}",
-        f"vector      {_vector(checked['vector'])}",
+        f"vector      {Incarnations(checked['vector']).vector(checked['vector'])}",
         f"digest      {checked['digest']}",
         f"log         {checked['batches']} batches, {checked['writes']} writes, "
         f"{checked['log_bytes']} bytes",
@@ -323,21 +373,3 @@ def _about(version: Version | Change) -> dict[str, Any]:
 def _whole(dot: Dot) -> str:
     """As --if-version takes it."""
     return f"{dot.origin}:{dot.seq}"
-
-
-def _dot(dot: Sequence[Any]) -> str:
-    origin, seq = dot
-    return f"{origin.partition('~')[0]}:{seq}"
-
-
-def _vector(vector: Mapping[str, int]) -> str:
-    entries = (f"{label}:{seq}" for label, seq in shown(vector).items())
-    return " ".join(entries) or "(nothing)"
-
-
-def _missing(error: Delayed | SessionLost) -> str:
-    named = labels({origin for origin, _, _ in error.missing})
-    return " ".join(
-        f"{named[origin]}:{first}" + ("" if first == last else f"-{last}")
-        for origin, first, last in error.missing
-    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from kvnode.cli.exits import USAGE
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
+
+#: Seconds in each unit of time.
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,12 +24,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+def duration(text: str) -> float:
+    """The type of arguments that say how long something takes or lives: in seconds."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    try:
+        return float(number) * _UNITS[unit]
+    except ValueError:
+        message = f"{text[:80]!r} is no time: give seconds, or a unit too, as in 90s, 15m, 1.5h, 7d"
+        raise argparse.ArgumentTypeError(message) from None
+
+
 def seconds(text: str) -> float:
     """The type of arguments that say how long to wait."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    seconds = duration(text)
     if not 0 <= seconds <= REQUEST_DEADLINE_MS_MAX / 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 600")
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 600 seconds")
     return seconds

@@ -13,10 +13,11 @@ from __future__ import annotations
 import base64
 import json
 from datetime import datetime
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
 
+from kvnode.cli.forms import parsed
 from kvnode.client.scans import Entry
 from kvnode.client.session import packed_key, packed_value
 from kvnode.core.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
@@ -59,7 +60,7 @@ def end_line(error: KvnodeError | KeyboardInterrupt) -> bytes:
 def record_of(line: bytes) -> Record:
     """The inverse. Raises InvalidRequest, which tells what is wrong with it."""
     try:
-        document = json.loads(line.decode(), parse_constant=_no_json)
+        document = parsed(line.decode())
     except RecursionError:
         raise InvalidRequest("this is nested too deeply") from None
     except ValueError as error:
@@ -143,7 +144,3 @@ def _time(text: Any) -> datetime | None:
     if time is None or time.tzinfo is None:
         raise InvalidRequest("its `expires_at` must be a time of ISO 8601, with its offset")
     return time
-
-
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")

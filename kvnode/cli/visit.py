@@ -1,7 +1,7 @@
 """`kvnode demo --nodes`: the story on three nodes that run already, which nothing disturbs.
 
 No link is held there. But writes that are too large for gossip have to be fetched, one after the
-other, and what is written behind them comes at once: so for a moment, longer than it takes to look,
+other, and what is written after them comes at once: so for a moment, longer than it takes to look,
 an effect is there before its cause, and must not be seen. Where the moment was missed, the scene is
 played again.
 
@@ -81,7 +81,7 @@ class Visit:
 
     def _causality(self, prefix: str) -> bool:
         alice = self._at(self._first)
-        causes, effect = _behind_photos(
+        causes, effect = _after_photos(
             alice, prefix, lambda sent: sent.put(prefix + "message", "look", ttl_s=_TTL_S)
         )
         keys = [prefix + f"photo/{_PHOTOS - 1}", prefix + "message"]
@@ -123,7 +123,7 @@ class Visit:
     def _siblings(self, prefix: str) -> bool:
         key = prefix + "title"
         alice, bob = self._at(self._first), self._at(self._second)
-        _behind_photos(alice, prefix, lambda sent: sent.put(key, "sunrise", ttl_s=_TTL_S))
+        _after_photos(alice, prefix, lambda sent: sent.put(key, "sunrise", ttl_s=_TTL_S))
         bob.put(key, "sunset", ttl_s=_TTL_S)
         kept = self._everywhere(key, alice, bob)
         if any(len(values) == 1 for values in kept.values()):
@@ -155,7 +155,7 @@ class Visit:
         alice.put(key, "apples", ttl_s=_TTL_S)
         bob = self._at(self._second, alice.token)
         expect(f"what bob reads at {self._second}", bob.get(key), "apples")
-        _behind_photos(alice, prefix, lambda sent: sent.delete(key))
+        _after_photos(alice, prefix, lambda sent: sent.delete(key))
         if bob.get(key) is None:
             return False
 
@@ -210,16 +210,16 @@ class Visit:
         return True
 
 
-def _behind_photos(
+def _after_photos(
     alice: ClientSession, prefix: str, add: Callable[[Pipeline], Pending[Written]]
 ) -> tuple[list[Dot], Dot]:
-    """Photos and a write behind them, sent together: only that write is gossiped."""
+    """Photos and a write after them, sent together: only that write is gossiped."""
     with alice.pipeline() as sent:
         photos = [
             sent.put(prefix + f"photo/{number}", _PHOTO, ttl_s=_TTL_S) for number in range(_PHOTOS)
         ]
-        behind = add(sent)
-    return [photo.result() for photo in photos], behind.result()
+        effect = add(sent)
+    return [photo.result() for photo in photos], effect.result()
 
 
 def _delayed(session: ClientSession, keys: Sequence[str]) -> Delayed | None:

@@ -45,7 +45,7 @@ class Range(NamedTuple):
         383), which are taken back as they are."""
         return key.decode("utf-8", "surrogateescape") if self.is_text else key
 
-    def behind(self, next_: bytes, *, reverse: bool) -> Range:
+    def after(self, next_: bytes, *, reverse: bool) -> Range:
         """What is left of it for the following pages."""
         return self._replace(end=next_) if reverse else self._replace(start=next_)
 
@@ -59,19 +59,19 @@ def range_of(prefix: Any, start: Any, end: Any) -> Range:
     else:
         raise InvalidRequest("prefix, start and end must be all strings, or all bytes")
     first, last = _bound(start, "start"), _bound(end, "end")
-    behind_prefix = None
+    after_prefix = None
     if prefix:
         head = _bound(prefix, "prefix")
         assert head is not None
         first = head if first is None else max(first, head)
-        behind_prefix = successor(head)
-    if behind_prefix is not None:
-        last = behind_prefix if last is None else min(last, behind_prefix)
+        after_prefix = successor(head)
+    if after_prefix is not None:
+        last = after_prefix if last is None else min(last, after_prefix)
     return Range(first, last, kind is str)
 
 
 def successor(prefix: bytes) -> bytes | None:
-    """The first key behind all that start so; None if there is none."""
+    """The first key after all that start so; None if there is none."""
     head = prefix.rstrip(b"\xff")
     return head[:-1] + bytes([head[-1] + 1]) if head else None
 
@@ -106,8 +106,8 @@ class Scan(NamedTuple):
             cut, start, end, self.limit, self.page, reverse=self.reverse, shows=self.shows
         )
 
-    def behind(self, next_: bytes, seen: int) -> Scan:
-        range_ = self.range.behind(next_, reverse=self.reverse)
+    def after(self, next_: bytes, seen: int) -> Scan:
+        range_ = self.range.after(next_, reverse=self.reverse)
         limit = None if self.limit is None else self.limit - seen
         return self._replace(range=range_, limit=limit)
 
@@ -120,7 +120,7 @@ def scan_page(asked: Scan, cut: int | None, item: Callable[[Any], T]) -> Call[Pa
         items = [item(record) for record in records]
         if goes_on_at is None:
             return Page(items, None)
-        return Page(items, scan_page(asked.behind(goes_on_at, len(items)), cut, item))
+        return Page(items, scan_page(asked.after(goes_on_at, len(items)), cut, item))
 
     return one(asked.operation(cut), unpacked, asked.wait_s)
 
@@ -132,7 +132,7 @@ def count_on(asked: Scan, cut: int | None, known: int) -> Call[int]:
             raise UnreadableAnswer("the node's answer has no count")
         if goes_on_at is None:
             return known + count
-        return count_on(asked.behind(goes_on_at, count), cut, known + count)
+        return count_on(asked.after(goes_on_at, count), cut, known + count)
 
     return Call([asked.operation(cut)], lambda results: unpacked(results[0]), asked.wait_s)
 

@@ -80,9 +80,9 @@ class Change:
 
     @property
     def token(self) -> bytes:
-        """For `since=`: goes on behind this change. Of a write that changed several keys only the
+        """For `since=`: goes on after this change. Of a write that changed several keys only the
         last one's does; the others' go on before that write, which comes again as a whole."""
-        return self._page.token_behind(self._at)
+        return self._page.token_after(self._at)
 
     def __repr__(self) -> str:
         what = "is deleted" if self.is_delete else "is put"
@@ -90,23 +90,23 @@ class Change:
 
 
 class _Page:
-    """The changes of one answer, and where the watch was before and behind them."""
+    """The changes of one answer, and where the watch was before and after them."""
 
-    def __init__(self, before: bytes | None, behind: bytes) -> None:
+    def __init__(self, before: bytes | None, after: bytes) -> None:
         self._before = before
-        self.behind = behind
+        self.after = after
         self.changes: list[Change] = []
 
-    def token_behind(self, at: int) -> bytes:
+    def token_after(self, at: int) -> bytes:
         """Where a watch is that has taken up to this change."""
         following = self.changes[at + 1 :]
         if not following:
-            return self.behind
+            return self.after
         dots = {it.dot.origin: it.dot.seq for it in self.changes[: at + 1]}
         if self.changes[at].dot == following[0].dot:
             origin, seq = following[0].dot
             dots[origin] = seq - 1
-        cluster, _ = decode_token(self.behind)
+        cluster, _ = decode_token(self.after)
         seen = {} if self._before is None else decode_token(self._before)[1]
         return encode_token(cluster, joined(seen, {o: seq for o, seq in dots.items() if seq}))
 
@@ -129,7 +129,7 @@ class Feed:
 
     @property
     def token(self) -> bytes | None:
-        """Behind what was taken."""
+        """After what was taken."""
         return self._latest.token if isinstance(self._latest, Change) else self._latest
 
     def call(self, wait_s: float | None) -> Call[None]:
@@ -137,10 +137,10 @@ class Feed:
         before = self.position.token
 
         def read(results: Results) -> None:
-            behind = self.position.answered
-            if behind is None:
+            after = self.position.answered
+            if after is None:
                 raise UnreadableAnswer("the node's answer to a watch has no token")
-            self._take(results[0], _Page(before, behind))
+            self._take(results[0], _Page(before, after))
 
         operation = ask.watch(self._prefix, is_now=not self.is_begun)
         return Call([operation], read, wait_s if self.is_begun else None)
@@ -168,12 +168,12 @@ class Feed:
                     page.changes.append(self._change(event, page, at))
             case _:
                 raise UnreadableAnswer("the node's answer to a watch is unreadable")
-        self.position.token = page.behind
+        self.position.token = page.after
         self._waiting.extend(page.changes)
         self.is_begun = True
         if not page.changes:
-            self._latest = page.behind
-        self.session.merge(page.behind)
+            self._latest = page.after
+        self.session.merge(page.after)
 
     def _change(self, event: Any, page: _Page, at: int) -> Change:
         match event:
@@ -204,7 +204,7 @@ class Watch:
 
     @property
     def token(self) -> bytes | None:
-        """For `since=` of another watch: behind what was taken, and behind what was skipped."""
+        """For `since=` of another watch: after what was taken, and after what was skipped."""
         return self._feed.token
 
     def __iter__(self) -> Self:

@@ -96,7 +96,7 @@ def touch(key: bytes, ttl_ms: int | None) -> Operation:
 
 
 def once(id_: bytes, node: str, position: int) -> Operation:
-    """Stands first, so that the writes behind it are made once however often this is asked: see
+    """Stands first, so that the writes after it are made once however often this is asked: see
     `core.once`. Answered with ["ok", repeated, position]."""
     return ["once", id_, node, position]
 
@@ -107,7 +107,7 @@ def get(key: bytes) -> Operation:
 
 
 def read(key: bytes, skip: int) -> Operation:
-    """Answered with ["ok", versions, more]: all behind the first `skip`, the winner first;
+    """Answered with ["ok", versions, more]: all after the first `skip`, the winner first;
     `more` did not fit."""
     return ["read", key, skip]
 

@@ -92,7 +92,7 @@ def unpack_flat(data: bytes, what: str) -> list[Any]:
     except (ValueError, TypeError, OverflowError, msgpack.OutOfData) as error:
         raise _unsound(what, error) from None
     if unpacker.tell() != len(data):
-        raise MalformedError(f"{what} is not sound msgpack: there is more behind it")
+        raise MalformedError(f"{what} is not sound msgpack: there is more after it")
     return items
 
 

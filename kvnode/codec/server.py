@@ -104,7 +104,7 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A fetch: answered with the part of a snapshot behind a position, a new one without a
+    """A fetch: answered with the part of a snapshot after a position, a new one without a
     number."""
 
     number: int | None
@@ -232,7 +232,7 @@ def _decode_parts(parts: list[Any]) -> Asked:
             raise MalformedError(f"{name!r} must stand alone in its request")
         operations.append(operation)
     if any(isinstance(operation, AwaitReplicas) for operation in operations[:-1]):
-        raise MalformedError("'replicated' must stand last in its request, behind the writes")
+        raise MalformedError("'replicated' must stand last in its request, after the writes")
     _expect_few_keys(operations)
     _expect_few_scans(operations)
     _expect_once_first(operations)

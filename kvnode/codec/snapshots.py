@@ -28,7 +28,7 @@ _DIGEST_BYTES: Final = 16
 
 
 class Part(NamedTuple):
-    """What a server has of a snapshot behind a position."""
+    """What a server has of a snapshot after a position."""
 
     number: int
     start: bytes

@@ -174,7 +174,7 @@ class Holdback:
         return reached
 
     def reached(self, delivered: Vector) -> dict[str, int]:
-        """Where all has come behind these entries, for each that has batches here."""
+        """Where all has come after these entries, for each that has batches here."""
         return {
             origin: self.contiguous(origin, delivered[origin])
             for origin in self._by_origin

@@ -81,7 +81,7 @@ class Done:
 def run_once(
     once: Once, operations: Sequence[Operation], done: Done, answer: Answer, shown: Shown, now: Now
 ) -> None:
-    """Run what stands behind `once`; writes that were made already bring what they brought, and
+    """Run what comes after `once`; writes that were made already bring what they brought, and
     reads are run anew."""
     before = done.results(once.id)
     left = iter(before or ())

@@ -16,7 +16,7 @@ class TableView(Protocol):
     """A table as it was at one moment, unmoved by what is committed later."""
 
     def records(self, start: bytes, end: bytes | None, *, reverse: bool) -> Iterator[Record]:
-        """The keys from `start` to before `end` (None for all behind) in their order, or in the
+        """The keys from `start` to before `end` (None for all others) in their order, or in the
         reverse; one such iterator at a time."""
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ class Table(Log, Remembering, Protocol):
         """The versions of a key, the winner first; empty if it is not there."""
 
     def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
-        """The first keys behind `after`, of those with the prefix, in their order; not
+        """The first keys after `after`, of those with the prefix, in their order; not
         necessarily so many, but one if there is any."""
 
     def table_view(self) -> TableView:

@@ -19,7 +19,7 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Answered with an `Entry` of all versions behind the first `skip`."""
+    """Answered with an `Entry` of all versions after the first `skip`."""
 
     key: bytes
     skip: int = 0
@@ -111,10 +111,10 @@ class Scan:
 
     #: The cut that an earlier page opened; None for the first page.
     cut: int | None
-    #: The first key, and the one behind the last; None for no bound.
+    #: The first key, and the one after the last; None for no bound.
     start: bytes | None
     end: bytes | None
-    #: How many records are wanted of this page and those behind it together; None for all.
+    #: How many records are wanted of this page and those after it together; None for all.
     limit: int | None
     #: How many this page may have.
     page: int

@@ -14,7 +14,7 @@ class Entry(NamedTuple):
     """What a key holds, the winner first; empty if it is not there."""
 
     versions: Versions
-    #: How many versions come behind these.
+    #: How many versions come after these.
     more: int
 
 
@@ -81,7 +81,7 @@ class Events(NamedTuple):
 class Compacted(NamedTuple):
     """The log starts later than the watcher is."""
 
-    #: Who has this can be told what came behind it; in normal form.
+    #: Who has this can be told what came after it; in normal form.
     floor: Vector
 
 

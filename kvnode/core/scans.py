@@ -27,8 +27,8 @@ _PAGE_WORK: Final = 16
 #: So many changes are sorted for a first page in the time that one record takes.
 _CHANGES_PER_WORK: Final = 4
 
-#: The first key behind kvnode's own.
-_BEHIND_RESERVED: Final = RESERVED_PREFIX[:-1] + bytes([RESERVED_PREFIX[-1] + 1])
+#: The first key after kvnode's own.
+_AFTER_RESERVED: Final = RESERVED_PREFIX[:-1] + bytes([RESERVED_PREFIX[-1] + 1])
 
 _GONE: Final = Failed(
     "cut_gone",
@@ -138,7 +138,7 @@ def _records(view: TableView, scan: Scan) -> Iterator[Record]:
     """Those of a scan's range. What is kvnode's own is never read."""
     start, end = scan.start or b"", scan.end
     below = start, RESERVED_PREFIX if end is None else min(end, RESERVED_PREFIX)
-    above = max(start, _BEHIND_RESERVED), end
+    above = max(start, _AFTER_RESERVED), end
     for first, last in (above, below) if scan.reverse else (below, above):
         if last is None or first < last:
             yield from view.records(first, last, reverse=scan.reverse)

@@ -64,6 +64,11 @@ def _digits(number: int, width: int) -> str:
     return "".join(_DIGITS[number >> 5 * place & 31] for place in reversed(range(width)))
 
 
+def created_s(origin: str) -> int:
+    """When this incarnation began, in seconds since 1970 by the clock of its node."""
+    return int(origin.rpartition("~")[2][:_CREATED_DIGITS], len(_DIGITS))
+
+
 def name_of(origin: str) -> str:
     """The name of the replica that this origin is an incarnation of."""
     return origin.rpartition("~")[0]

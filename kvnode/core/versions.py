@@ -2,7 +2,7 @@
 
 Under causal delivery a change replaces exactly what its author had seen; versions that it
 had not seen are concurrent and stay as siblings. Nothing that arrives later can be older
-than a delivered delete, so a delete leaves nothing behind. (Baquero, Almeida, Shoker:
+than a delivered delete, so a delete leaves no trace. (Baquero, Almeida, Shoker:
 Making Operation-based CRDTs Operation-based, DAIS 2014.)
 """
 

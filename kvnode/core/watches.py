@@ -86,7 +86,7 @@ def _events(write: Write, dot: Dot, stamp_us: int, prefix: bytes) -> list[Event]
 
 
 def advanced(position: Vector, batches: Iterable[Batch], rest: Dot | None) -> dict[str, int]:
-    """A position (spelled out) behind these batches, or before the first write that is left."""
+    """A position (spelled out) after these batches, or before the first write that is left."""
     entries = dict(position)
     for batch in batches:
         if rest is not None and rest.origin == batch.origin and rest.seq <= batch.last:
@@ -281,10 +281,10 @@ def _found(
         batches = [*batches, *delivered]
         read_bytes += sum(len(batch.encoded) for batch in delivered)
     page = page_of(batches, position, watch.prefix, limits)
-    behind = advanced(position, batches, page.rest)
-    if page.rest is None and not cut.lacking(behind):
+    reached = advanced(position, batches, page.rest)
+    if page.rest is None and not cut.lacking(reached):
         return Answered(request, Events(page.events)), read_bytes
-    return Answered(request, Events(page.events), cut.succession.normal(behind)), read_bytes
+    return Answered(request, Events(page.events), cut.succession.normal(reached)), read_bytes
 
 
 def _reaches(position: Vector, cut: Cut, delivered: Sequence[Batch]) -> bool:

@@ -61,6 +61,17 @@ class Config:
     log_level: str
     allow_faults: bool
 
+    @property
+    def by_host_name(self) -> list[str]:
+        """The settings by which others are told nothing but the host's name."""
+        own = {"listen": self.advertise_listen, "gossip": self.advertise_gossip}
+        return [
+            f"advertise_{name}"
+            for name, advertised in own.items()
+            if host_of(getattr(self, name)) in _WILDCARDS
+            and host_of(advertised) == socket.gethostname()
+        ]
+
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
     """The settings from all three places. Raises ConfigError.

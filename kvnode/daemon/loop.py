@@ -168,6 +168,7 @@ class Daemon:
         self._poller.register(wake_up, zmq.POLLIN)
         vector = shown(self._node.vector)
         LOGGER.info("listening at %s, vector %s", self._config.listen, vector)
+        self._tell_where_others_reach_us()
         try:
             self._turn(wake_up)  # the first one shows whether it has to join
             # Also then it is ready: it must not be killed because nobody else is there.
@@ -178,6 +179,21 @@ class Daemon:
             self._turn(wake_up)  # what had arrived by then still gets its answer
         finally:
             self._close()
+
+    def _tell_where_others_reach_us(self) -> None:
+        """Where that is not where it listens."""
+        config = self._config
+        told = (config.advertise_listen, config.advertise_gossip)
+        if config.by_host_name:
+            flags = " and ".join(f"--{it.replace('_', '-')}" for it in config.by_host_name)
+            LOGGER.warning(
+                "others are told to reach this node at %s, and its gossip at %s, since that is the "
+                "host's name; if they can't, set %s",
+                *told,
+                flags,
+            )
+        elif told != (config.listen, config.gossip):
+            LOGGER.info("others are told to reach this node at %s, and its gossip at %s", *told)
 
     def _turn(self, wake_up: socket.socket) -> None:
         events = dict(self._poller.poll(self._timeout_ms()))

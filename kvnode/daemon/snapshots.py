@@ -47,7 +47,7 @@ class Snapshots:
         bytes_max: int,
         steady_us: int,
     ) -> Part:
-        """What stands behind a position, in a new view if there is no number. Raises Refused."""
+        """What comes after a position, in a new view if there is no number. Raises Refused."""
         self.close_idle(steady_us)
         if number is None:
             number = self._begin(new_view, steady_us)

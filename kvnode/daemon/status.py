@@ -148,13 +148,15 @@ def _pin_shown(node: Node, pin: Pin, steady_us: int) -> dict[str, Any]:
 
 
 def _addresses(records: list[Version]) -> list[str]:
-    addresses = []
-    for record in records:
-        try:
-            addresses.append(decode_member(record.value).listen)
-        except MalformedError:
-            addresses.append("unreadable")
-    return addresses
+    """Each once: a node that begins anew and has not seen its record leaves that beside its own."""
+    return list(dict.fromkeys(map(_address, records)))
+
+
+def _address(record: Version) -> str:
+    try:
+        return decode_member(record.value).listen
+    except MalformedError:
+        return "unreadable"
 
 
 def _lag(replica: Replica, claimed: Vector, counted: Vector | None = None) -> int:

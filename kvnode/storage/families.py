@@ -46,8 +46,8 @@ def scan(family: Rdict, first: bytes = b"") -> Iterator[Record]:
     return records_of(iterator(family), first)
 
 
-def behind(records: RdictIter, prefix: bytes, after: bytes) -> Iterator[Record]:
-    """The records behind a key, as long as their keys start so."""
+def records_after(records: RdictIter, prefix: bytes, after: bytes) -> Iterator[Record]:
+    """The records after a key, as long as their keys start so."""
     for key, record in records_of(records, max(prefix, after)):
         if not key.startswith(prefix):
             return

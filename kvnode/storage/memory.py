@@ -109,13 +109,13 @@ class MemoryView:
         """See `View.origins`."""
         self._check_open()
         prefix = layout.ORIGIN
-        found = layout.first_records(_behind(self._meta, prefix, prefix + after), bytes_max)
+        found = layout.first_records(_records_after(self._meta, prefix, prefix + after), bytes_max)
         return [(key.removeprefix(prefix), record) for key, record in found]
 
     def table(self, after: bytes, bytes_max: int) -> Records:
         """See `View.table`."""
         self._check_open()
-        return layout.first_records(_behind(self._table, b"", after), bytes_max)
+        return layout.first_records(_records_after(self._table, b"", after), bytes_max)
 
     def close(self) -> None:
         """See `View.close`."""
@@ -321,7 +321,7 @@ class MemoryStore:
         yield from (index[key] for key in keys[at:])
 
 
-def _behind(records: Mapping[bytes, bytes], prefix: bytes, after: bytes) -> Iterator[Record]:
+def _records_after(records: Mapping[bytes, bytes], prefix: bytes, after: bytes) -> Iterator[Record]:
     keys = sorted(key for key in records if key > after and key.startswith(prefix))
     return ((key, records[key]) for key in keys)
 
@@ -329,4 +329,4 @@ def _behind(records: Mapping[bytes, bytes], prefix: bytes, after: bytes) -> Iter
 def _page(
     records: Mapping[bytes, bytes], prefix: bytes, after: bytes, records_max: int
 ) -> dict[bytes, Versions]:
-    return layout.page_of(_behind(records, prefix, after), records_max)
+    return layout.page_of(_records_after(records, prefix, after), records_max)

@@ -43,7 +43,7 @@ class Reading:
         before = self._last.get(batch.origin, _Last(0, 0))
         dot = f"{batch.origin}:{batch.first}"
         if batch.first <= before.seq:
-            self._add(f"{dot} comes in the log behind {batch.origin}:{before.seq}")
+            self._add(f"{dot} comes in the log after {batch.origin}:{before.seq}")
             return
         if batch.stamp_us <= before.stamp_us:
             self._add(f"the stamp of {dot} is not above that of the batch before")

@@ -40,11 +40,11 @@ from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 from kvnode.storage import layout, once
 from kvnode.storage.families import (
-    behind,
     iterator,
     keys_backwards,
     last_key,
     read,
+    records_after,
     records_backwards,
     records_of,
     scan,
@@ -57,7 +57,7 @@ _INFO_LOGS_KEPT: Final = 2
 #: Tables in memory that are being flushed, or wait for it.
 _UNFLUSHED: Final = "rocksdb.num-immutable-mem-table"
 
-_BEHIND_ALL_KEYS: Final = b"\xff" * (KEY_BYTES_MAX + 1)
+_AFTER_ALL_KEYS: Final = b"\xff" * (KEY_BYTES_MAX + 1)
 
 #: What a family takes in memory before it is written out and sorted in. Half of RocksDB's
 #: own choice: inserting costs less where there is less to search.
@@ -295,7 +295,7 @@ class RocksStore:
                 LOGGER.debug("closing the store: %s", error)
 
     def _opened_once(self, family: Rdict) -> once.Once:
-        first = next(behind(iterator(family), once.POSITION, once.POSITION), None)
+        first = next(records_after(iterator(family), once.POSITION, once.POSITION), None)
         return once.Once(partial(read, family), first and first[0], last_key(family))
 
     def _expect_no_hole(self) -> None:
@@ -325,7 +325,7 @@ class RocksStore:
         batch = WriteBatch(raw_mode=True)
         if clear is not None:
             for family in (layout.TABLES[clear], layout.DUES[clear]):
-                batch.delete_range(b"", _BEHIND_ALL_KEYS, self._handles[family])
+                batch.delete_range(b"", _AFTER_ALL_KEYS, self._handles[family])
         for family, key, value in puts:
             if value is None:
                 batch.delete(key, self._handles[family])
@@ -367,12 +367,14 @@ class RocksView:
     def origins(self, after: bytes, bytes_max: int) -> Records:
         """See `View.origins`."""
         prefix = layout.ORIGIN
-        found = layout.first_records(behind(_open(self._meta), prefix, prefix + after), bytes_max)
+        found = layout.first_records(
+            records_after(_open(self._meta), prefix, prefix + after), bytes_max
+        )
         return [(key.removeprefix(prefix), record) for key, record in found]
 
     def table(self, after: bytes, bytes_max: int) -> Records:
         """See `View.table`."""
-        return layout.first_records(behind(_open(self._table), b"", after), bytes_max)
+        return layout.first_records(records_after(_open(self._table), b"", after), bytes_max)
 
     def close(self) -> None:
         """See `View.close`."""
@@ -411,7 +413,7 @@ def _open(records: RdictIter | None) -> RdictIter:
 
 
 def _page(family: Rdict, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
-    return layout.page_of(behind(iterator(family), prefix, after), records_max)
+    return layout.page_of(records_after(iterator(family), prefix, after), records_max)
 
 
 def options() -> Options:
@@ -421,7 +423,7 @@ def options() -> Options:
     options.set_keep_log_file_num(_INFO_LOGS_KEPT)
     options.set_max_total_wal_size(_WRITE_AHEAD_BYTES_MAX)
     # A torn end is what a crash leaves. Damage before it is refused: the default would drop
-    # all commits behind it, acknowledged ones too, and say nothing. See `_expect_no_hole`.
+    # all commits after it, acknowledged ones too, and say nothing. See `_expect_no_hole`.
     options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     return options
 

@@ -26,10 +26,10 @@ class View(Protocol):
     digest: int
 
     def origins(self, after: bytes, bytes_max: int) -> Records:
-        """States of origins whose ids lie behind `after`, up to a size, at least one."""
+        """States of origins whose ids come after `after`, up to a size, at least one."""
 
     def table(self, after: bytes, bytes_max: int) -> Records:
-        """Versions of keys behind `after`, up to a size, at least one."""
+        """Versions of keys after `after`, up to a size, at least one."""
 
     def close(self) -> None:
         """Let go of what the view holds on disk."""
@@ -57,7 +57,7 @@ class Store(Protocol):
         """The versions of a key, the winner first; empty if it is not there."""
 
     def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
-        """The first keys behind `after`, of those with the prefix, in their order; fewer if they
+        """The first keys after `after`, of those with the prefix, in their order; fewer if they
         are large, but one if there is any."""
 
     @property
@@ -117,7 +117,7 @@ class Store(Protocol):
         """The versions of a key that are staged."""
 
     def staged_page(self, after: bytes, records_max: int) -> dict[bytes, Versions]:
-        """The first staged keys behind `after`; see `page`."""
+        """The first staged keys after `after`; see `page`."""
 
     def switch(self, saved: Saved) -> None:
         """Make what is staged the table, and this the rest, in one synced commit."""

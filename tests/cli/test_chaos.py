@@ -104,7 +104,7 @@ def test_told_to_stop_it_leaves_no_process_and_no_directory(number, tmp_path):
     finally:
         process.kill()
         process.communicate()
-    assert (process.returncode, errors) == (1, "kvnode demo: interrupted\n")
+    assert (process.returncode, errors) == (128 + number, "kvnode demo: interrupted\n")
     assert not list(tmp_path.iterdir())
     processes = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout
     assert str(tmp_path) not in processes

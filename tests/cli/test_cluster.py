@@ -38,6 +38,21 @@ def test_leaving_a_cluster_ends_what_runs_of_it(tmp_path):
     assert [process.poll() for process in processes] == [0, -signal.SIGKILL, 0]
 
 
+def test_ctrl_c_between_the_starts_of_two_nodes_leaves_none(tmp_path, monkeypatch):
+    start, processes = LocalNode.start, []
+
+    def interrupted_at_the_second(node):
+        if processes:
+            raise KeyboardInterrupt
+        start(node)
+        processes.append(node.process)
+
+    monkeypatch.setattr(LocalNode, "start", interrupted_at_the_second)
+    with pytest.raises(KeyboardInterrupt), LocalCluster("XY", tmp_path):
+        pytest.fail("it was not interrupted")
+    assert processes[0].poll() is not None
+
+
 def test_a_node_that_ends_at_its_start_is_told_with_what_it_said(tmp_path):
     told = pytest.raises(NotSeen, match=r"(?s)X ended at its start:.*'sometimes'")
     with LocalCluster("X", tmp_path, "--durability", "sometimes") as cluster, told:

@@ -31,19 +31,20 @@ def parser():
     load = commands.add_parser("load", add_help=False)
     load.add_argument("file")
     load.add_argument("--state", type=Path)
+    commands.add_parser("drop", add_help=False).add_argument("keys", nargs="*")
     commands.add_parser("shade", add_help=False).add_argument("colour", choices=["red", "ruby"])
     return made
 
 
 # What is typed before, the word that is being typed, and what it may be.
 OFFERED = [
-    ([], "", ["load", "put", "shade"]),
+    ([], "", ["drop", "load", "put", "shade"]),
     ([], "p", ["put"]),
     ([], "x", []),
     ([], "--", ["--json", "--node"]),
-    (["--json"], "", ["load", "put", "shade"]),
+    (["--json"], "", ["drop", "load", "put", "shade"]),
     (["--node"], "", []),
-    (["--node", "put"], "", ["load", "put", "shade"]),
+    (["--node", "put"], "", ["drop", "load", "put", "shade"]),
     (["put"], "", None),
     (["put"], "--", ["--level", "--ttl"]),
     (["put", "--ttl"], "", []),
@@ -53,6 +54,8 @@ OFFERED = [
     (["put", "k"], "", []),
     (["put", "k", "v"], "", []),
     (["put", "k", "v"], "--t", ["--ttl"]),
+    (["drop"], "", None),
+    (["drop", "k", "l"], "", None),
     (["shade"], "r", ["red", "ruby"]),
     (["shade", "red"], "r", []),
     (["steal"], "", []),

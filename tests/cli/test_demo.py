@@ -60,14 +60,15 @@ def test_people_get_numbered_steps(capsys, scratch):
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"), [(NotSeen("not there"), "not there"), (KeyboardInterrupt(), "interrupted")]
+    ("error", "code", "reason"),
+    [(NotSeen("not there"), 1, "not there"), (KeyboardInterrupt(), 130, "interrupted")],
 )
-def test_a_step_that_is_not_seen_fails_the_demo(error, reason, capsys, scratch, monkeypatch):
+def test_a_step_that_is_not_seen_fails_the_demo(error, code, reason, capsys, scratch, monkeypatch):
     def not_seen(*_):
         raise error
 
     monkeypatch.setattr(demo_module, "until", not_seen)
-    assert main(["demo", "--json"]) == 1
+    assert main(["demo", "--json"]) == code
     output, errors = capsys.readouterr()
     document = json.loads(output)
     assert (document["ok"], document["error"]) == (False, reason)

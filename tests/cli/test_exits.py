@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import re
 import signal
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
 from kvnode import errors
-from kvnode.cli.exits import NOT_FOUND, OK, code_of, guarded, interrupted_once
+from kvnode.cli import kv, kvnode
+from kvnode.cli.exits import (
+    MEANINGS,
+    NOT_FOUND,
+    OK,
+    Terminated,
+    code_of,
+    guarded,
+    interrupted_once,
+)
+from kvnode.cli.streams import OutputFailed
 
-PRINTS = """
-import sys
-from kvnode.cli.exits import guarded
-
-def command(arguments):
-    print("x" * int(arguments[0]))
-    return 0
-
-sys.exit(guarded(command, sys.argv[1:]))
-"""
-
+RUNBOOK = Path(__file__).parents[2] / "docs" / "OPERATIONS.md"
 
 CODES = {
     errors.InvalidRequest("why"): 2,
@@ -69,16 +68,28 @@ def test_a_command_gets_its_arguments_and_its_code_comes_back(code):
         seen.append(arguments)
         return code
 
-    assert guarded(command, ["a", "b"]) == code
+    assert guarded("kv", command, ["a", "b"]) == code
     assert seen == [["a", "b"]]
 
 
-def test_ctrl_c_ends_as_a_shell_expects_it(capsys):
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (Terminated(), 143, ""),
+        (SystemExit(2), 2, ""),
+        (SystemExit(None), 0, ""),
+        (OutputFailed("full"), 6, "kv: the output can't be written: full\n"),
+        (OutputFailed("gone", reader_has_left=True), 141, ""),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+def test_what_ends_a_command_has_a_code_and_a_line_at_most(raised, code, told, capsys):
     def command(_):
-        raise KeyboardInterrupt
+        raise raised
 
-    assert guarded(command, None) == 130
-    assert capsys.readouterr() == ("", "")
+    assert guarded("kv", command, None) == code
+    assert capsys.readouterr() == ("", told)
 
 
 def test_other_errors_are_not_hidden():
@@ -86,19 +97,15 @@ def test_other_errors_are_not_hidden():
         raise LookupError
 
     with pytest.raises(LookupError):
-        guarded(command, None)
+        guarded("kv", command, None)
 
 
-@pytest.mark.parametrize("length", [1, 1_000_000])  # fails at the last flush, or before it
-def test_a_reader_who_has_left_ends_it_without_a_traceback(length):
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        command = [sys.executable, "-c", PRINTS, str(length)]
-        ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=30)
-    finally:
-        os.close(writer)
-    assert (ended.returncode, ended.stderr) == (141, b"")
+def test_the_help_of_both_commands_and_the_runbook_have_the_same_codes():
+    codes = [str(code) for code in MEANINGS]
+    for parser in (kv.parser_of(in_shell=False), kvnode._parser()):
+        assert re.findall(r"^  (\d+) ", parser.format_help(), re.MULTILINE) == codes
+    section = RUNBOOK.read_text().partition("## Exit codes")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| (\d+) ", section, re.MULTILINE) == codes
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.cli.forms import as_json, in_line, key_as_json, packed_as_json, raw, time_as_json
+from kvnode.cli.forms import as_json, in_line, jsonable, key_as_json, parsed, raw, time_as_json
 from kvnode.errors import KvnodeError
 
 
@@ -67,7 +67,7 @@ def test_a_key_that_is_no_text_is_its_bytes_in_json(key, shown):
 def test_what_json_has_no_form_for_at_all_is_an_error_and_can_be_packed(value):
     with pytest.raises(KvnodeError, match="can't be shown as JSON"):
         as_json(value)
-    packed = json.loads(as_json(packed_as_json(value)))
+    packed = json.loads(as_json(jsonable(value)))
     assert packed == {"msgpack": "y3/4AAAAAAAA" if value is math.nan else "gcQB/wE="}
     assert msgpack.packb(value)
 
@@ -75,3 +75,44 @@ def test_what_json_has_no_form_for_at_all_is_an_error_and_can_be_packed(value):
 def test_times_are_iso_8601():
     assert time_as_json(datetime(2026, 11, 25, tzinfo=UTC)) == "2026-11-25T00:00:00+00:00"
     assert time_as_json(None) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1: "a", "1": "b"},
+        [{"deep": ({None: 1, "null": 2},)}],
+        {1.5: 1, "1.5": 2},
+        {"true": 1, True: 2},
+    ],
+    ids=str,
+)
+def test_two_keys_of_a_map_that_would_be_one_in_json_are_named(value):
+    with pytest.raises(KvnodeError, match=r"the keys .* and .* are the same; `kv export` has it"):
+        as_json(value)
+    assert jsonable(value).keys() == {"msgpack"}
+
+
+@pytest.mark.parametrize("value", [{1: "a", "2": "b"}, {}, [], {"a": [{"1": 1}, {1: 1}]}])
+def test_other_maps_are_shown_as_they_are(value):
+    assert as_json(value) == json.dumps(value)
+    assert jsonable(value) is value
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("NaN", "NaN is no JSON"),
+        ('{"a": [-Infinity]}', "-Infinity is no JSON"),
+        ("1e999", "1e999 is beyond all floats"),
+        ('[{"a": 1, "b": 2, "a": 3}]', "an object has the key 'a' twice"),
+        ("{", "Expecting property name"),
+    ],
+)
+def test_json_that_does_not_say_just_one_thing_is_refused(text, why):
+    with pytest.raises(ValueError, match=why):
+        parsed(text)
+
+
+def test_json_is_read_as_what_it_says():
+    assert parsed(b'{"a": [1, 2.5, null, "b", 1e3, -0.0]}') == {"a": [1, 2.5, None, "b", 1000.0, 0]}

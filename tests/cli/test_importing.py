@@ -153,7 +153,7 @@ def test_a_damaged_state_is_told(content, state):
 
 def test_a_state_is_small_and_readable(state):
     token = encode_token("c", {X: 7})
-    State(state).keep(Place().behind(b"ab\n").behind(b"c\n"), token)
+    State(state).keep(Place().after(b"ab\n").after(b"c\n"), token)
     document = json.loads(state.read_text())
     assert document == {"lines": 2, "size_bytes": 5, "crc32": 1355662020, "token": printable(token)}
     assert (State(state).place, State(state).token) == ((2, 5, 1355662020), token)

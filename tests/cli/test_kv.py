@@ -49,10 +49,6 @@ def test_what_is_not_there_is_exit_code_1(at_x):
     assert (code, json.loads(output), errors) == (1, {"key": "missing", "error": "not found"}, "")
 
 
-def test_deleting_what_is_not_there_is_well(at_x):
-    assert at_x("del", "missing") == (0, b"", "")
-
-
 def test_ping_prints_the_nodes_name(at_x):
     assert at_x("ping") == (0, b"X\n", "")
     assert at_x("ping", "--json") == (0, b'{"name": "X"}\n', "")
@@ -135,7 +131,7 @@ def test_put_takes_any_text(value, at_x, x):
     ],
     ids=" ".join,
 )
-def test_flags_stand_before_or_behind_the_command(arguments, kv, trio, x):
+def test_flags_stand_before_or_after_the_command(arguments, kv, trio, x):
     x.put("k", "v")
     address = trio["X"].listen
     code, output, _ = kv(*(argument.replace("NODE", address) for argument in arguments))

@@ -50,9 +50,10 @@ MEMBER = {
     ],
 )
 def test_each_member_has_a_line(changes, cells):
-    head, line = member_lines([MEMBER | changes])
+    head, line, *explained = member_lines([MEMBER | changes])
     assert head.split() == ["MEMBER", "ADDRESS", "STATE", "LAG", "PINS"]
     assert re.split(" {2,}", line) == cells
+    assert [it.partition(":")[0] for it in explained] == (["PINS"] if "pins" in changes else [])
 
 
 def test_the_lag_of_each_member_has_a_line():

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from kvnode.cli.cluster import NotSeen
+from kvnode.cli.exits import Terminated
 from kvnode.cli.narration import Narration, dot_text, expect, held_in, vector_text
 from kvnode.core.vector import Dot
 from kvnode.errors import Refused
@@ -45,11 +46,16 @@ def test_programs_are_told_all_of_it_in_one_document(capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"), [(Refused("no"), "no"), (KeyboardInterrupt(), "interrupted")]
+    ("error", "code", "told"),
+    [
+        (Refused("no"), 1, "no"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Terminated(), 143, "interrupted"),
+    ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
-def test_what_fails_is_the_step_that_would_have_come_next(error, told, as_json, capsys):
-    assert story(as_json=as_json, fails_with=error).end() == 1
+def test_what_fails_is_the_step_that_would_have_come_next(error, code, told, as_json, capsys):
+    assert story(as_json=as_json, fails_with=error).end() == code
     output, errors = capsys.readouterr()
     assert errors == f"kvnode demo: step 2: {told}\n"
     if as_json:

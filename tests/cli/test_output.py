@@ -139,6 +139,28 @@ def test_the_status_tells_what_waits_and_what_is_wrong():
     assert "clock of Y is ahead by 3600 s, or ours is behind" in told
 
 
+def test_the_status_says_what_its_words_mean_where_that_matters():
+    told = lines(held_batches=2, held_bytes=7, parked_requests=1)
+    assert "held back 2 batches, 7 bytes: they came before what they build on" in told
+    assert "parked 1 requests: they wait for what their sessions have seen" in told
+
+
+def test_the_status_tells_incarnations_apart():
+    before = new_origin("X", 1, 2)
+    held = {"origin": before, "first": 3, "last": 3, "waits_for": (before, 2)}
+    told = lines(held=[held], parked=[{"id": 1, "waits_for": (X, 4)}])
+    assert {f"vector {X}:3", f"{before}:3 waits for {before}:2", f"waits for {X}:4"} <= set(told)
+
+
+def test_versions_that_json_has_no_form_for_are_shown_all_the_same(capsys):
+    odd = {1: "a", "1": "b"}
+    Output(as_json=False).versions("k", versions(odd, "v"))
+    assert capsys.readouterr().out.splitlines() == [f"{X}:1  {odd!r}", f'{X}:2  "v"']
+    Output(as_json=True).versions("k", versions(odd, "v"))
+    first, second = json.loads(capsys.readouterr().out)["versions"]
+    assert first["value"].keys() == {"msgpack"} and second["value"] == "v"
+
+
 def test_the_status_tells_that_a_node_only_reads():
     storage = {"serving": True, "writable": False, "failures": 1, "last_error": "full"}
     assert "storage takes no writes, reads go on: full" in lines(storage=storage)

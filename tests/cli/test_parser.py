@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
+
 import pytest
 
 from kvnode.cli.exits import USAGE
-from kvnode.cli.parser import Parser
+from kvnode.cli.parser import Parser, duration, seconds
 
 
 @pytest.fixture
@@ -53,3 +55,32 @@ def test_help_is_a_success_on_standard_output(parser, capsys):
         parser.parse_args(["--help"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("usage: tool")
+
+
+@pytest.mark.parametrize(
+    ("text", "value_s"),
+    [
+        ("0", 0),
+        ("90", 90),
+        ("1.5", 1.5),
+        ("90s", 90),
+        ("15m", 900),
+        ("1.5h", 5400),
+        ("7d", 604_800),
+    ],
+)
+def test_a_time_is_value_sor_has_a_unit(text, value_s):
+    assert duration(text) == value_s
+
+
+@pytest.mark.parametrize("text", ["", "s", "soon", "1w", "1 hour", "h1", "1h30m"])
+def test_what_is_no_time_is_told_with_the_right_way(text):
+    with pytest.raises(ArgumentTypeError, match=r"90s, 15m, 1\.5h, 7d"):
+        duration(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "601", "11m", "1h", "nan", "infd"])
+def test_nobody_waits_for_longer_than_a_node_may(text):
+    with pytest.raises(ArgumentTypeError, match="is not from 0 to 600 seconds"):
+        seconds(text)
+    assert seconds("10m") == 600

@@ -1,4 +1,4 @@
-"""Faults do what they say, leave nothing behind, and wipe no disk that is the last of its kind."""
+"""Faults do what they say, undo what they did, and wipe no disk that is the last of its kind."""
 
 from __future__ import annotations
 

@@ -64,11 +64,11 @@ def test_other_words_are_invalid(prefix: Any, start: Any, end: Any) -> None:
 
 
 @given(st.binary(min_size=1, max_size=4), st.binary(max_size=5))
-def test_the_successor_of_a_prefix_is_behind_all_that_start_so_and_before_all_others(
+def test_the_successor_of_a_prefix_is_after_all_that_start_so_and_before_all_others(
     prefix: bytes, other: bytes
 ) -> None:
-    behind = successor(prefix)
-    in_range = prefix <= other and (behind is None or other < behind)
+    following = successor(prefix)
+    in_range = prefix <= other and (following is None or other < following)
     assert in_range == other.startswith(prefix)
 
 

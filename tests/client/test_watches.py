@@ -78,7 +78,7 @@ def test_with_a_prefix_of_bytes_keys_are_bytes():
         assert change.expires_at is not None and change.expires_at.timestamp() == 2
 
 
-def test_a_token_goes_on_behind_its_change_and_never_in_the_middle_of_a_write():
+def test_a_token_goes_on_after_its_change_and_never_in_the_middle_of_a_write():
     events = [(X, 4, 1, b"a"), (Y, 2, 2, b"a"), (Y, 2, 2, b"b"), (X, 5, 3, b"a")]
     with FakeNode(answering((events, 9))) as node, Client(node.listen) as client:
         watch = client.watch(since=encode_token("c", {X: 3, Y: 1}))
@@ -91,7 +91,7 @@ def test_a_token_goes_on_behind_its_change_and_never_in_the_middle_of_a_write():
         ]
 
 
-def test_the_token_of_a_watch_is_behind_what_was_taken():
+def test_the_token_of_a_watch_is_after_what_was_taken():
     events = [(X, 1, 1, b"a"), (X, 2, 2, b"a")]
     with FakeNode(answering((events, 7), ([], 9))) as node, Client(node.listen) as client:
         watch = client.watch(since=encode_token("c", {}))

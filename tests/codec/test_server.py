@@ -184,7 +184,7 @@ def test_waiting_for_replicas_stands_last(pairs, concern) -> None:
 
 
 @given(st.binary(min_size=16, max_size=16), names, ids, keys)
-def test_what_is_done_once_stands_behind_its_id(id_, node, position, key) -> None:
+def test_what_is_done_once_stands_after_its_id(id_, node, position, key) -> None:
     sent = [client.once(id_, node, position), client.delete(key), client.get(key)]
     asked = decode_request(encode_request(1, None, 0, sent))
     assert asked.operations == (Once(id_, node, position), Delete(key), Get(key))

@@ -164,10 +164,10 @@ def test_a_watch_stands_alone(others: list[Any]) -> None:
     assert refusal(encoded(*others, ["watch", b"", False])) == (5, "malformed")
 
 
-@pytest.mark.parametrize("behind", [GET, ["replicated", 2, 100]])
-def test_nothing_stands_behind_a_wait_for_replicas(behind: list[Any]) -> None:
+@pytest.mark.parametrize("after", [GET, ["replicated", 2, 100]])
+def test_nothing_stands_after_a_wait_for_replicas(after: list[Any]) -> None:
     put = ["put", b"key", b"value"]
-    assert refusal(encoded(put, ["replicated", 2, 100], behind)) == (5, "malformed")
+    assert refusal(encoded(put, ["replicated", 2, 100], after)) == (5, "malformed")
 
 
 ONCE = ["once", bytes(16), "X", 0]
@@ -184,7 +184,7 @@ PUT = ["put", b"key", b"value"]
         ([ONCE, *(ONCE_WRITES_MAX + 1) * [PUT]], "too_large"),
     ],
 )
-def test_what_is_done_once_is_a_few_writes_behind_its_id(operations: list[Any], code: str) -> None:
+def test_what_is_done_once_is_a_few_writes_after_its_id(operations: list[Any], code: str) -> None:
     assert refusal(encoded(*operations)) == (5, code)
 
 

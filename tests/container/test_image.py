@@ -98,6 +98,6 @@ def test_the_version_of_python_is_an_argument(engine, image):
     engine.docker(*build)
 
 
-def test_a_command_behind_it_is_one_of_kvnode(engine, image):
+def test_a_command_after_it_is_one_of_kvnode(engine, image):
     assert engine.docker("run", "--rm", image, "--version").stdout == f"kvnode {__version__}\n"
     assert in_image(engine, image, "kv", "--version").stdout == f"kv {__version__}\n"

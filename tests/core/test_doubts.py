@@ -68,7 +68,7 @@ ALL = claim({X: 7, Y: 2, Z: 1})
     ("why", "dot", "claims", "is_nowhere"),
     [
         ("all have seen the marker, and none has it", MISSING, [ALL, ALL], True),
-        ("nor has anyone what comes behind it", Dot(GONE, 9), [ALL], True),
+        ("nor has anyone what comes after it", Dot(GONE, 9), [ALL], True),
         ("there is no other member", MISSING, [], True),
         ("what comes before it was not in doubt", Dot(GONE, 2), [ALL], False),
         ("another was not in doubt", Dot(Z, 9), [ALL], False),

@@ -116,7 +116,7 @@ def test_what_is_missed_is_told_in_the_order_own_origin_then_dependencies() -> N
 # --- contiguous
 
 
-def test_what_has_come_behind_a_vector_is_told_for_its_own_entries_alone() -> None:
+def test_what_has_come_after_a_vector_is_told_for_its_own_entries_alone() -> None:
     holdback = holding(batch(A, 3, writes=2), batch(A, 5), batch(A, 7), batch(B, 1))
     assert holdback.reached({A: 2}) == {A: 5}
     assert holdback.reached({}) == {}
@@ -181,7 +181,7 @@ def test_a_dropped_batch_has_not_come() -> None:
     assert holdback.contiguous(A, 0) == 1
 
 
-def test_a_batch_that_is_given_up_has_not_come_nor_has_what_is_held_behind_it() -> None:
+def test_a_batch_that_is_given_up_has_not_come_nor_has_what_is_held_after_it() -> None:
     holdback = holding(batch(A, 1, {C: 1}), batch(A, 2), batch(A, 3))
     assert holdback.contiguous(A, 0) == 3
     holdback.drop_batches_waiting_for(Dot(C, 1))

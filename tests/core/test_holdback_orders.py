@@ -103,7 +103,7 @@ def test_in_any_order_with_duplicates_all_is_delivered_once_and_causally(history
 
 
 @given(histories(), st.integers())
-def test_what_expires_or_is_dropped_leaves_nothing_behind(history, seed) -> None:
+def test_what_expires_or_is_dropped_leaves_nothing(history, seed) -> None:
     random, receiver = Random(seed), Receiver(history, Limits(held_batches_max=1))
     holdback = receiver.holdback
     for made in random.sample(history.made, len(history.made)):

@@ -39,7 +39,7 @@ def test_what_is_held_without_a_gap_is_not_asked_for() -> None:
     assert node.asks() is None
 
 
-def test_what_is_held_behind_a_gap_is_asked_for() -> None:
+def test_what_is_held_after_a_gap_is_asked_for() -> None:
     node = Node()
     node.holdback.hold(batch(X1, 2), {})
     node.hear("X", {X1: 2})

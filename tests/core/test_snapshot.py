@@ -130,7 +130,7 @@ SECOND = FIRST._replace(start=b"o", origins={}, table={b"a": TABLE[b"a"]}, next=
 LAST = SECOND._replace(start=b"ta", table={b"b": TABLE[b"b"]}, next=None)
 
 
-def test_parts_are_asked_for_one_behind_the_other() -> None:
+def test_parts_are_asked_for_one_after_the_other() -> None:
     staging = Staging("Y")
     assert staging.question() == Fetch("Y", None, b"")
     assert staging.take(FIRST) is None
@@ -154,7 +154,7 @@ def test_a_snapshots_digest_is_that_of_what_came() -> None:
     [
         ("the one that was asked for", SECOND, True),
         ("again the one before", FIRST, False),
-        ("the one behind it", LAST, False),
+        ("the one after it", LAST, False),
         ("of another of its snapshots", SECOND._replace(number=8), False),
         ("of another peer", SECOND._replace(name="Z"), False),
     ],

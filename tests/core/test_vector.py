@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kvnode.core.vector import (
     RANDOM_BITS,
     Dot,
+    created_s,
     is_name,
     is_origin,
     joined,
@@ -96,3 +97,8 @@ def test_people_see_names_where_these_tell_origins_apart() -> None:
 @given(vectors)
 def test_shown_vectors_keep_every_entry(vector) -> None:
     assert sorted(shown(vector).values()) == sorted(vector.values())
+
+
+@given(st.integers(0, 2**35 - 1), st.integers(0, 2**RANDOM_BITS - 1))
+def test_an_origin_tells_when_it_began(began_s: int, random_bits: int) -> None:
+    assert created_s(new_origin("a-name.b", began_s, random_bits)) == began_s

@@ -96,7 +96,7 @@ def test_a_write_that_is_more_than_an_answer_holds_is_told_whole() -> None:
     assert told(page.events) == ["X1 a", "X1 b", "X1 c"]
 
 
-def test_a_position_goes_on_behind_what_was_told() -> None:
+def test_a_position_goes_on_after_what_was_told() -> None:
     batches = [batch(X, 1, "a", "b"), batch(Y, 1, "c"), batch(X, 3, "d", "e")]
     assert advanced({Y2: 5}, batches, None) == {X: 4, Y: 1, Y2: 5}
     assert advanced({}, batches, Dot(X, 4)) == {X: 3, Y: 1}
@@ -163,7 +163,7 @@ def test_what_the_log_has_is_told_at_once() -> None:
     assert (events_of([answered]), answered.position) == ([["X2 b"]], None)
 
 
-def test_what_the_turn_itself_brings_comes_behind_what_the_log_has() -> None:
+def test_what_the_turn_itself_brings_comes_after_what_the_log_has() -> None:
     story = Story()
     story.turn(batch(X, 1, "a"))
     story.ask()

@@ -161,9 +161,13 @@ def test_a_wildcard_is_advertised_as_the_host(wildcard, monkeypatch):
     assert settings.listen == f"tcp://{wildcard}:1"
     assert settings.advertise_listen == "tcp://rack4:1"
     assert settings.advertise_gossip == "tcp://rack4:2"
+    assert settings.by_host_name == ["advertise_listen", "advertise_gossip"]
+    elsewhere = load(given | {"advertise_listen": "rack4.example:1"}, {})
+    assert elsewhere.by_host_name == ["advertise_gossip"]
 
 
 def test_a_plain_address_is_advertised_as_it_is():
     settings = load({"name": "X", "listen": "10.0.0.1:1", "advertise_gossip": "public:9"}, {})
     assert settings.advertise_listen == "tcp://10.0.0.1:1"
     assert settings.advertise_gossip == "tcp://public:9"
+    assert settings.by_host_name == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from kvnode.core.batch import Batch
 from kvnode.core.limits import GOSSIP_BYTES_MAX
 from kvnode.daemon import loop
 from kvnode.daemon.config import load
+from kvnode.daemon.logs import LOGGER
 from kvnode.daemon.loop import Daemon
 from kvnode.storage.directory import DataDirectory
 from kvnode.transport.sockets import connect, receive_frames, subscriber
@@ -112,3 +115,37 @@ def test_a_daemon_that_finds_a_port_taken_leaves_the_rest_to_the_next(taken, con
             Daemon(config, directory)
     with running(config, directory), Raw(config) as raw:
         assert raw.ask(PING).results == [["ok", "X"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "levels", "told"),
+    [
+        ({}, [], ""),
+        (
+            {"advertise_listen": "public.example:1"},
+            ["INFO"],
+            r"others .* at tcp://public\.example:1, and its gossip at tcp://",
+        ),
+        (
+            {"listen": "tcp://0.0.0.0:{}"},
+            ["WARNING"],
+            r"others .* at tcp://rack4:\d+, and .* host's name; .*set --advertise-listen$",
+        ),
+    ],
+    ids=["where it listens", "where it is told", "where it is guessed"],
+)
+def test_the_log_says_where_others_are_told_to_reach_the_node(
+    given, levels, told, config, directory, caplog, monkeypatch
+):
+    monkeypatch.setattr("socket.gethostname", lambda: "rack4")
+    caplog.set_level(logging.INFO, LOGGER.name)
+    port = config.listen.rpartition(":")[2]
+    settings = {"name": "X", "data": config.data, "listen": config.listen, "gossip": config.gossip}
+    given = {name: value.format(port) for name, value in given.items()}
+    config = load(settings | {"heartbeat_ms": 50} | given, {})
+    with running(config, directory), Raw(config) as raw:
+        raw.send(encode_request(1, None, 0, [PING]))
+        raw.answer()
+    found = [it for it in caplog.records if it.getMessage().startswith("others are told")]
+    assert [it.levelname for it in found] == levels
+    assert all(re.match(told, it.getMessage()) for it in found)

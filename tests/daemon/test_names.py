@@ -167,7 +167,7 @@ def mesh(fake):
         mesh.close()
 
 
-def test_a_peer_that_gossips_elsewhere_each_time_leaves_no_hosts_behind(mesh, fake):
+def test_a_peer_that_gossips_elsewhere_each_time_leaves_no_hosts(mesh, fake):
     (peer,) = mesh.peers
 
     def follows():

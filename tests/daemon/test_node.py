@@ -25,7 +25,7 @@ def test_a_write_is_saved_then_published_then_answered(node):
     assert kinds(node.turn(node.put("k", "v"))) == ["commit synced", "publish", "reply"]
 
 
-def test_the_heartbeat_comes_behind_the_data_and_before_the_answers(node):
+def test_the_heartbeat_comes_after_the_data_and_before_the_answers(node):
     node.now_us += HEARTBEAT_US
     origin = node.origins[0]
     assert node.turn(node.put("k", "v")) == [

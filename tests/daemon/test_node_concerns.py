@@ -80,7 +80,7 @@ def test_one_replica_is_this_node_in_the_same_turn_and_nobody_is_asked(node):
     assert [event[0] for event in node.events] == ["commit synced", "publish", "reply"]
 
 
-def test_two_are_asked_for_behind_the_batch_and_answered_at_the_report(node):
+def test_two_are_asked_for_after_the_batch_and_answered_at_the_report(node):
     id_ = node.wait(2)
     assert node.last(id_) is None
     assert node.events[-2:] == [
@@ -183,7 +183,7 @@ def test_with_never_this_node_does_not_count():
 # --- reporting
 
 
-def test_it_reports_what_others_wait_for_once_behind_the_commit(node):
+def test_it_reports_what_others_wait_for_once_after_the_commit(node):
     node.node.turn(Inputs(batches=[others_write(2)], awaited=[Dot(OTHER, 2)]), node.now, node)
     assert node.events == [("commit synced",), ("report", OTHER, 2)]
     node.tick()

@@ -15,7 +15,7 @@ from kvnode.daemon.status import state_of
 from kvnode.errors import Refused, StorageError
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, SYNC_US, Recorded, failures
 
-#: What the peer has, in a log that starts behind it.
+#: What the peer has, in a log that starts after it.
 THEIRS = {b"theirs %d" % at: (Version(at, OTHER, at, b"value"),) for at in range(1, 6)}
 
 

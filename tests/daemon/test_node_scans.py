@@ -30,7 +30,7 @@ def scanned(node, scan, *, start=None, cut=None, page=100):
     return node.answers(request.id)[0]
 
 
-def test_a_page_shows_what_the_turn_has_done_before_it_and_nothing_behind(node):
+def test_a_page_shows_what_the_turn_has_done_before_it_and_nothing_after(node):
     request = node.request(Put(b"aa", b"v"), ALL, Put(b"ab", b"v"), ALL)
     node.turn(request, batches=(others_write(1, key="k"),))
     (reply,) = (reply for reply in node.replies if reply.id == request.id)
@@ -61,7 +61,7 @@ def test_pages_show_the_first_ones_moment_whatever_is_written_between(node):
     assert scanned(node, ALL).records == (b"a", b"b", b"cc", b"d", b"dd")
 
 
-def test_requests_behind_a_turns_work_of_scans_are_served_in_the_next_turn_at_once():
+def test_requests_after_a_turns_work_of_scans_are_served_in_the_next_turn_at_once():
     node = Recorded()
     node.limits = Limits(scan_work_per_turn=2)
     node.start()

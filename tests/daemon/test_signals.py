@@ -1,4 +1,4 @@
-"""Signals come as bytes, and nothing of that stays behind."""
+"""Signals come as bytes, and nothing of that stays."""
 
 from __future__ import annotations
 

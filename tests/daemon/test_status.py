@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 
 from kvnode.codec.batches import decode_batch, encode_batch
+from kvnode.codec.records import MemberRecord, encode_member
 from kvnode.core.batch import Change
 from kvnode.core.requests import Scan, Shows
-from kvnode.daemon.status import WAITING_SHOWN, node_status, replica_status, state_of
+from kvnode.core.versions import Version
+from kvnode.daemon.status import (
+    WAITING_SHOWN,
+    _addresses,
+    node_status,
+    replica_status,
+    state_of,
+)
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, Recorded
 
 
@@ -118,3 +126,10 @@ def test_in_a_few_words_it_does_not_answer_without_its_disk(node):
     node.disk.full = node.gone = True
     node.turn(node.put("k", "v"))
     assert state_of(node.node) == f"does not answer: {node.node.health.last_error}"
+
+
+def test_each_address_of_a_member_is_told_once_whoever_wrote_it():
+    addresses = ["tcp://y:1", "tcp://y:2", "tcp://y:1", "tcp://y:1"]
+    values = [encode_member(MemberRecord(address, "tcp://y:9")) for address in addresses]
+    records = [Version(1, OTHER, seq, value) for seq, value in enumerate([*values, b"", b""], 1)]
+    assert _addresses(records) == ["tcp://y:1", "tcp://y:2", "unreadable"]

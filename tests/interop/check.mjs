@@ -74,7 +74,7 @@ async function links(node, peers, action) {
 
 // ---- Watchers
 
-/** Watch from a token until there are so many events; with them the token behind them. */
+/** Watch from a token until there are so many events; with them the token after them. */
 async function events(node, prefix, token, count) {
   const all = [];
   while (all.length < count) {
@@ -153,7 +153,7 @@ const steps = {
     const alice = client(x);
     const names = ["ada", "bob", "cyd", "dan", "eve"];
     for (const name of names) await alice.put(`user/${name}`, name.length);
-    await alice.put("user0", "behind the range");
+    await alice.put("user0", "after the range");
 
     const pages = alice.scan("user/", "user0", { page: 2 });
     say("page:", ...(await pages.next()).value.map(shown));

@@ -81,7 +81,7 @@ export function joinTokens(one, other) {
   return advanced(one, Object.entries(readToken(other).vector));
 }
 
-/** The token of a watcher that goes on behind these events, the first of an answer to `token`. */
+/** The token of a watcher that goes on after these events, the first of an answer to `token`. */
 export function tokenBehind(token, events) {
   return advanced(token, events.map(({ dot }) => dot));
 }
@@ -222,7 +222,7 @@ export class Client {
   }
 
   /**
-   * The next events behind a watcher's token, and the token behind them: `{ token, events }`. There
+   * The next events after a watcher's token, and the token after them: `{ token, events }`. There
    * are none if nothing came in `waitMs`. The watcher's token is its own, and not the session's.
    */
   async watch(prefix, token, { isNow = false, waitMs = this.waitMs } = {}) {
@@ -231,7 +231,7 @@ export class Client {
     return { token: answer.token, events: events.map(event) };
   }
 
-  /** One operation, in the session: what stands behind "ok" in its result. */
+  /** One operation, in the session: what stands after "ok" in its result. */
   async run(operation) {
     const sent = this.token;
     const answer = await this.ask(sent, this.waitMs, operation);

@@ -4,7 +4,7 @@ For an operation o it is the least transitive relation that holds the causal ord
 causal past, and puts w1 before w2 if both write the key of a get r, r reads from w2, w1 is
 before r in HB_o, and r is o or precedes it in its session (definition 9 of the paper). It only
 grows along a session, so each session's last operation decides. A read put of unknown outcome
-is the last of its own: it adds itself, behind all else, to what its predecessor has.
+is the last of its own: it adds itself, after all else, to what its predecessor has.
 
 Here the session is walked once. Each operation lets its causal past in; each one let in has
 its HB-past as a vector. A pair (w1, w2) that a get adds raises the past of w2 and of all that

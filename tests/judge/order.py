@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 def topological(numbers: Sequence[int], successors: Callable[[int], Iterable[int]]) -> list[int]:
     """The operations with each after its predecessors, lines first come first served.
 
-    Those in or behind a cycle are left out.
+    Those in or after a cycle are left out.
     """
     waiting = dict.fromkeys(numbers, 0)
     for number in numbers:

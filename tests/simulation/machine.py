@@ -555,7 +555,7 @@ class Machine:
         self._cluster.send_answer(self.name, flight, payload, self.seen if has_seen_all else 0)
 
     def holding(self, reply: Reply) -> None:
-        """The node holds this reply back, behind its commit: what it says is so from now on."""
+        """The node holds this reply back, after its commit: what it says is so from now on."""
         self.step()
         flight = reply.reply_to
         assert isinstance(flight, Flight)
@@ -618,7 +618,7 @@ class Machine:
             question = since(pull.vector, self._cluster.pull_bytes)
             payload = encode_request(_PULL_ID, None, 0, [question])
         else:
-            self._world.note(f"{self.name} fetches from {pull.name} behind {pull.after!r}")
+            self._world.note(f"{self.name} fetches from {pull.name} after {pull.after!r}")
             payload = encode_request(_FETCH_ID, None, 0, [snapshot(pull.number, pull.after)])
         self._cluster.send_question(self.name, pull.name, payload)
 

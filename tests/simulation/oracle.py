@@ -249,7 +249,7 @@ class Oracle:
 
     def _check_page(self, seen: Seen, scan: Scan, page: Page, clock: ExpiryBounds) -> None:
         """A page shows all that the past at its scan's first page makes of its part of the range,
-        in order, and nothing else; what is left of the range, if more is wanted, is behind it."""
+        in order, and nothing else; what is left of the range, if more is wanted, comes after it."""
         if scan.cut is not None:
             seen, clock = self.cuts[scan.cut]
         elif page.cut is not None:

@@ -80,8 +80,8 @@ class SimulatedScan(NamedTuple):
         cut, start, end, limit, page, reverse, shows = self
         return ask.scan(cut, start, end, limit, page, reverse=reverse, shows=shows)
 
-    def behind(self, cut: int, seen: int, goes_on_at: bytes) -> SimulatedScan:
-        """What is left behind a page."""
+    def after(self, cut: int, seen: int, goes_on_at: bytes) -> SimulatedScan:
+        """What is left after a page."""
         limit = None if self.limit is None else self.limit - seen
         bound = {"end" if self.reverse else "start": goes_on_at}
         return self._replace(cut=cut, limit=limit, **bound)
@@ -397,7 +397,7 @@ class SimulatedClient:
             seen = records if isinstance(records, int) else len(records)
             if goes_on_at is None and scan.cut is not None:
                 self._world.reach("a scan of several pages read to its end")
-            self._scan = None if goes_on_at is None else scan.behind(cut, seen, goes_on_at)
+            self._scan = None if goes_on_at is None else scan.after(cut, seen, goes_on_at)
         elif result[0] == "error":
             self._world.reach(f"a scan ended: {result[1]}")
             self._scan = None

@@ -45,7 +45,7 @@ class SimulatedWatcher:
         return everything & ~self._told & self._cluster.oracle.watched[self._prefix]
 
     def ask(self) -> None:
-        """Ask what comes behind its position, and ask again after the answer."""
+        """Ask what comes after its position, and ask again after the answer."""
         if self._dice.chance(0.2):
             self._move()
             self._world.states["a watcher moved"] += 1

@@ -10,11 +10,11 @@ from rocksdict import Options, Rdict
 
 from kvnode.errors import StorageError
 from kvnode.storage.families import (
-    behind,
     iterator,
     keys_backwards,
     last_key,
     read,
+    records_after,
     records_backwards,
     records_of,
     scan,
@@ -72,10 +72,10 @@ def test_a_scan_starts_at_a_key_or_where_it_would_be(
         (b"bb", b"", []),
     ],
 )
-def test_what_is_behind_a_key_ends_with_the_prefix(
+def test_what_is_after_a_key_ends_with_the_prefix(
     family: Rdict, prefix: bytes, after: bytes, keys: list[bytes]
 ) -> None:
-    assert [key for key, _ in behind(iterator(family), prefix, after)] == keys
+    assert [key for key, _ in records_after(iterator(family), prefix, after)] == keys
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_rocksdb_opens_for_reading_with_nothing_but_reading_allowed(tmp_path: Pa
 
 @KEPT_OR_LOST
 def test_what_a_failed_truncation_dropped_is_below_the_floor(*, kept: bool) -> None:
-    """Else a watch would be told of what comes behind a gap."""
+    """Else a watch would be told of what comes after a gap."""
     disk = MemoryDisk()
     store = MemoryStore(disk)
     store.commit(FIRST, sync=True)

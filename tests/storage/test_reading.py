@@ -67,7 +67,7 @@ def test_what_a_snapshot_overtook_may_have_gaps() -> None:
     [
         ([LOG[1], LOG[2]], "the log lacks X:1, and goes on at X:2"),
         ([LOG[0], LOG[2], LOG[1]], "Y:1 comes in the log before X:2, which it had seen"),
-        ([*LOG, LOG[0]], "X:1 comes in the log behind X:2"),
+        ([*LOG, LOG[0]], "X:1 comes in the log after X:2"),
         (LOG[:2], "the log ends at Y:0, but 1 is delivered"),
         ([*LOG, batch(Y, 2)], "the log ends at Y:2, but 1 is delivered"),
         ([*LOG, batch(X2, 1)], "the log has X2:1, but no state of its origin"),

@@ -220,7 +220,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize(("prefix", "after", "records_max", "keys"), PAGES)
-def test_a_page_has_the_first_keys_behind_one_that_start_so(
+def test_a_page_has_the_first_keys_after_one_that_start_so(
     disk: Disk, prefix: bytes, after: bytes, records_max: int, keys: list[bytes]
 ) -> None:
     disk.store.commit(commit(table=TABLE), sync=True)

@@ -71,7 +71,7 @@ def test_a_dealers_one_frame_is_a_request_and_its_answer_is_one_frame(client, ro
     assert client.recv_multipart() == [b"answered"]
 
 
-def test_a_req_asks_behind_a_delimiter_and_gets_its_answer(context, router):
+def test_a_req_asks_after_a_delimiter_and_gets_its_answer(context, router):
     with context.socket(zmq.REQ) as client:
         client.connect(router.getsockopt_string(zmq.LAST_ENDPOINT))
         client.send(b"asked")

@@ -34,7 +34,7 @@ def watch(client: Client, given: argparse.Namespace, output: Output) -> int:
             for change in found:
                 output.change(change)
             sys.stdout.flush()
-            # Behind what was printed: who is killed in between sees that twice, and misses nothing.
+            # After what was printed: who is killed in between sees that twice, and misses nothing.
             write_token(given.resume, found[-1].token if found else changes.token)
             left = None if left is None else left - len(found)
     return OK

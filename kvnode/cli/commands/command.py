@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Final, NamedTuple
 
 from kvnode.cli.output import Output
 from kvnode.cli.parser import seconds
+from kvnode.client.session import Version
 from kvnode.client.sync import Client
-from kvnode.core.limits import CONCERN_TIMEOUT_MS_MAX, REPLICAS_MAX
+from kvnode.core.limits import CONCERN_TIMEOUT_MS_MAX, REPLICAS_MAX, REQUEST_OPERATIONS_MAX
+from kvnode.core.vector import Dot, is_origin
 from kvnode.errors import InvalidRequest
 
 #: What stands for standard input.
 STDIN: Final = "-"
+
+#: What --if-version takes for a key that must not be there.
+_ABSENT: Final = "none"
 
 
 def no_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +34,10 @@ class Command(NamedTuple):
     run: Callable[[Client, argparse.Namespace, Output], int]
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None] = no_arguments
+    #: Whether it changes anything at the node.
+    writes: bool = False
+    #: What the help of the command says beside that: what its output means.
+    explained: str = ""
 
 
 def typed(text: str) -> bytes:
@@ -45,6 +54,43 @@ def number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def read_all(client: Client, keys: Sequence[str]) -> Iterator[tuple[str, Sequence[Version]]]:
+    """All versions of each key, the winner first. What one answer holds is of one moment."""
+    for at in range(0, len(keys), REQUEST_OPERATIONS_MAX):
+        with client.pipeline() as pipeline:
+            asked = [pipeline.read(typed(key)) for key in keys[at : at + REQUEST_OPERATIONS_MAX]]
+        for key, pending in zip(keys[at:], asked, strict=False):
+            try:
+                yield key, pending.result()
+            except InvalidRequest:  # it does not fit an answer with the others
+                yield key, client.read(typed(key))
+
+
+def condition(given: argparse.Namespace) -> list[Dot] | None:
+    """What the key must hold, if that was told."""
+    if given.if_version in (None, _ABSENT):
+        return None if given.if_version is None else []
+    dots = []
+    for text in given.if_version.split(","):
+        origin, _, seq = text.rpartition(":")
+        if not is_origin(origin) or not seq.isdecimal():
+            raise InvalidRequest(f"{text!r} is no dot; `kv read` prints such, or say {_ABSENT!r}")
+        dots.append(Dot(origin, int(seq)))
+    return dots
+
+
+def add_condition(parser: argparse.ArgumentParser) -> None:
+    """For writes of a key that may ask what it holds."""
+    parser.add_argument(
+        "--if-version",
+        default=None,
+        metavar="DOTS",
+        help="only if the key holds just these versions: dots (the names of writes) as `kv read` "
+        f"prints them, with commas; or {_ABSENT!r}, if it must not be there",
+    )
+    add_replicas(parser)
 
 
 def add_replicas(parser: argparse.ArgumentParser) -> None:

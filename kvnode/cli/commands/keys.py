@@ -1,21 +1,28 @@
-"""The commands on one key: `put`, `get`, `read`, `del`, `touch`, `persist`."""
+"""The commands on keys by their names: `put`, `get`, `read`, `touch`, `persist`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any, Final
 
-from kvnode.cli.commands.command import STDIN, Command, add_replicas, standard_input, typed
+from kvnode.cli.commands.command import (
+    STDIN,
+    Command,
+    add_condition,
+    condition,
+    read_all,
+    standard_input,
+    typed,
+)
 from kvnode.cli.exits import NOT_FOUND, OK
+from kvnode.cli.forms import parsed
 from kvnode.cli.output import Output
+from kvnode.cli.parser import duration
+from kvnode.client.scans import Entry
 from kvnode.client.sync import Client
 from kvnode.core.limits import VALUE_BYTES_MAX
-from kvnode.core.vector import Dot, is_origin
+from kvnode.core.vector import Dot
 from kvnode.errors import InvalidRequest
-
-#: What --if-version takes for a key that must not be there.
-_ABSENT: Final = "none"
 
 #: What is read of standard input: JSON may spell each byte of a value in six.
 _INPUT_BYTES_MAX: Final = 6 * VALUE_BYTES_MAX
@@ -27,7 +34,7 @@ def put(client: Client, given: argparse.Namespace, output: Output) -> int:
         typed(given.key),
         _value(given),
         ttl_s=given.ttl,
-        if_version=_condition(given),
+        if_version=condition(given),
         replicas=given.replicas,
         timeout_s=given.replicas_timeout,
     )
@@ -36,13 +43,25 @@ def put(client: Client, given: argparse.Namespace, output: Output) -> int:
 
 
 def get(client: Client, given: argparse.Namespace, output: Output) -> int:
-    """Print the winning value."""
-    versions = client.read(typed(given.key))
-    if not versions:
-        output.absent(given.key)
-        return NOT_FOUND
-    output.value(given.key, versions)
-    return OK
+    """Print the winning value; of several keys, a line each."""
+    if len(given.keys) == 1:
+        (key,) = given.keys
+        found = client.read(typed(key))
+        if not found:
+            output.absent(key)
+            return NOT_FOUND
+        output.value(key, found)
+        return OK
+    code, with_siblings = OK, 0
+    for key, versions in read_all(client, given.keys):
+        if versions:
+            output.entry(Entry(typed(key), versions[0], len(versions) - 1))
+            with_siblings += len(versions) > 1
+        else:
+            output.absent(key)
+            code = NOT_FOUND
+    output.siblings(with_siblings)
+    return code
 
 
 def read(client: Client, given: argparse.Namespace, output: Output) -> int:
@@ -52,18 +71,6 @@ def read(client: Client, given: argparse.Namespace, output: Output) -> int:
         output.absent(given.key)
         return NOT_FOUND
     output.versions(given.key, versions)
-    return OK
-
-
-def delete(client: Client, given: argparse.Namespace, output: Output) -> int:
-    """Delete what is visible."""
-    dot = client.delete(
-        typed(given.key),
-        if_version=_condition(given),
-        replicas=given.replicas,
-        timeout_s=given.replicas_timeout,
-    )
-    output.written(given.key, dot)
     return OK
 
 
@@ -85,19 +92,6 @@ def _touched(given: argparse.Namespace, output: Output, dot: Dot | None) -> int:
     return OK
 
 
-def _condition(given: argparse.Namespace) -> list[Dot] | None:
-    """What the key must hold, if that was told."""
-    if given.if_version in (None, _ABSENT):
-        return None if given.if_version is None else []
-    dots = []
-    for text in given.if_version.split(","):
-        origin, _, seq = text.rpartition(":")
-        if not is_origin(origin) or not seq.isdecimal():
-            raise InvalidRequest(f"{text!r} is no dot; `kv read` prints such, or say {_ABSENT!r}")
-        dots.append(Dot(origin, int(seq)))
-    return dots
-
-
 def _value(given: argparse.Namespace) -> Any:
     """What was typed or piped: text, or bytes where it is none; or what it means as JSON."""
     if given.value in (None, STDIN):
@@ -112,32 +106,13 @@ def _value(given: argparse.Namespace) -> Any:
         except UnicodeDecodeError:
             return value
     try:
-        return json.loads(value)
+        return parsed(value)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"with --json the value must be JSON: {error}") from None
 
 
-def _ttl(text: str) -> float:
-    """The type of arguments that say how long a value lives; the client knows the bounds."""
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
-
-
 def _add_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("key", metavar="KEY")
-
-
-def _add_condition(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--if-version",
-        default=None,
-        metavar="DOTS",
-        help="only if the key holds just these versions: dots as `kv read` prints them, "
-        f"with commas; or {_ABSENT!r}, if it must not be there",
-    )
-    add_replicas(parser)
 
 
 def _add_put(parser: argparse.ArgumentParser) -> None:
@@ -150,26 +125,30 @@ def _add_put(parser: argparse.ArgumentParser) -> None:
         help=f"text, or with --json JSON; from standard input if it is left out, or {STDIN}",
     )
     parser.add_argument(
-        "--ttl", default=None, type=_ttl, metavar="S", help="seconds until the value expires"
+        "--ttl", default=None, type=duration, metavar="TIME", help="how long until it expires"
     )
-    _add_condition(parser)
+    add_condition(parser)
 
 
-def _add_delete(parser: argparse.ArgumentParser) -> None:
-    _add_key(parser)
-    _add_condition(parser)
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("keys", metavar="KEY", nargs="+")
 
 
 def _add_touch(parser: argparse.ArgumentParser) -> None:
     _add_key(parser)
-    parser.add_argument("ttl", metavar="S", type=_ttl, help="seconds from now on")
+    parser.add_argument("ttl", metavar="TIME", type=duration, help="how long from now on")
 
 
 COMMANDS: Final = {
-    "put": Command(put, "write a value", _add_put),
-    "get": Command(get, "print a value; of siblings, the winner", _add_key),
-    "read": Command(read, "print all versions of a key with their dots", _add_key),
-    "del": Command(delete, "delete a key", _add_delete),
-    "touch": Command(touch, "have a key expire so many seconds from now on", _add_touch),
-    "persist": Command(persist, "have a key never expire", _add_key),
+    "put": Command(put, "write a value", _add_put, writes=True),
+    "get": Command(get, "print values; of siblings, the winner", _add_keys),
+    "read": Command(
+        read,
+        "print all versions of a key with their dots",
+        _add_key,
+        explained="The winner stands first. A dot names the write that made a version: the node's "
+        "incarnation, and a number.",
+    ),
+    "touch": Command(touch, "have a key expire so long from now on", _add_touch, writes=True),
+    "persist": Command(persist, "have a key never expire", _add_key, writes=True),
 }

@@ -149,9 +149,22 @@ def _add_name(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: Final = {
-    "status": Command(status, "what the node has, waits for, and knows of its peers"),
-    "members": Command(members, "who is a member: where, alive or since when silent, its lag"),
+    "status": Command(
+        status,
+        "what the node has, waits for, and knows of its peers",
+        explained="A dot such as X:3 is one write, the third of X; the vector says how many writes "
+        "of each node there are. Batches that are held back came before what they build on. "
+        "Requests that are parked wait until the node has what their sessions have seen.",
+    ),
+    "members": Command(
+        members,
+        "who is a member: where, alive or since when silent, its lag",
+        explained="LAG is how many writes of this node's a member lacks; PINS is what is kept in "
+        "the log for a member that lacks it, and since when.",
+    ),
     "lag": Command(lag, "how many writes each member lacks of what the node has", _add_lateness),
-    "forget": Command(forget, "make a node that is gone for good no member any more", _add_name),
+    "forget": Command(
+        forget, "make a node that is gone for good no member any more", _add_name, writes=True
+    ),
     "ping": Command(ping, "whether the node answers, and its disk does", _add_state),
 }

@@ -30,8 +30,11 @@ def ls(client: Client, given: argparse.Namespace, output: Output) -> int:
 
 def scan(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Print keys and their values, a line each."""
+    with_siblings = 0
     for entry in client.entries(**_range(given)):
         output.entry(entry)
+        with_siblings += entry.siblings > 0
+    output.siblings(with_siblings)
     return OK
 
 

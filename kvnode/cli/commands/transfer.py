@@ -19,6 +19,7 @@ from kvnode.cli.commands.command import (
 from kvnode.cli.exits import OK
 from kvnode.cli.output import Output
 from kvnode.cli.progress import Progress
+from kvnode.cli.streams import expect_output
 from kvnode.client.sync import Client
 from kvnode.errors import InvalidRequest, KvnodeError
 
@@ -53,15 +54,16 @@ def import_(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Put each line of an export, and go on where an earlier import was interrupted."""
     from kvnode.cli.importing import Import, State
 
+    expect_output()
     progress = Progress(wanted=given.progress)
     state = State(given.resume)
-    begun_behind = state.place.lines
+    begun_after = state.place.lines
     with ExitStack() as stack:
         source = standard_input(given) if given.file == STDIN else _opened(stack, given.file)
         name = "standard input" if given.file == STDIN else given.file
         importing = Import(client, source, name, state)
-        if begun_behind:
-            progress.tell(f"going on behind line {begun_behind} of {name}")
+        if begun_after:
+            progress.tell(f"going on after line {begun_after} of {name}")
         try:
             for lines in importing.run(given.replicas, given.replicas_timeout):
                 progress.at("{} lines", lines)
@@ -74,7 +76,7 @@ def import_(client: Client, given: argparse.Namespace, output: Output) -> int:
         "imported": importing.imported,
         "expired": importing.expired,
         "lines": state.place.lines,
-        "begun_behind": begun_behind,
+        "begun_after": begun_after,
     }
     expired = f", {importing.expired} have expired meanwhile" if importing.expired else ""
     output.document(document, [f"{summary}{expired}"])
@@ -110,5 +112,5 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS: Final = {
     "export": Command(export, "write the keys with a prefix as JSON lines", _add_export),
-    "import": Command(import_, "put what `kv export` wrote", _add_import),
+    "import": Command(import_, "put what `kv export` wrote", _add_import, writes=True),
 }

@@ -1,13 +1,15 @@
-"""`kv put`, `read`, `del`, `touch` and `persist` at real nodes."""
+"""`kv put`, `get`, `read`, `touch` and `persist` at real nodes."""
 
 from __future__ import annotations
 
 import io
 import json
 import sys
+import uuid
 
 import pytest
 
+from kvnode.cli.cluster import until
 from kvnode.cli.commands import keys
 from tests.cli import process
 
@@ -47,7 +49,6 @@ def test_a_write_on_a_condition_is_made_if_it_holds_and_else_exit_code_4(at_x, x
     code, output, _ = at_x("put", "on condition", "2", "--if-version", "none", "--json")
     assert code == 4 and json.loads(output)["found"] == {"on condition": [list(version.dot)]}
     assert at_x("put", "on condition", "2", "--if-version", dots).code == 0
-    assert at_x("del", "on condition", "--if-version", dots).code == 4
     assert x.get("on condition") == "2"
 
 
@@ -55,6 +56,85 @@ def test_a_write_on_a_condition_is_made_if_it_holds_and_else_exit_code_4(at_x, x
 def test_what_is_no_dot_is_exit_code_2(dots, at_x):
     code, output, errors = at_x("put", "k", "v", "--if-version", dots)
     assert (code, output) == (2, b"") and "is no dot" in errors and errors.count("\n") == 1
+
+
+# --- several keys, and siblings
+
+
+def test_several_values_are_a_line_each_that_can_be_told_apart(at_x, x):
+    x.put_many({"get/a": "one\ntwo\tthree", "get/b": {"n": 1}, "get/c\t": b"\xff"})
+    code, output, errors = at_x("get", "get/a", "get/missing", "get/b", "get/c\t")
+    assert (code, errors) == (1, "kv: get/missing: not found\n")
+    assert output.decode().splitlines() == [
+        "get/a\tone\\ntwo\\tthree",
+        'get/b\t{"n": 1}',
+        "get/c\\t\t\\xff",
+    ]
+    assert at_x("get", "get/a", "get/a").output.count(b"\n") == 2
+
+
+def test_several_values_as_json_are_a_document_each_in_their_order(at_x, x):
+    dot = x.put_many({"get/a": 1, "get/b": {1: "one", "1": "eins"}})
+    code, output, errors = at_x("get", "get/a", "get/missing", "get/b", "--json")
+    assert (code, errors) == (1, "")
+    one, missing, other = map(json.loads, output.splitlines())
+    assert (one["key"], one["value"], one["siblings"], one["dot"]) == ("get/a", 1, 0, list(dot))
+    assert missing == {"key": "get/missing", "error": "not found"}
+    assert other["value"].keys() == {"msgpack"}
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["plain", "json"])
+def test_a_map_of_which_two_keys_are_one_in_json_is_not_shown_as_if_they_were(flags, at_x, x):
+    x.put("get/odd", {1: "one", "1": "eins"})
+    code, output, errors = at_x("get", "get/odd", *flags)
+    message = json.loads(output)["message"] if flags else errors
+    assert code == 4 and "the keys 1 and '1' are the same; `kv export` has it" in message
+    assert at_x("read", "get/odd", *flags).code == 0
+    assert at_x("scan", "get/odd", *flags).code == 0
+
+
+def test_values_that_do_not_fit_one_answer_come_all_the_same(at_x, x):
+    for key in ("large/1", "large/2", "large/3"):
+        x.put(key, 5_000_000 * "v")
+    code, output, _ = at_x("get", "large/1", "large/2", "large/3")
+    assert code == 0
+    assert [len(line) for line in output.splitlines()] == 3 * [len("large/1\t") + 5_000_000]
+    assert at_x("del", "large/1", "large/2", "large/3").code == 0
+
+
+@pytest.fixture
+def siblings(x, trio):
+    """A key with two values that were put without sight of each other."""
+    key = f"siblings/{uuid.uuid4()}"
+    with trio["Y"].client() as y:
+        x.fault("Y", "gossip", "hold")
+        x.fault("Y", "repair", "hold")
+        y.put(key, "theirs")
+        x.put(key, "ours")
+        x.fault("Y", "gossip", "pass")
+        x.fault("Y", "repair", "pass")
+    until("X has both", lambda: len(x.read(key)) == 2)
+    return key
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("command", ["get", "scan", "get of several"])
+def test_a_terminal_is_told_that_there_are_siblings(
+    command, stream, at_x, x, siblings, monkeypatch
+):
+    arguments = ["get", siblings, siblings] if "several" in command else [command, siblings]
+    assert "sibling" not in at_x(*arguments).errors, "nobody looks"
+    monkeypatch.setattr(getattr(sys, stream), "isatty", lambda: True)
+    _, output, errors = at_x(*arguments)
+    assert output.strip() and errors.count("\n") == 1
+    assert "sibling" in errors and "`kv read`" in errors
+    assert "sibling" not in at_x(*arguments, "--json").errors, "it is in the document"
+
+
+def test_a_key_without_siblings_is_told_of_none(at_x, x, monkeypatch):
+    x.put("alone", 1)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert at_x("get", "alone").errors == at_x("scan", "alone").errors == ""
 
 
 # --- standard input
@@ -98,11 +178,11 @@ def test_a_real_pipe(trio, x):
 
 
 def test_a_value_expires_may_be_touched_and_persists(at_x, x):
-    assert at_x("put", "lease", "v", "--ttl", "60") == (0, b"", "")
+    assert at_x("put", "lease", "v", "--ttl", "1m") == (0, b"", "")
     (before,) = x.read("lease")
     line = f'{before.dot.origin}:{before.dot.seq}  "v"  expires {before.expires_at.isoformat()}\n'
     assert at_x("read", "lease") == (0, line.encode(), "")
-    assert at_x("touch", "lease", "3600") == (0, b"", "")
+    assert at_x("touch", "lease", "1h") == (0, b"", "")
     (after,) = x.read("lease")
     assert (after.expires_at - before.expires_at).total_seconds() > 3500
     document = json.loads(at_x("read", "lease", "--json").output)

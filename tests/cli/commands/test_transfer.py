@@ -89,7 +89,7 @@ def test_an_import_may_be_piped_and_tells_as_json_what_it_did(at_x, x, monkeypat
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
     code, output, errors = at_x("import", "--json")
     assert (code, errors) == (0, "")
-    assert json.loads(output) == {"imported": 2, "expired": 0, "lines": 2, "begun_behind": 0}
+    assert json.loads(output) == {"imported": 2, "expired": 0, "lines": 2, "begun_after": 0}
     assert x.get("piped") == 2
 
 
@@ -132,7 +132,7 @@ def test_a_wrong_line_is_exit_code_2_and_tells_how_to_go_on(at_x, x, tmp_path):
     file.write_text('{"key": "wrong/1", "value": 1}\n{"key": "wrong/2", "value": 2}\n')
     code, output, errors = at_x("import", file, "--resume", state)
     assert (code, output) == (0, b"imported    1 keys\n")
-    assert errors == f"going on behind line 1 of {file}\n"
+    assert errors == f"going on after line 1 of {file}\n"
     assert state_of(x, "wrong/") == [("wrong/1", 1), ("wrong/2", 2)]
 
 
@@ -190,6 +190,7 @@ def test_a_node_that_dies_in_an_import_and_a_ctrl_c_lose_nothing(make_node, tmp_
 
     assert interrupted(lambda _: node.stop(signal.SIGKILL)) in (3, 0)
     node.start()
+    node.status()  # it answers again
     assert interrupted(lambda started: started.send_signal(signal.SIGINT)) in (130, 0)
     ended = process.run(*arguments)
     assert ended.returncode == 0, ended.stderr

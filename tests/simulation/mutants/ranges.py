@@ -155,7 +155,7 @@ MUTANTS: Final = (
         "(result,), ran=True))\n",
     ),
     mutant(
-        "go on behind a write that did not fit",
+        "go on after a write that did not fit",
         _WATCHES,
         "                entries[batch.origin] = max(rest.seq - 1,",
         "                entries[batch.origin] = max(rest.seq,",
