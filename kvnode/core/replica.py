@@ -197,6 +197,11 @@ class Replica:
         if self._synced is not None:
             self._synced = dict(self.cut.heads)
 
+    @property
+    def synced_vector(self) -> Vector | None:
+        """What is known to be on disk, should the power fail; None for all that is committed."""
+        return self._synced
+
     def settle(self, now: Now) -> Settled:
         """To be called when the turn is committed, and what is due is synced: both others and who
         waits for them are told of what is on disk."""

@@ -61,7 +61,6 @@ from kvnode.daemon.supervisor import Supervisor
 from kvnode.errors import MalformedError
 from kvnode.storage.backups import remove_partial
 from kvnode.storage.directory import DataDirectory
-from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
 from kvnode.transport.sockets import (
     Context,
@@ -362,9 +361,7 @@ class Daemon:
 
     def _open_store(self, *, read_only: bool = False) -> Store:
         first_position = secrets.randbits(FIRST_POSITION_BITS)
-        self._store = RocksStore(
-            self._directory.store, read_only=read_only, first_position=first_position
-        )
+        self._store = self._directory.open_store(read_only=read_only, first_position=first_position)
         return self._store
 
     def _make_replica(self, saved: Saved, store: Store) -> Replica:

@@ -38,7 +38,7 @@ from kvnode.daemon.fold import SwitchFailedError, fold
 from kvnode.daemon.snapshots import Snapshots
 from kvnode.daemon.upkeep import Upkeep
 from kvnode.errors import Refused, StorageError
-from kvnode.storage.frozen import Before, FrozenStore, before
+from kvnode.storage.frozen import Before, FrozenStore, before, expect_all
 from kvnode.storage.store import Store
 
 #: How often a process may open another incarnation to end those that came to light late,
@@ -131,6 +131,8 @@ class Node:
         self._before: Before | None = None
         #: What is delivered and committed, in normal form.
         self.vector: Vector = {}
+        #: What a disk that failed had synced by then: one without it is not the same disk.
+        self._kept: Vector = {}
         #: What is wrong, whichever replica found it.
         self._raised: dict[str, str] = {}
         #: By which versions expire, whichever replica hides them.
@@ -173,6 +175,8 @@ class Node:
                     self._snapshots.close_idle(now.steady_us)
                 self.upkeep.step(self._store, self.replica, now, is_heartbeat=is_heartbeat)
                 effects = self._with_floor(effects)
+                if is_heartbeat or effects.commit is not None:
+                    self._store.expect_in_place()
         except StorageError as error:
             self._fail(inputs, effects, error, now, outbox, readable=effects is not None)
             return
@@ -353,10 +357,12 @@ class Node:
             if next(slices, _DONE) is _DONE:
                 self._end_fold()
                 return True
+            claim = self.replica.claim_if_due(now)
+            if claim is not None and self._store is not None:
+                self._store.expect_in_place()
         except StorageError as error:
             self._fail(inputs, None, error, now, outbox)
             return False
-        claim = self.replica.claim_if_due(now)
         if claim is not None:
             outbox.claim(self._honest(claim))
         refused = [*inputs.requests, *(it for it in self._carried if _is_late(it, now))]
@@ -424,6 +430,8 @@ class Node:
             # A snapshot may have been switched to, or not: that must not be guessed.
             switching = isinstance(error, SwitchFailedError)
             self._before = None if switching else _before(store, effects)
+            synced = replica.synced_vector
+            self._kept = self.vector if synced is None else synced
         self._fold, self._carried = None, []
         self._abandon_concerns(f"the node's disk failed: {error}", outbox)
         self.health.failures += 1
@@ -469,7 +477,9 @@ class Node:
         may have left commits that a power failure would take back."""
         try:
             store.sync()
-            replica = self._make_replica(store.load(), store)
+            saved = store.load()
+            expect_all(saved, self._kept)
+            replica = self._make_replica(saved, store)
         except StorageError:
             store.close()
             raise

@@ -70,7 +70,9 @@ def save(data: Path, name: str, checkpoint: Callable[[Path], None], contents: Co
     backups = data / BACKUPS
     partial = backups / PARTIAL
     try:
-        make_directory(backups)
+        if not backups.exists():  # without its parents: they are there, or the data is gone
+            backups.mkdir()
+            sync_directory(data)
         _remove(partial)
         partial.mkdir()
         checkpoint(partial / STORE)

@@ -211,6 +211,9 @@ class MemoryStore:
         self._state = layout.State(commit.clock_us, commit.digest, log_bytes)
         self._position += len(commit.batches)
 
+    def expect_in_place(self) -> None:
+        """See `Store.expect_in_place`: memory goes nowhere."""
+
     def sync(self) -> None:
         """See `Store.sync`."""
         self._refuse_if_read_only()

@@ -7,7 +7,7 @@ write-ahead log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
@@ -48,6 +48,7 @@ from kvnode.storage.families import (
     records_backwards,
     records_of,
     scan,
+    told,
 )
 from kvnode.storage.store import Records, View
 
@@ -87,18 +88,26 @@ class RocksStore:
     """A `Store` in a directory."""
 
     def __init__(
-        self, directory: Path, *, read_only: bool = False, first_position: int = 0
+        self,
+        directory: Path,
+        *,
+        read_only: bool = False,
+        first_position: int = 0,
+        create: bool = True,
+        expect_in_place: Callable[[], None] = lambda: None,
     ) -> None:
         """If it is new, it counts requests with ids from `first_position` on."""
+        self.expect_in_place = expect_in_place
         families = {name: _family_options(name) for name in layout.FAMILIES}
         access = AccessType.read_only() if read_only else AccessType.read_write()
         try:
-            self._db = Rdict(
-                str(directory), options(), column_families=families, access_type=access
-            )
+            how = options()
+            how.create_if_missing(create)
+            self._db = Rdict(str(directory), how, column_families=families, access_type=access)
         except Exception as error:
             _remove_info_logs(directory)
-            raise StorageError(f"can't open the store in {directory}: {error}") from error
+            message = told(f"can't open the store in {directory}: {error}")
+            raise StorageError(message) from error
         self._handles = {name: self._db.get_column_family_handle(name) for name in families}
         self._families = {name: self._db.get_column_family(name) for name in families}
         self._log, self._index, self._meta = (
@@ -177,14 +186,14 @@ class RocksStore:
         try:
             self._db.flush_wal(sync=True)
         except Exception as error:
-            raise StorageError(f"can't sync: {error}") from error
+            raise StorageError(told(f"can't sync: {error}")) from error
 
     def since(self, lacking: Mapping[str, int], bytes_max: int) -> list[bytes]:
         """See `Store.since`."""
         try:
             return layout.collect(lacking, bytes_max, self._positions, self._batch_at)
         except Exception as error:
-            raise StorageError(f"can't read the log: {error}") from error
+            raise StorageError(told(f"can't read the log: {error}")) from error
 
     def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
         """See `Store.batches`."""
@@ -262,7 +271,7 @@ class RocksStore:
             for family in self._families.values():
                 family.flush(False)
         except Exception as error:
-            raise StorageError(f"can't flush: {error}") from error
+            raise StorageError(told(f"can't flush: {error}")) from error
 
     @property
     def is_flushed(self) -> bool:
@@ -270,7 +279,7 @@ class RocksStore:
         try:
             waiting = [family.property_value(_UNFLUSHED) for family in self._families.values()]
         except Exception as error:
-            raise StorageError(f"can't flush: {error}") from error
+            raise StorageError(told(f"can't flush: {error}")) from error
         return all(count == "0" for count in waiting)
 
     def checkpoint(self, directory: Path) -> None:
@@ -279,7 +288,7 @@ class RocksStore:
         try:
             Checkpoint(self._db).create_checkpoint(str(directory))
         except Exception as error:
-            raise StorageError(f"can't make a checkpoint: {error}") from error
+            raise StorageError(told(f"can't make a checkpoint: {error}")) from error
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -334,7 +343,7 @@ class RocksStore:
         try:
             self._db.write(batch, self._synced if sync else self._unsynced)
         except Exception as error:
-            raise StorageError(f"can't commit: {error}") from error
+            raise StorageError(told(f"can't commit: {error}")) from error
 
     def _positions(self, origin: str, seq: int) -> Iterator[bytes]:
         prefix = layout.index_prefix(origin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,47 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 def test_no_partial_file_is_left(tmp_path: Path) -> None:
     opened(tmp_path).close()
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "node.json", "store"}
+
+
+# --- the store in it
+
+
+def test_a_store_is_made_once(tmp_path: Path) -> None:
+    """A start that finds none where there was one must not begin with nothing."""
+    directory = opened(tmp_path / "X")
+    directory.open_store().close()
+    directory.close()
+    shutil.rmtree(tmp_path / "X" / "store")
+    directory = opened(tmp_path / "X")
+    with pytest.raises(StorageError, match=r"X/store is empty. Mount it, or restore a backup"):
+        directory.open_store()
+    directory.close()
+
+
+def test_a_start_that_was_killed_before_it_made_its_store_makes_it(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    directory = opened(tmp_path)
+    directory.open_store().close()
+    directory.close()
+
+
+def test_a_store_is_not_opened_again_for_writing_where_it_is_not(tmp_path: Path) -> None:
+    directory = opened(tmp_path / "X")
+    directory.open_store().close()
+    (tmp_path / "X").rename(tmp_path / "elsewhere")
+    opened(tmp_path / "X").open_store().close()
+    with pytest.raises(StorageError, match="not the one that this node opened"):
+        directory.open_store()
+    directory.open_store(read_only=True).close()
+    directory.close()
+
+
+def test_what_rocksdb_says_names_the_files_as_people_know_them(tmp_path: Path) -> None:
+    directory = opened(tmp_path / "X")
+    directory.open_store().close()
+    for manifest in (tmp_path / "X" / "store").glob("MANIFEST-*"):
+        manifest.unlink()
+    with pytest.raises(StorageError, match=f"{tmp_path}/X/store/MANIFEST-") as raised:
+        directory.open_store()
+    assert "/proc/" not in str(raised.value)
+    directory.close()
