@@ -27,6 +27,7 @@ _CHAOS_S: Final = 20.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code."""
+    _open_closed_streams()
     return guarded(_main, arguments)
 
 
@@ -197,19 +198,37 @@ def _serve(flags: argparse.Namespace) -> int:
     except ConfigError as error:
         print(f"kvnode: {error}", file=sys.stderr)
         return USAGE
-    logs.configure(settings.name, settings.log_format, settings.log_level)
-    faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where the loop was stuck
+    sink = logs.configure(settings.name, settings.log_format, settings.log_level)
+    # A watchdog's SIGABRT leaves in the log where the loop was stuck.
+    faulthandler.enable(logs.STDERR)
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
     gc.freeze()  # what is imported by now stays
     try:
-        loop.run(settings)
+        loop.run(settings, sink)
     except StorageError as error:
         logs.LOGGER.error("%s", error)
         return FAILED
     except zmq.ZMQError as error:
         logs.LOGGER.error("can't listen at %s or %s: %s", settings.listen, settings.gossip, error)
         return FAILED
+    except Exception:  # Python would write it to a standard error that may be full, and wait
+        logs.LOGGER.critical("ended by an error of kvnode's own; please report it", exc_info=True)
+        return FAILED
+    finally:
+        sink.flush()
     return OK
+
+
+def _open_closed_streams() -> None:
+    """Nothing else may get the numbers of the standard streams: what is meant for one would be
+    written into a file of the store."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # It gets the lowest number that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w"))
 
 
 if __name__ == "__main__":

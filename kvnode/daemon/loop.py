@@ -56,6 +56,7 @@ from kvnode.daemon.node import Durability, Node
 from kvnode.daemon.questions import Questions
 from kvnode.daemon.reports import Reports
 from kvnode.daemon.signals import wake_up_on_signals
+from kvnode.daemon.sink import Sink
 from kvnode.daemon.status import state_of
 from kvnode.daemon.supervisor import Supervisor
 from kvnode.errors import MalformedError
@@ -87,7 +88,7 @@ LINGER_MS: Final = 1_000
 class Daemon:
     """A node on sockets. Made by `run`."""
 
-    def __init__(self, config: Config, directory: DataDirectory) -> None:
+    def __init__(self, config: Config, directory: DataDirectory, log: Sink) -> None:
         self._config = config
         self._random = Random(secrets.randbits(64))
         self._instance = secrets.randbits(63)
@@ -155,6 +156,7 @@ class Daemon:
             self._connections,
             self._catch_up,
             self._complaints,
+            log,
         )
         self._backups = Backups(config.data, self._node, lambda: self._store)
         self._supervisor = Supervisor(os.environ)
@@ -391,13 +393,14 @@ class Daemon:
         )
 
 
-def run(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT. Raises StorageError, or zmq.ZMQError at the start."""
+def run(config: Config, log: Sink) -> None:
+    """Serve until SIGTERM or SIGINT, and tell how the log does. Raises StorageError, or
+    zmq.ZMQError at the start."""
     directory = DataDirectory(config.data, name=config.name, cluster=config.cluster)
     try:
         remove_partial(config.data)
         with wake_up_on_signals() as wake_up:
-            Daemon(config, directory).run(wake_up)
+            Daemon(config, directory, log).run(wake_up)
     finally:
         directory.close()
 

@@ -28,6 +28,7 @@ from kvnode.daemon.connections import Connections
 from kvnode.daemon.logs import Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Node
+from kvnode.daemon.sink import Sink
 from kvnode.daemon.status import members_status, node_status, peers_status
 from kvnode.errors import Refused, StorageError
 
@@ -44,6 +45,7 @@ class Questions:
         connections: Connections,
         catch_up: CatchUp,
         complaints: Complaints,
+        log: Sink,
     ) -> None:
         self._config = config
         self._instance = instance
@@ -52,6 +54,7 @@ class Questions:
         self._connections = connections
         self._catch_up = catch_up
         self._complaints = complaints
+        self._log = log
         self._started = time.monotonic()
 
     def answer(self, question: NodeOperation, steady_us: int) -> tuple[Any, ...]:
@@ -127,5 +130,6 @@ class Questions:
             "peers": peers_status(self._mesh, self._node.replica, steady_us),
             "connections": self._connections.counts,
             "complaints": dict(self._complaints.counts),
+            "log_lines_dropped": self._log.dropped,
             "faults": self._mesh.links.shown(),
         }

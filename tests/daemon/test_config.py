@@ -9,6 +9,7 @@ import pytest
 from kvnode.cli.kvnode import main
 from kvnode.daemon.config import PEERS_MAX, load
 from kvnode.daemon.node import Durability
+from kvnode.daemon.sink import Sink
 
 DEFAULTS = {
     "cluster": "kvnode",
@@ -84,8 +85,8 @@ SETTINGS = [
 def started(monkeypatch):
     """The settings that `kvnode serve` starts a daemon with; it starts none."""
     settings = []
-    monkeypatch.setattr("kvnode.daemon.loop.run", settings.append)
-    monkeypatch.setattr("kvnode.daemon.logs.configure", lambda *_: None)
+    monkeypatch.setattr("kvnode.daemon.loop.run", lambda it, _: settings.append(it))
+    monkeypatch.setattr("kvnode.daemon.logs.configure", lambda *_: Sink(2, lambda _: b""))
     return settings
 
 

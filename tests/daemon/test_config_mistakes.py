@@ -10,6 +10,7 @@ import pytest
 
 from kvnode.cli.kvnode import main
 from kvnode.daemon.config import PEERS_MAX, load
+from kvnode.daemon.sink import Sink
 
 # Each is wrong as a flag, as a variable and as a string in TOML.
 WRONG = [
@@ -76,8 +77,10 @@ WRONG_IN_TOML = [
 @pytest.fixture(autouse=True)
 def no_daemon(monkeypatch):
     """A wrong value that is taken must fail the test, not start a daemon in it."""
-    monkeypatch.setattr("kvnode.daemon.loop.run", lambda settings: pytest.fail(f"ran {settings}"))
-    monkeypatch.setattr("kvnode.daemon.logs.configure", lambda *_: None)
+    monkeypatch.setattr(
+        "kvnode.daemon.loop.run", lambda settings, _: pytest.fail(f"ran {settings}")
+    )
+    monkeypatch.setattr("kvnode.daemon.logs.configure", lambda *_: Sink(2, lambda _: b""))
 
 
 @pytest.fixture
