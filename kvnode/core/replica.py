@@ -337,6 +337,8 @@ class Replica:
         if inputs.claims:
             self._forget_strangers()
             self._give_up_the_lost()
+        elif now.steady_us >= self._heartbeat_due_us and not self.others():
+            self._give_up_the_lost()  # who is alone hears no claims
 
     def _hear_of_replicas(self, inputs: Inputs) -> None:
         """Who has this node's writes, and whose writes this node is to report."""
