@@ -406,4 +406,6 @@ def run(config: Config, log: Sink) -> None:
 
 
 def _now() -> Now:
-    return Now(time.time_ns() // 1000, time.monotonic_ns() // 1000)
+    # Unlike CLOCK_MONOTONIC it goes on while the machine sleeps: nobody was heard meanwhile, and
+    # what was to expire has expired.
+    return Now(time.time_ns() // 1000, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000)

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from kvnode.codec.snapshots import Part
 from kvnode.core.batch import Batch
-from kvnode.core.clock import Now
+from kvnode.core.clock import Now, WallClock
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
     Claim,
@@ -135,6 +135,8 @@ class Node:
         self._kept: Vector = {}
         #: What is wrong, whichever replica found it.
         self._raised: dict[str, str] = {}
+        #: What this process takes for the time.
+        self.clock = WallClock()
         #: By which versions expire, whichever replica hides them.
         self._expiry = ExpiryClock()
         self._store: Store | None = None
@@ -152,6 +154,11 @@ class Node:
 
     def turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         """One turn: deliver and serve, save, then send."""
+        now = self.clock.read(now, self.replica.limits.clock_held_us)
+        self.replica.alarms.clock(self.clock.jump_us, self.replica.limits.clock_held_us)
+        self._turn(inputs, now, outbox)
+
+    def _turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         if not self.health.writable:
             inputs = self._resumed(inputs, now, outbox)
         if not self.health.writable:
@@ -450,7 +457,7 @@ class Node:
         self._close_store()
         self._reopen(now, outbox)
         if reads:
-            self.turn(Inputs(requests=reads), now, outbox)
+            self._turn(Inputs(requests=reads), now, outbox)
 
     def _reopen(self, now: Now, outbox: Outbox) -> None:
         """Open the store for writing if it is time to, else for reading if it is not open."""

@@ -80,3 +80,14 @@ def test_who_was_forgotten_is_told_until_it_has_joined_again() -> None:
     assert "X was forgotten" in alarms.raised["forgotten"]
     alarms.joined()
     assert alarms.raised == {}
+
+
+def test_a_clock_that_has_jumped_raises_one_until_it_is_believed_or_back() -> None:
+    alarms = Alarms("X")
+    alarms.clock(-86_400_000_000, 60_000_000)
+    assert alarms.raised == {
+        "clock": "the clock of X has jumped by -86400 s; if that was no mistake, it is believed "
+        "after 60 s"
+    }
+    alarms.clock(0, 60_000_000)
+    assert alarms.raised == {}

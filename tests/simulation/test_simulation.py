@@ -53,6 +53,7 @@ STATES = (
     "a table scrubbed",
     "a write on several members",
     "an alarm",
+    "an expiry clock that may go back",
     "an incarnation opened with parked requests",
     "batches held back",
     "dots called lost",
