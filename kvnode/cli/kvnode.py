@@ -205,6 +205,9 @@ def _serve(flags: argparse.Namespace) -> int:
     gc.freeze()  # what is imported by now stays
     try:
         loop.run(settings, sink)
+    except ConfigError as error:
+        logs.LOGGER.error("%s", error)
+        return USAGE
     except StorageError as error:
         logs.LOGGER.error("%s", error)
         return FAILED

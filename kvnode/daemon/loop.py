@@ -49,6 +49,7 @@ from kvnode.daemon.backups import Backups
 from kvnode.daemon.catch_up import CatchUp
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
+from kvnode.daemon.descriptors import Descriptors, limit, raise_limit
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.mesh import Mesh
@@ -148,6 +149,7 @@ class Daemon:
             self._context.destroy(linger=0)
             self._node.close(self)
             raise
+        self._descriptors = Descriptors(limit())
         self._questions = Questions(
             config,
             self._instance,
@@ -187,6 +189,7 @@ class Daemon:
             wake_up.recv(4096)
             self._stopping = True
         self._connections.receive(events)
+        self._descriptors.look()
         now = _now()
         inputs, questions = Inputs(), []
         if self._mesh.subscriber in events:
@@ -205,6 +208,9 @@ class Daemon:
                 report = asked.operations.report
                 self._mesh.links.receive(report.name, report, inputs)
         self._node.turn(inputs, now, self)
+        self._node.replica.alarms.descriptors(
+            self._descriptors.limit, are_few=self._descriptors.are_few
+        )
         self._follow_members()
         covers = self._node.replica.cut.covers
         self._catch_up.look(inputs.claims, covers, self._mesh.has_others, now.steady_us)
@@ -396,6 +402,7 @@ class Daemon:
 def run(config: Config, log: Sink) -> None:
     """Serve until SIGTERM or SIGINT, and tell how the log does. Raises StorageError, or
     zmq.ZMQError at the start."""
+    raise_limit()
     directory = DataDirectory(config.data, name=config.name, cluster=config.cluster)
     try:
         remove_partial(config.data)

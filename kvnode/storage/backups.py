@@ -54,7 +54,7 @@ def expect_room(data: Path, name: str) -> None:
     if name in names:
         raise Refused(f"there is a backup {name!r} already, in {backups}")
     if len(names - {PARTIAL}) >= BACKUPS_MAX:
-        raise Refused(f"there are {BACKUPS_MAX} backups already in {backups}; remove some")
+        raise Refused(f"there are {BACKUPS_MAX} backups already in {backups}; move some elsewhere")
 
 
 class Contents(NamedTuple):

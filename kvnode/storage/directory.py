@@ -53,6 +53,7 @@ class DataDirectory:
         self.path = path
         with ExitStack() as opened:
             try:
+                self._expect_no_copy()
                 make_directory(path)
                 self._lock = locked(path)
                 opened.callback(os.close, self._lock)
@@ -60,7 +61,6 @@ class DataDirectory:
                 opened.callback(os.close, self._opened)
                 self._owner = self._checked_owner(name, cluster)
                 make_directory(self.store)
-                self._grow_up()
             except OSError as error:
                 message = f"can't use the data directory {path}: {error.strerror}"
                 raise StorageError(message) from error
@@ -149,21 +149,36 @@ class DataDirectory:
         _write_durably(self.path / OWNER, json.dumps(owner) + "\n")
         self._owner = owner
 
-    def _grow_up(self) -> None:
-        """A backup that a node starts on is one no longer: it will have more than that."""
+    def _expect_no_copy(self) -> None:
+        """Raise StorageError before anything is made in a backup, or amid another node's data."""
         if (self.path / CONTENTS).exists():
-            (self.path / CONTENTS).unlink()
-            sync_directory(self.path)
+            raise StorageError(
+                f"{self.path} is a backup, and a node that starts on it would change it: make a "
+                f"data directory of it with kvnode restore {self.path} --data DIR"
+            )
+        for parent in self.path.resolve().parents:
+            if (parent / OWNER).exists():
+                raise StorageError(
+                    f"{self.path} is in the data directory {parent} of another node; "
+                    f"give another one with --data"
+                )
 
     def _checked_owner(self, name: str, cluster: str) -> dict[str, Any]:
         """Names are in every write's origin: another node must not go on under this one."""
         try:
             found = owner_of(self.path)
         except WrongDirectory:
-            if self.store.exists() or (self.path / PARTIAL).exists():
+            if self.store.exists():
                 raise StorageError(
-                    f"the data directory {self.path} has no {OWNER}, but what a restore left "
-                    f"that did not come to its end; empty it and restore it again"
+                    f"the data directory {self.path} has a store, but no {OWNER} that tells whose "
+                    f"it is. A restore that was interrupted leaves this: then restore into another "
+                    f"directory. If {OWNER} was lost, put it back, from a backup of this node; "
+                    f"this directory may be the only copy of its data, so keep it"
+                ) from None
+            if (self.path / PARTIAL).exists():
+                raise StorageError(
+                    f"a restore into the data directory {self.path} did not come to its end: "
+                    f"restore it again"
                 ) from None
             owner = {"name": name, "cluster": cluster, "format": layout.STORE_FORMAT}
             _write_durably(self.path / OWNER, json.dumps(owner) + "\n")

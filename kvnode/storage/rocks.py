@@ -7,6 +7,7 @@ write-ahead log.
 from __future__ import annotations
 
 import logging
+import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -80,6 +81,9 @@ _FILTER_BITS: Final = 10
 _DELETIONS: Final = (4096, 2048, 0.5)
 #: The same for what is still in memory: a twentieth of its size, 40 bits and more a key.
 _MEMORY_FILTER_RATIO: Final = 0.05
+
+#: Table files that are kept open at least: with fewer, each read would open one anew.
+_FILES_OPEN_MIN: Final = 64
 
 LOGGER: Final = logging.getLogger("kvnode.storage")
 
@@ -318,8 +322,8 @@ class RocksStore:
             if (position := layout.log_position(key)) != expected:
                 raise StorageError(
                     f"the store lacks log positions {position + 1} to {expected}: the disk lost "
-                    f"what was in an older write-ahead log; restore a backup, or start anew with "
-                    f"an empty directory and fetch everything from the peers"
+                    f"what was in an older write-ahead log; move the directory away, keep it, and "
+                    f"restore a backup, or start with an empty one that the peers fill"
                 )
 
     def _point(self, live: int) -> None:
@@ -423,11 +427,18 @@ def _page(family: Rdict, prefix: bytes, after: bytes, records_max: int) -> dict[
     return layout.page_of(behind(iterator(family), prefix, after), records_max)
 
 
+def _files_open_max() -> int:
+    """What the store may keep open of what this process may: the rest is for connections."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return -1 if limit == resource.RLIM_INFINITY else max(_FILES_OPEN_MIN, limit // 4)
+
+
 def options() -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     options.set_keep_log_file_num(_INFO_LOGS_KEPT)
+    options.set_max_open_files(_files_open_max())
     options.set_max_total_wal_size(_WRITE_AHEAD_BYTES_MAX)
     # A torn end is what a crash leaves. Damage before it is refused: the default would drop
     # all commits behind it, acknowledged ones too, and say nothing. See `_expect_no_hole`.

@@ -91,3 +91,12 @@ def test_a_clock_that_has_jumped_raises_one_until_it_is_believed_or_back() -> No
     }
     alarms.clock(0, 60_000_000)
     assert alarms.raised == {}
+
+
+def test_few_descriptors_raise_one_until_there_are_more() -> None:
+    alarms = Alarms("X")
+    alarms.descriptors(256, are_few=True)
+    (text,) = alarms.raised.values()
+    assert text.startswith("nearly all of the 256 file descriptors of X are in use")
+    alarms.descriptors(256, are_few=False)
+    assert alarms.raised == {}

@@ -40,6 +40,7 @@ def raised():
     found.damaged_snapshot("Y")
     found.damaged_table("it has not the digest of its commits")
     found.clock(-3_600_000_000, Limits().clock_held_us)
+    found.descriptors(1024, are_few=True)
     found.forgotten()
     return list(found.raised.values())
 

@@ -11,6 +11,7 @@ import pytest
 
 from kvnode.errors import StorageError
 from kvnode.storage import layout
+from kvnode.storage.backups import Contents, save
 from kvnode.storage.directory import DataDirectory
 from kvnode.storage.layout import STORE_FORMAT
 
@@ -79,8 +80,9 @@ def test_a_store_without_an_owner_is_refused(tmp_path: Path) -> None:
     """A restore that did not come to its end leaves such."""
     opened(tmp_path).close()
     (tmp_path / "node.json").unlink()
-    with pytest.raises(StorageError, match=r"has no node\.json, but what a restore left"):
+    with pytest.raises(StorageError, match=r"has a store, but no node\.json") as raised:
         opened(tmp_path)
+    assert "may be the only copy of its data, so keep it" in str(raised.value)
     (tmp_path / "store").rmdir()
     opened(tmp_path).close()
 
@@ -138,3 +140,32 @@ def test_what_rocksdb_says_names_the_files_as_people_know_them(tmp_path: Path) -
         directory.open_store()
     assert "/proc/" not in str(raised.value)
     directory.close()
+
+
+# --- what is no node's own directory
+
+
+def held_in(path: Path) -> dict[str, bytes]:
+    """Every file in a directory, and what it holds."""
+    return {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_a_backup_is_no_data_directory_and_nothing_is_made_in_it(tmp_path: Path) -> None:
+    directory = opened(tmp_path / "X")
+    store = directory.open_store()
+    backup = save(tmp_path / "X", "monday", store.checkpoint, Contents({}, 0))
+    store.close()
+    directory.close()
+    backup = backup.rename(tmp_path / "monday")
+    held = held_in(backup)
+    with pytest.raises(StorageError, match=r"is a backup, .* kvnode restore .*/monday --data DIR"):
+        opened(backup)
+    assert held_in(backup) == held
+
+
+@pytest.mark.parametrize("inside", ["store", "backups", "backups/monday/store", "other"])
+def test_nothing_amid_the_data_of_a_node_is_a_data_directory(tmp_path: Path, inside: str) -> None:
+    opened(tmp_path / "X").close()
+    with pytest.raises(StorageError, match=r"is in the data directory .*/X of another node"):
+        opened(tmp_path / "X" / inside, "Y")
+    assert not (tmp_path / "X" / "other").exists()
