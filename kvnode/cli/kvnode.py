@@ -38,6 +38,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         return _serve(flags)
     if flags.command == "demo":
         return _demo(flags)
+    if flags.command == "config":
+        return _config(flags)
     from kvnode.cli import admin
 
     return admin.run(flags)
@@ -51,11 +53,18 @@ def _parser() -> argparse.ArgumentParser:
         "serve",
         help="run one node",
         description="Run one node until SIGTERM or SIGINT. Each flag can also be set by a "
-        "variable (--sync-interval-ms by KVNODE_SYNC_INTERVAL_MS, --join by KVNODE_PEERS with "
-        "commas) or in a TOML file (sync_interval_ms, peers); flags win over variables, and "
+        "variable (--sync-interval-ms by KVNODE_SYNC_INTERVAL_MS, --join by KVNODE_JOIN with "
+        "commas) or in a TOML file (sync_interval_ms, join); flags win over variables, and "
         "variables over the file.",
     )
     _add_serve_flags(serve)
+    config = commands.add_parser(
+        "config",
+        help="show the settings that a node would start with",
+        description="Show each setting that kvnode serve would have with the same flags, "
+        "variables and file, and where it comes from. Exits 2 if one is wrong.",
+    )
+    _add_serve_flags(config)
     _add_demo(commands)
     _add_admin_commands(commands)
     for command in commands.choices.values():
@@ -169,8 +178,6 @@ def _add_serve_flags(serve: argparse.ArgumentParser) -> None:
     add("--advertise-gossip", metavar="ADDRESS", help="--gossip, as others reach it")
     add(
         "--join",
-        "--peer",
-        dest="peers",
         action="append",
         metavar="ADDRESS",
         help="another node's --listen address; one that answers is enough, more can be given",
@@ -199,6 +206,8 @@ def _serve(flags: argparse.Namespace) -> int:
         print(f"kvnode: {error}", file=sys.stderr)
         return USAGE
     sink = logs.configure(settings.name, settings.log_format, settings.log_level)
+    for unknown in config.unknown_variables(os.environ):
+        logs.LOGGER.warning("%s", unknown)
     # A watchdog's SIGABRT leaves in the log where the loop was stuck.
     faulthandler.enable(logs.STDERR)
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
@@ -219,6 +228,29 @@ def _serve(flags: argparse.Namespace) -> int:
         return FAILED
     finally:
         sink.flush()
+    return OK
+
+
+def _config(flags: argparse.Namespace) -> int:
+    from kvnode.cli.output import Output, setting_lines
+    from kvnode.daemon import config
+    from kvnode.errors import ConfigError
+
+    try:
+        settings = config.settings(vars(flags), os.environ)
+    except ConfigError as error:
+        print(f"kvnode: {error}", file=sys.stderr)
+        return USAGE
+    for unknown in config.unknown_variables(os.environ):
+        print(f"kvnode: {unknown}", file=sys.stderr)
+    shown = {
+        name: {
+            "value": str(it.value) if isinstance(it.value, Path) else it.value,
+            "from": it.source,
+        }
+        for name, it in settings.items()
+    }
+    Output(as_json=flags.json, program="kvnode").document(shown, setting_lines(shown))
     return OK
 
 

@@ -132,7 +132,7 @@ class Daemon:
                     config.advertise_gossip,
                     None,
                 ),
-                config.peers,
+                config.join,
                 Links(),
                 self._complaints,
                 heartbeat_us=config.heartbeat_ms * 1000,
