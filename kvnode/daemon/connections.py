@@ -1,8 +1,9 @@
 """Connections that begin and end beneath the sockets, where no message tells of it.
 
 A message above FRAME_BYTES_MAX ends its connection inside libzmq, as do bytes that are not
-ZeroMQ's protocol. libzmq tells that a connection ended, but not by whose doing. So all ends
-are counted, and the log says now and then what they may have been.
+ZeroMQ's protocol. libzmq tells that a connection ended, but not by whose doing, and nearly always
+it was a client that had nothing more to ask. So ends are counted, and only who looks for the reason
+of one, at the level debug, is told of them.
 """
 
 from __future__ import annotations
@@ -80,8 +81,9 @@ class _Watched:
         #: Of those that ended: how many before their handshake was done.
         self.failed = 0
         self._complaints = complaints
-        # Who leaves, or is cut off, is not at fault, and is told apart, and more seldom.
+        # Who leaves early, or is cut off, is not at fault, and is told apart, and more seldom.
         self._quiet = Complaints(logging.INFO, ROUTINE_REPEAT_S)
+        self._ends = Complaints(logging.DEBUG)
 
     def receive(self) -> None:
         for _ in range(EVENTS_PER_TURN):
@@ -96,7 +98,7 @@ class _Watched:
             self.begun += 1
         elif event == _ENDED:
             self.ended += 1
-            self._quiet.add(
+            self._ends.add(
                 "ended_connections",
                 f"one at {address}: the other side left or fell silent, or sent a message above "
                 f"{FRAME_BYTES_MAX // MIB} MiB or what is not ZeroMQ's protocol",
