@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -156,12 +156,13 @@ class DataDirectory:
                 f"{self.path} is a backup, and a node that starts on it would change it: make a "
                 f"data directory of it with kvnode restore {self.path} --data DIR"
             )
-        for parent in self.path.resolve().parents:
-            if (parent / OWNER).exists():
-                raise StorageError(
-                    f"{self.path} is in the data directory {parent} of another node; "
-                    f"give another one with --data"
-                )
+        for parent in Path(os.path.realpath(self.path)).parents:
+            with suppress(PermissionError):  # what this user may not look into is not its own
+                if (parent / OWNER).exists():
+                    raise StorageError(
+                        f"{self.path} is in the data directory {parent} of another node; "
+                        f"give another one with --data"
+                    )
 
     def _checked_owner(self, name: str, cluster: str) -> dict[str, Any]:
         """Names are in every write's origin: another node must not go on under this one."""

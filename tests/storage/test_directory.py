@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -169,3 +171,26 @@ def test_nothing_amid_the_data_of_a_node_is_a_data_directory(tmp_path: Path, ins
     with pytest.raises(StorageError, match=r"is in the data directory .*/X of another node"):
         opened(tmp_path / "X" / inside, "Y")
     assert not (tmp_path / "X" / "other").exists()
+
+
+def test_a_directory_above_that_can_not_be_looked_into_is_no_hindrance(tmp_path: Path) -> None:
+    """As that of a service which systemd gives a user of its own."""
+    path = tmp_path / "shut" / "X"
+    path.mkdir(parents=True)
+    command = [sys.executable, "-c", _START_WITHOUT_PRIVILEGES, str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+#: Root could look everywhere. Who has a directory open already can start in it all the same.
+_START_WITHOUT_PRIVILEGES = """
+import os, sys
+from pathlib import Path
+from kvnode.storage.directory import DataDirectory
+os.chdir(sys.argv[1])
+os.chmod("..", 0)
+if os.geteuid() == 0:
+    os.chown(".", 65534, 65534)
+    os.setuid(65534)
+DataDirectory(Path("."), name="X", cluster="c").close()
+"""
