@@ -43,8 +43,6 @@ class Recorded:
         self.broken: dict[str, StorageError] = {}
         #: Set by tests: the store can't be opened at all.
         self.gone = False
-        #: Set by tests: somebody has moved the store's files away.
-        self.moved = False
         self.events: list[tuple[Any, ...]] = []
         self.replies: list[Reply] = []
         self.claims: list[Claim] = []
@@ -187,7 +185,6 @@ class RecordedStore(MemoryStore):
             raise StorageError("no such device")
         if not read_only:
             self._break("open")
-            self.expect_in_place()
         super().__init__(recorded.disk, read_only=read_only)
 
     def versions(self, key: bytes) -> Versions:
@@ -209,11 +206,6 @@ class RecordedStore(MemoryStore):
         finally:
             self._failed = outcome == "failed commit"
             self._recorded.events.append((outcome,))
-
-    def expect_in_place(self) -> None:
-        """See `Store.expect_in_place`."""
-        if self._recorded.moved:
-            raise StorageError("the files were moved")
 
     def sync(self) -> None:
         """See `Store.sync`."""

@@ -248,23 +248,23 @@ def test_closing_tells_of_writes_that_could_not_be_synced():
 
 
 def test_what_is_written_to_files_that_were_moved_is_not_acknowledged(node):
-    node.moved = True
+    node.disk.moved = True
     write = node.put("k", "v")
     node.turn(write)
     assert failures(node, write) == [("commit_failed", True)]
     assert published(node) == []
     assert node.value("before") == "v", "what can be read still is"
-    node.moved = False
+    node.disk.moved = False
     freed(node)
     assert node.value("k") == "v" and len(published(node)) == 1, "the files had it"
 
 
 def test_an_idle_node_finds_at_its_heartbeat_that_its_files_were_moved(node):
-    node.moved = True
+    node.disk.moved = True
     node.now_us += HEARTBEAT_US
     node.turn()
     assert not node.node.health.writable
-    assert node.node.health.last_error == "the files were moved"
+    assert node.node.health.last_error == "the memory disk was moved"
 
 
 @pytest.mark.parametrize("durability", Durability)

@@ -496,6 +496,8 @@ class Machine:
         """See `Outbox`."""
         self.step()
         self._world.note(f"{self.name} publishes {batch.origin}:{batch.first}-{batch.last}")
+        if self.disk.moved:
+            raise Violation("save, then send", f"{self.name} publishes what nobody may find again")
         self._gossip(gossip.BATCH, batch.encoded)
 
     def claim(self, claim: Claim) -> None:
@@ -523,7 +525,8 @@ class Machine:
                     "session guarantees", f"{self.name} serves {flight.session} without {lacking}"
                 )
             if self.node is not None and not self.node.health.writable:
-                self._world.reach("reads served from a full disk")
+                why = "moved" if self.disk.moved else "full"
+                self._world.reach(f"reads served from a {why} disk")
                 if any(isinstance(result, Page) and result.cut for result in reply.results):
                     self._world.reach("a cut read on a full disk")
             self._shown = self._cluster.oracle.answer(

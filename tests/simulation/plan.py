@@ -26,6 +26,7 @@ FAULTS: Final = (
     "crashes in a turn",
     "failing commits",
     "full disks",
+    "moved disks",
     "wiped disks",
     "a node gone for good",
     "rolled-back disks",

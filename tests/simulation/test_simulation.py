@@ -64,6 +64,7 @@ STATES = (
     "killed with replies held back",
     "power failed in a turn",
     "reads served from a full disk",
+    "reads served from a moved disk",
     "requests parked",
     "the holdback queue overflowed",
     "told that it was forgotten",
