@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from kvnode import __version__
 from kvnode.cli.commands import changes, deletion, keys, nodes, ranges, transfer
@@ -27,8 +27,12 @@ from kvnode.cli.output import Output
 from kvnode.cli.parser import Parser, seconds
 from kvnode.cli.streams import expect_output, printing
 from kvnode.cli.tokens import read_token, write_token
+from kvnode.client.call import Call
+from kvnode.client.session import Session
 from kvnode.client.sync import DEFAULT_ADDRESS, Client
 from kvnode.errors import KvnodeError, SessionLost
+
+T = TypeVar("T")
 
 COMMANDS: Final = {
     **keys.COMMANDS,
@@ -69,6 +73,20 @@ def _main(arguments: Sequence[str] | None) -> int:
         return code_of(error)
 
 
+class _AcceptingClient(Client):
+    """Goes on without what is lost, in whichever session that was seen: its own, or where a watch
+    is. Nothing was done by the call that is told so, nor by those that it follows: these read."""
+
+    def make(self, call: Call[T], session: Session | None = None) -> T:
+        """See `ClientSession.make`."""
+        seen = session or self.seen
+        try:
+            return super().make(call, seen)
+        except SessionLost as lost:
+            seen.token = lost.token
+            return super().make(call, seen)
+
+
 class Seat:
     """A client for one command or several, and the file that keeps its session."""
 
@@ -90,14 +108,7 @@ class Seat:
         command = COMMANDS[given.command]
         do = _written if command.writes else command.run
         try:
-            try:
-                return do(self.client, given, output)
-            except SessionLost as lost:
-                if not self._flags.accept_loss:
-                    raise
-                self.client.close()
-                self.client = self._client(lost.token)
-                return do(self.client, given, output)
+            return do(self.client, given, output)
         except KvnodeError as error:
             output.error(error)
             return code_of(error)
@@ -116,7 +127,8 @@ class Seat:
     def _client(self, token: bytes | None) -> Client:
         flags = self._flags
         nodes = flags.node or [os.environ.get("KVNODE_NODE", DEFAULT_ADDRESS)]
-        return Client(
+        make = _AcceptingClient if flags.accept_loss else Client
+        return make(
             *",".join(nodes).split(","),
             timeout_s=flags.timeout,
             wait_s=flags.timeout if flags.wait is None else flags.wait,

@@ -44,6 +44,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     expect_output()  # all others print what they have done
     if flags.command == "demo":
         return _demo(flags)
+    if flags.command == "config":
+        return _config(flags)
     from kvnode.cli import admin
 
     return admin.run(flags)
@@ -62,11 +64,18 @@ def _parser() -> argparse.ArgumentParser:
         "serve",
         help="run one node",
         description="Run one node until SIGTERM or SIGINT. Each flag can also be set by a "
-        "variable (--sync-interval-ms by KVNODE_SYNC_INTERVAL_MS, --join by KVNODE_PEERS with "
-        "commas) or in a TOML file (sync_interval_ms, peers); flags win over variables, and "
+        "variable (--sync-interval-ms by KVNODE_SYNC_INTERVAL_MS, --join by KVNODE_JOIN with "
+        "commas) or in a TOML file (sync_interval_ms, join); flags win over variables, and "
         "variables over the file.",
     )
     _add_serve_flags(serve)
+    config = commands.add_parser(
+        "config",
+        help="show the settings that a node would start with",
+        description="Show each setting that kvnode serve would have with the same flags, "
+        "variables and file, and where it comes from. Exits 2 if one is wrong.",
+    )
+    _add_serve_flags(config)
     _add_demo(commands)
     _add_admin_commands(commands)
     for command in commands.choices.values():
@@ -180,8 +189,6 @@ def _add_serve_flags(serve: argparse.ArgumentParser) -> None:
     add("--advertise-gossip", metavar="ADDRESS", help="--gossip, as others reach it")
     add(
         "--join",
-        "--peer",
-        dest="peers",
         action="append",
         metavar="ADDRESS",
         help="another node's --listen address; one that answers is enough, more can be given",
@@ -209,18 +216,52 @@ def _serve(flags: argparse.Namespace) -> int:
     except ConfigError as error:
         print(f"kvnode: {error}", file=sys.stderr)
         return USAGE
-    logs.configure(settings.name, settings.log_format, settings.log_level)
-    faulthandler.enable()  # a watchdog's SIGABRT leaves in the log where the loop was stuck
+    sink = logs.configure(settings.name, settings.log_format, settings.log_level)
+    for unknown in config.unknown_variables(os.environ):
+        logs.LOGGER.warning("%s", unknown)
+    # A watchdog's SIGABRT leaves in the log where the loop was stuck.
+    faulthandler.enable(logs.STDERR)
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
     gc.freeze()  # what is imported by now stays
     try:
-        loop.run(settings)
+        loop.run(settings, sink)
+    except ConfigError as error:
+        logs.LOGGER.error("%s", error)
+        return USAGE
     except StorageError as error:
         logs.LOGGER.error("%s", error)
         return FAILED
     except zmq.ZMQError as error:
         logs.LOGGER.error("can't listen at %s or %s: %s", settings.listen, settings.gossip, error)
         return FAILED
+    except Exception:  # Python would write it to a standard error that may be full, and wait
+        logs.LOGGER.critical("ended by an error of kvnode's own; please report it", exc_info=True)
+        return FAILED
+    finally:
+        sink.flush()
+    return OK
+
+
+def _config(flags: argparse.Namespace) -> int:
+    from kvnode.cli.output import Output, setting_lines
+    from kvnode.daemon import config
+    from kvnode.errors import ConfigError
+
+    try:
+        settings = config.settings(vars(flags), os.environ)
+    except ConfigError as error:
+        print(f"kvnode: {error}", file=sys.stderr)
+        return USAGE
+    for unknown in config.unknown_variables(os.environ):
+        print(f"kvnode: {unknown}", file=sys.stderr)
+    shown = {
+        name: {
+            "value": str(it.value) if isinstance(it.value, Path) else it.value,
+            "from": it.source,
+        }
+        for name, it in settings.items()
+    }
+    Output(as_json=flags.json, program="kvnode").document(shown, setting_lines(shown))
     return OK
 
 

@@ -332,6 +332,19 @@ def checked_lines(checked: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def setting_lines(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Each setting, its value and where that comes from, for a person."""
+    values = {name: _setting(it["value"]) for name, it in settings.items()}
+    width = max(len(value) for value in values.values())
+    return [f"{name:17} {values[name]:{width}}  {settings[name]['from']}" for name in settings]
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return " ".join(value) or "none" if isinstance(value, list | tuple) else str(value)
+
+
 def _snapshot(node: Mapping[str, Any]) -> str:
     if node["folding"]:
         return "is being put in place; requests must go elsewhere"

@@ -134,13 +134,12 @@ class Feed:
 
     def call(self, wait_s: float | None) -> Call[None]:
         """Ask what comes next; or, at first, where now is."""
-        before = self.position.token
 
         def read(results: Results) -> None:
             after = self.position.answered
             if after is None:
                 raise UnreadableAnswer("the node's answer to a watch has no token")
-            self._take(results[0], _Page(before, after))
+            self._take(results[0], _Page(self.position.token, after))
 
         operation = ask.watch(self._prefix, is_now=not self.is_begun)
         return Call([operation], read, wait_s if self.is_begun else None)

@@ -50,6 +50,25 @@ class Alarms:
         """A scrub found what it should."""
         self.raised.pop("table", None)
 
+    def clock(self, jump_us: int, held_us: int) -> None:
+        """The machine's clock says another time than is believed, by so much; or it does not."""
+        if jump_us == 0:
+            self.raised.pop("clock", None)
+            return
+        self.raised["clock"] = (
+            f"the clock of {self._name} has jumped by {jump_us / 1_000_000:+.0f} s; if that was no "
+            f"mistake, it is believed after {held_us // 1_000_000} s"
+        )
+
+    def descriptors(self, limit: int, *, are_few: bool) -> None:
+        """Whether nearly all are in use, of what the process may have."""
+        self.raised.pop("descriptors", None)
+        if are_few:
+            self.raised["descriptors"] = (
+                f"nearly all of the {limit} file descriptors of {self._name} are in use; "
+                f"without any it takes no clients, and its store can open no files"
+            )
+
     def forgotten(self) -> None:
         """A peer says that this node is no member any more."""
         self.raised["forgotten"] = f"{self._name} was forgotten while it was away; it joins anew"

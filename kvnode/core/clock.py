@@ -27,8 +27,46 @@ class Now(NamedTuple):
 
     #: Microseconds since 1970 by the node's own clock; may jump either way.
     wall_us: int
-    #: Microseconds since some start; never goes back. Timers use this one.
+    #: Microseconds since some start; never goes back, and goes on while the machine sleeps. Timers
+    #: use this one.
     steady_us: int
+
+
+#: What a wall clock may step at once and be believed: corrections of a clock that is kept are less.
+CLOCK_STEP_US_MAX: Final = 1_000_000
+
+
+class WallClock:
+    """The machine's wall clock, but for jumps that its steady clock did not see. They are believed
+    once the clock has gone on from there for a while; until then time goes on steadily.
+
+    So a clock that is wrong for a moment neither makes leases end nor stamps win. One that is set
+    right is believed late, which does no more harm than to have been wrong before.
+    """
+
+    def __init__(self) -> None:
+        #: Of what is believed to the steady clock; None before the first reading.
+        self._offset_us: int | None = None
+        #: The same of a jump that is not believed yet, and when it was seen.
+        self._jumped: tuple[int, int] | None = None
+
+    @property
+    def jump_us(self) -> int:
+        """How far the machine's clock has jumped from what is believed; 0 if it has not."""
+        return 0 if self._jumped is None else self._jumped[0] - (self._offset_us or 0)
+
+    def read(self, now: Now, held_us: int) -> Now:
+        """What to take for the time; a jump is believed that has held for so long."""
+        offset_us, steady_us = now.wall_us - now.steady_us, now.steady_us
+        if self._offset_us is None or abs(offset_us - self._offset_us) <= CLOCK_STEP_US_MAX:
+            self._offset_us, self._jumped = offset_us, None
+        elif self._jumped is None or abs(offset_us - self._jumped[0]) > CLOCK_STEP_US_MAX:
+            self._jumped = offset_us, steady_us
+        elif steady_us - self._jumped[1] >= held_us:
+            self._offset_us, self._jumped = offset_us, None
+        else:
+            self._jumped = offset_us, self._jumped[1]
+        return Now(steady_us + self._offset_us, steady_us)
 
 
 class HybridLogicalClock:

@@ -14,11 +14,11 @@ from kvnode.core.versions import Version, Versions
 
 
 class ExpiryClock:
-    """A wall clock that never goes back: what was hidden once stays hidden.
+    """A wall clock that goes back only once all is removed that it has hidden: what was hidden once
+    stays hidden.
 
-    It lives as long as the process. A clock that was far ahead for a moment would else hide for
-    years what is put with an expiry; so a restart sets it right. What had been removed by then is
-    gone all the same.
+    It lives as long as the process. A clock that was ahead would else hide for as long what is put
+    with an expiry. What had been removed by then is gone all the same.
     """
 
     def __init__(self) -> None:
@@ -27,6 +27,10 @@ class ExpiryClock:
     def advance(self, wall_us: int) -> None:
         """A turn begins."""
         self.now_us = max(self.now_us, wall_us)
+
+    def all_removed(self, wall_us: int) -> None:
+        """Nothing is there that is hidden: it may go back to this time."""
+        self.now_us = min(self.now_us, wall_us)
 
     def after(self, ttl_ms: int | None) -> int | None:
         """When what lives so long from now on expires."""

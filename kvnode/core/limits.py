@@ -168,6 +168,10 @@ class Limits(NamedTuple):
     dropped_batches_per_turn: int = 256
     dropped_bytes_per_turn: int = 8 * MIB
 
+    #: How long a wall clock must go on from where it jumped to until it is believed: longer than a
+    #: time server that errs, or is started anew, takes to correct itself.
+    clock_held_us: int = 60 * 1_000_000
+
     #: How long after one scrub of the table the next begins (0 for never), and what it reads
     #: at each heartbeat: half a megabyte a second, a hundredth of a processor.
     scrub_interval_us: int = 86_400 * 1_000_000

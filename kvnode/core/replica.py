@@ -204,6 +204,11 @@ class Replica:
         if self._synced is not None:
             self._synced = dict(self.cut.heads)
 
+    @property
+    def synced_vector(self) -> Vector | None:
+        """What is known to be on disk, should the power fail; None for all that is committed."""
+        return self._synced
+
     def settle(self, now: Now) -> Settled:
         """To be called when the turn is committed, and what is due is synced: both others and who
         waits for them are told of what is on disk."""
@@ -351,6 +356,8 @@ class Replica:
         if inputs.claims:
             self._forget_strangers()
             self._give_up_the_lost()
+        elif now.steady_us >= self._heartbeat_due_us and not self.others():
+            self._give_up_the_lost()  # who is alone hears no claims
 
     def _hear_of_replicas(self, inputs: Inputs) -> None:
         """Who has this node's writes, and whose writes this node is to report."""

@@ -50,8 +50,8 @@ class Backups:
             answer([("error", "overloaded", message, False)])
             return
         try:
-            expect_room(self._data, name)
             store = self._open_store()
+            expect_room(self._data, name)
             store.begin_flush()
         except (Refused, StorageError) as error:
             answer([_failure(error)])
@@ -85,7 +85,9 @@ class Backups:
             raise StorageError(self._node.trouble())
         if self._node.replica.is_joining or self._node.is_folding:
             raise Refused("this node is joining: what it has is not whole; try later, or another")
-        return self._store()
+        store = self._store()
+        store.expect_in_place()
+        return store
 
     def _is_ready(self, asked: _Asked, steady_us: int) -> bool:
         if self._open_store() is not asked.store:

@@ -1,16 +1,19 @@
 """The settings of a daemon: flags, then KVNODE_* variables, then a TOML file.
 
-They become one frozen, validated `Config` at the start; nothing else reads them.
+They become one frozen, validated `Config` at the start; nothing else reads them. A setting has one
+name: `log_keep_s` in the file is `--log-keep-s` as a flag and `KVNODE_LOG_KEEP_S` as a variable.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kvnode.codec.token import CLUSTER_BYTES_MAX, DEFAULT_CLUSTER
 from kvnode.core.limits import MIB, Limits
@@ -29,6 +32,14 @@ PEERS_MAX: Final = 128
 LOG_FORMATS: Final = ("human", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
+_PREFIX: Final = "KVNODE_"
+#: Where the file is.
+_CONFIG: Final = "KVNODE_CONFIG"
+#: Of the clients.
+_CLIENTS: Final = ("KVNODE_NODE",)
+#: What Kubernetes and Docker set for services that are called kvnode, too.
+_OF_A_SERVICE: Final = re.compile(r"KVNODE_(\w+_)?(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)$")
+
 _WILDCARDS: Final = ("*", "0.0.0.0", "[::]")
 
 
@@ -46,7 +57,7 @@ class Config:
     advertise_listen: str
     advertise_gossip: str
     #: The request addresses of other nodes; one that answers is enough.
-    peers: tuple[str, ...]
+    join: tuple[str, ...]
     durability: Durability
     sync_interval_ms: int
     heartbeat_ms: int
@@ -73,55 +84,94 @@ class Config:
         ]
 
 
+class Setting(NamedTuple):
+    """What is in force, and where it comes from."""
+
+    value: Any
+    source: str
+
+
 def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Config:
-    """The settings from all three places. Raises ConfigError.
+    """The settings from all three places. Raises ConfigError."""
+    return Config(**{name: it.value for name, it in settings(flags, environment).items()})
+
+
+def settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Setting]:
+    """Each setting with its source. Raises ConfigError.
 
     `flags` has each setting by its field's name, None where it was not given, and
     `config`, the TOML file, which has the same names as keys.
     """
-    file = flags.get("config") or environment.get("KVNODE_CONFIG")
+    file = flags.get("config") or environment.get(_CONFIG)
     from_file = _read_toml(Path(file)) if file else {}
     unknown = sorted(set(from_file) - set(_READERS))
     if unknown:
-        raise ConfigError(f"{file}: unknown settings: {', '.join(unknown)}")
-    values: dict[str, Any] = {}
-    for setting, read in _READERS.items():
-        variable = f"KVNODE_{setting.upper()}"
-        if flags.get(setting) is not None:
-            values[setting] = read(f"--{_flag(setting)}", flags[setting])
-        elif variable in environment:
-            values[setting] = read(variable, environment[variable])
-        elif setting in from_file:
-            values[setting] = read(f"{file}: {setting}", from_file[setting])
-    return _completed(values)
+        told = ", ".join(f"{name}{_hint(name, str)}" for name in unknown)
+        raise ConfigError(f"{file}: unknown settings: {told}")
+    found: dict[str, Setting] = {}
+    for name, read in _READERS.items():
+        if flags.get(name) is not None:
+            source, value = f"--{name.replace('_', '-')}", flags[name]
+        elif _variable(name) in environment:
+            source, value = _variable(name), environment[_variable(name)]
+        elif name in from_file:
+            source, value = f"{file}: {name}", from_file[name]
+        else:
+            continue
+        found[name] = Setting(read(source, value), source)
+    return _completed(found)
 
 
-def _completed(values: dict[str, Any]) -> Config:
-    if "name" not in values:
-        values["name"] = _default_name()
-    values.setdefault("cluster", DEFAULT_CLUSTER)
-    values.setdefault("data", Path("kvnode-data") / values["name"])
-    values.setdefault("listen", DEFAULT_LISTEN)
-    values.setdefault("gossip", DEFAULT_GOSSIP)
-    for setting in ("listen", "gossip"):
-        values.setdefault(f"advertise_{setting}", _reachable(setting, values[setting]))
-    values.setdefault("peers", ())
-    values.setdefault("durability", Durability.ALWAYS)
-    values.setdefault("sync_interval_ms", 1_000)
-    values.setdefault("heartbeat_ms", 500)
-    values.setdefault("log_keep_s", Limits().log_kept_us // 1_000_000)
-    values.setdefault("log_keep_mib", Limits().log_kept_bytes // MIB)
-    values.setdefault("scrub_interval_s", Limits().scrub_interval_us // 1_000_000)
-    values.setdefault("log_max_mib", Limits().log_bytes_max // MIB)
-    values.setdefault("log_format", "human")
-    values.setdefault("log_level", "info")
-    values.setdefault("allow_faults", False)
-    if values["listen"] == values["gossip"]:
-        raise ConfigError(f"listen and gossip are both {values['listen']}; they must differ")
-    for setting in ("advertise_listen", "advertise_gossip"):
-        if host_of(values[setting]) in _WILDCARDS:
-            raise ConfigError(f"{setting} is {values[setting]}; others can't connect to that")
-    return Config(**values)
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """What to say of each KVNODE_* variable that is no setting."""
+    known = {_CONFIG, *_CLIENTS, *map(_variable, _READERS)}
+    return [
+        f"{name} is no setting{_hint(name.removeprefix(_PREFIX).lower(), _variable)}; it is ignored"
+        for name in sorted(environment.keys() - known)
+        if name.startswith(_PREFIX) and not _OF_A_SERVICE.match(name)
+    ]
+
+
+def _variable(name: str) -> str:
+    return f"{_PREFIX}{name.upper()}"
+
+
+def _hint(name: str, shown: Callable[[str], str]) -> str:
+    """What may have been meant. Peers are what many programs call whom they join."""
+    near = ["join"] if name in ("peer", "peers") else get_close_matches(name, _READERS, n=1)
+    return f" (is {shown(near[0])} meant?)" if near else ""
+
+
+def _completed(found: dict[str, Setting]) -> dict[str, Setting]:
+    def default(name: str, value: Any, source: str = "default") -> None:
+        found.setdefault(name, Setting(value, source))
+
+    if "name" not in found:
+        default("name", _default_name(), "the host's name")
+    default("cluster", DEFAULT_CLUSTER)
+    default("data", Path("kvnode-data") / found["name"].value)
+    default("listen", DEFAULT_LISTEN)
+    default("gossip", DEFAULT_GOSSIP)
+    for name in ("listen", "gossip"):
+        if f"advertise_{name}" not in found:
+            default(f"advertise_{name}", _reachable(name, found[name].value), f"from {name}")
+    default("join", ())
+    default("durability", Durability.ALWAYS)
+    default("sync_interval_ms", 1_000)
+    default("heartbeat_ms", 500)
+    default("log_keep_s", Limits().log_kept_us // 1_000_000)
+    default("log_keep_mib", Limits().log_kept_bytes // MIB)
+    default("log_max_mib", Limits().log_bytes_max // MIB)
+    default("scrub_interval_s", Limits().scrub_interval_us // 1_000_000)
+    default("log_format", "human")
+    default("log_level", "info")
+    default("allow_faults", False)
+    if found["listen"].value == found["gossip"].value:
+        raise ConfigError(f"listen and gossip are both {found['listen'].value}; they must differ")
+    for name in ("advertise_listen", "advertise_gossip"):
+        if host_of(found[name].value) in _WILDCARDS:
+            raise ConfigError(f"{name} is {found[name].value}; others can't connect to that")
+    return {field.name: found[field.name] for field in fields(Config)}
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -139,10 +189,6 @@ def _default_name() -> str:
     if not is_name(name):
         raise ConfigError(f"the host's name {name!r} can't be a node's; give one with --name")
     return name
-
-
-def _flag(setting: str) -> str:
-    return {"peers": "join"}.get(setting, setting.replace("_", "-"))
 
 
 def _reachable(setting: str, address: str) -> str:
@@ -194,7 +240,7 @@ def _read_address(where: str, value: Any) -> str:
     return address
 
 
-def _read_peers(where: str, value: Any) -> tuple[str, ...]:
+def _read_join(where: str, value: Any) -> tuple[str, ...]:
     given = value
     if isinstance(value, str):
         given = [part.strip() for part in value.split(",") if part.strip()]
@@ -252,7 +298,7 @@ _READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "gossip": _read_address,
     "advertise_listen": _read_address,
     "advertise_gossip": _read_address,
-    "peers": _read_peers,
+    "join": _read_join,
     "durability": _read_durability,
     "sync_interval_ms": _read_number(10, 60_000),
     "heartbeat_ms": _read_number(10, 60_000),

@@ -1,13 +1,15 @@
 """Connections that begin and end beneath the sockets, where no message tells of it.
 
 A message above FRAME_BYTES_MAX ends its connection inside libzmq, as do bytes that are not
-ZeroMQ's protocol. libzmq tells that a connection ended, but not by whose doing. So all ends
-are counted, and the log says now and then what they may have been.
+ZeroMQ's protocol. libzmq tells that a connection ended, but not by whose doing, and nearly always
+it was a client that had nothing more to ask. So ends are counted, and only who looks for the reason
+of one, at the level debug, is told of them.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import struct
 from collections.abc import Container, Mapping
 from typing import Final
@@ -27,6 +29,7 @@ ROUTINE_REPEAT_S: Final = 600.0
 
 _BEGUN: Final = zmq.EVENT_ACCEPTED | zmq.EVENT_CONNECTED
 _ENDED: Final = zmq.EVENT_DISCONNECTED
+_NOT_TAKEN: Final = zmq.EVENT_ACCEPT_FAILED
 _LEFT_EARLY: Final = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _NOT_SPOKEN: Final = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 
@@ -70,33 +73,38 @@ class _Watched:
     """The connections of one socket."""
 
     def __init__(self, socket: Socket, complaints: Complaints) -> None:
-        self.monitor = socket.get_monitor_socket(_BEGUN | _ENDED | _LEFT_EARLY | _NOT_SPOKEN)
+        self.monitor = socket.get_monitor_socket(
+            _BEGUN | _ENDED | _NOT_TAKEN | _LEFT_EARLY | _NOT_SPOKEN
+        )
         self.begun = 0
         self.ended = 0
         #: Of those that ended: how many before their handshake was done.
         self.failed = 0
         self._complaints = complaints
-        # Who leaves, or is cut off, is not at fault, and is told apart, and more seldom.
+        # Who leaves early, or is cut off, is not at fault, and is told apart, and more seldom.
         self._quiet = Complaints(logging.INFO, ROUTINE_REPEAT_S)
+        self._ends = Complaints(logging.DEBUG)
 
     def receive(self) -> None:
         for _ in range(EVENTS_PER_TURN):
             frames = receive_frames(self.monitor, 2)
             if not frames:
                 break
-            event, _ = _EVENT.unpack(frames[0])
-            self._count(event, frames[1].decode())
+            event, value = _EVENT.unpack(frames[0])
+            self._count(event, value, frames[1].decode())
 
-    def _count(self, event: int, address: str) -> None:
+    def _count(self, event: int, value: int, address: str) -> None:
         if event & _BEGUN:
             self.begun += 1
         elif event == _ENDED:
             self.ended += 1
-            self._quiet.add(
+            self._ends.add(
                 "ended_connections",
                 f"one at {address}: the other side left or fell silent, or sent a message above "
                 f"{FRAME_BYTES_MAX // MIB} MiB or what is not ZeroMQ's protocol",
             )
+        elif event == _NOT_TAKEN:
+            self._complaints.add("refused_connections", f"one at {address}: {os.strerror(value)}")
         elif event == _NOT_SPOKEN:
             self.failed += 1
             what = f"what came to {address} is not ZeroMQ's protocol as we speak it"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from typing import Final
 
+from kvnode.daemon.sink import Sink
+
 LOGGER: Final = logging.getLogger("kvnode")
+
+#: The number of standard error, whatever Python has made of it.
+STDERR: Final = 2
 
 #: What strangers can cause is logged once in this time, with a count of the rest.
 REPEAT_S: Final = 5.0
@@ -36,16 +40,36 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
-def configure(node: str, log_format: str, level: str) -> None:
-    """Send the log of this process to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    if log_format == "json":
-        handler.setFormatter(_JsonFormatter(node))
-    else:
-        handler.setFormatter(_HumanFormatter(f"%(asctime)s %(levelname)-7s {node}: %(message)s"))
+class _Handler(logging.Handler):
+    """Gives the lines to a sink, and waits for nobody."""
+
+    def __init__(self, formatter: logging.Formatter, descriptor: int) -> None:
+        super().__init__()
+        self.setFormatter(formatter)
+        self.sink = Sink(descriptor, self._notice)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.sink.put(self._line(record))
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode(errors="backslashreplace")
+
+    def _notice(self, dropped: int) -> bytes:
+        message = "%d lines of the log were dropped here, since nobody read it or its disk was full"
+        where = (LOGGER.name, logging.WARNING, __file__, 0)
+        return self._line(logging.LogRecord(*where, message, (dropped,), None))
+
+
+def configure(node: str, log_format: str, level: str) -> Sink:
+    """Send the log of this process to standard error, by what is returned."""
+    formatter: logging.Formatter = _JsonFormatter(node)
+    if log_format != "json":
+        formatter = _HumanFormatter(f"%(asctime)s %(levelname)-7s {node}: %(message)s")
+    handler = _Handler(formatter, STDERR)
     LOGGER.handlers = [handler]
     LOGGER.propagate = False
     LOGGER.setLevel(level.upper())
+    return handler.sink
 
 
 class Complaints:

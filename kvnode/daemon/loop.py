@@ -48,6 +48,7 @@ from kvnode.core.vector import RANDOM_BITS, Dot, Vector, new_origin, shown
 from kvnode.daemon.backups import Backups
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
+from kvnode.daemon.descriptors import Descriptors, limit, raise_limit
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.mesh import Mesh
@@ -55,12 +56,12 @@ from kvnode.daemon.node import Durability, Node
 from kvnode.daemon.questions import Questions
 from kvnode.daemon.reports import Reports
 from kvnode.daemon.signals import wake_up_on_signals
+from kvnode.daemon.sink import Sink
 from kvnode.daemon.status import state_of
 from kvnode.daemon.supervisor import Supervisor
 from kvnode.errors import MalformedError
 from kvnode.storage.backups import remove_partial
 from kvnode.storage.directory import DataDirectory
-from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
 from kvnode.transport.sockets import (
     Context,
@@ -87,7 +88,7 @@ LINGER_MS: Final = 1_000
 class Daemon:
     """A node on sockets. Made by `run`."""
 
-    def __init__(self, config: Config, directory: DataDirectory) -> None:
+    def __init__(self, config: Config, directory: DataDirectory, log: Sink) -> None:
         self._config = config
         self._random = Random(secrets.randbits(64))
         self._instance = secrets.randbits(63)
@@ -130,7 +131,7 @@ class Daemon:
                     config.advertise_gossip,
                     None,
                 ),
-                config.peers,
+                config.join,
                 Links(),
                 self._complaints,
                 heartbeat_us=config.heartbeat_ms * 1000,
@@ -147,6 +148,7 @@ class Daemon:
             self._context.destroy(linger=0)
             self._node.close(self)
             raise
+        self._descriptors = Descriptors(limit())
         self._questions = Questions(
             config,
             self._instance,
@@ -154,6 +156,7 @@ class Daemon:
             self._mesh,
             self._connections,
             self._complaints,
+            log,
         )
         self._backups = Backups(config.data, self._node, lambda: self._store)
         self._supervisor = Supervisor(os.environ)
@@ -201,6 +204,7 @@ class Daemon:
             wake_up.recv(4096)
             self._stopping = True
         self._connections.receive(events)
+        self._descriptors.look()
         now = _now()
         inputs, questions = Inputs(), []
         if self._mesh.subscriber in events:
@@ -221,6 +225,9 @@ class Daemon:
         if self._node.replica.minds_the_unheard:
             self._mesh.tell_of_the_unheard(inputs)
         self._node.turn(inputs, now, self)
+        self._node.replica.alarms.descriptors(
+            self._descriptors.limit, are_few=self._descriptors.are_few
+        )
         self._follow_members()
         self._reports.tell(self._node, self._mesh.unheard, now.steady_us)
         self._answer_questions(questions, now)
@@ -377,9 +384,7 @@ class Daemon:
 
     def _open_store(self, *, read_only: bool = False) -> Store:
         first_position = secrets.randbits(FIRST_POSITION_BITS)
-        self._store = RocksStore(
-            self._directory.store, read_only=read_only, first_position=first_position
-        )
+        self._store = self._directory.open_store(read_only=read_only, first_position=first_position)
         return self._store
 
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
@@ -409,16 +414,20 @@ class Daemon:
         )
 
 
-def run(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT. Raises StorageError, or zmq.ZMQError at the start."""
+def run(config: Config, log: Sink) -> None:
+    """Serve until SIGTERM or SIGINT, and tell how the log does. Raises StorageError, or
+    zmq.ZMQError at the start."""
+    raise_limit()
     directory = DataDirectory(config.data, name=config.name, cluster=config.cluster)
     try:
         remove_partial(config.data)
         with wake_up_on_signals() as wake_up:
-            Daemon(config, directory).run(wake_up)
+            Daemon(config, directory, log).run(wake_up)
     finally:
         directory.close()
 
 
 def _now() -> Now:
-    return Now(time.time_ns() // 1000, time.monotonic_ns() // 1000)
+    # Unlike CLOCK_MONOTONIC it goes on while the machine sleeps: nobody was heard meanwhile, and
+    # what was to expire has expired.
+    return Now(time.time_ns() // 1000, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000)

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from kvnode.codec.snapshots import Part
 from kvnode.core.batch import Batch
 from kvnode.core.catch_up import CatchUp
-from kvnode.core.clock import Now
+from kvnode.core.clock import Now, WallClock
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
     Claim,
@@ -39,7 +39,7 @@ from kvnode.daemon.fold import SwitchFailedError, fold
 from kvnode.daemon.snapshots import Snapshots
 from kvnode.daemon.upkeep import Upkeep
 from kvnode.errors import Refused, StorageError
-from kvnode.storage.frozen import Before, FrozenStore, before
+from kvnode.storage.frozen import Before, FrozenStore, before, expect_all
 from kvnode.storage.store import Store
 
 #: How often a process may open another incarnation to end those that came to light late,
@@ -133,8 +133,12 @@ class Node:
         self._before: Before | None = None
         #: What is delivered and committed, in normal form.
         self.vector: Vector = {}
+        #: What a disk that failed had synced by then: one without it is not the same disk.
+        self._kept: Vector = {}
         #: What is wrong, whichever replica found it.
         self._raised: dict[str, str] = {}
+        #: What this process takes for the time.
+        self.clock = WallClock()
         #: By which versions expire, whichever replica hides them.
         self._expiry = ExpiryClock()
         #: What it has had since its start, whichever replica has it.
@@ -154,6 +158,11 @@ class Node:
 
     def turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         """One turn: deliver and serve, save, then send."""
+        now = self.clock.read(now, self.replica.limits.clock_held_us)
+        self.replica.alarms.clock(self.clock.jump_us, self.replica.limits.clock_held_us)
+        self._turn(inputs, now, outbox)
+
+    def _turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         if not self.health.writable:
             inputs = self._resumed(inputs, now, outbox)
         if not self.health.writable:
@@ -177,6 +186,8 @@ class Node:
                     self._snapshots.close_idle(now.steady_us)
                 self.upkeep.step(self._store, self.replica, now, is_heartbeat=is_heartbeat)
                 effects = self._with_floor(effects)
+                if is_heartbeat or effects.commit is not None:
+                    self._store.expect_in_place()
         except StorageError as error:
             self._fail(inputs, effects, error, now, outbox, readable=effects is not None)
             return
@@ -357,10 +368,12 @@ class Node:
             if next(slices, _DONE) is _DONE:
                 self._end_fold()
                 return True
+            claim = self.replica.claim_if_due(now)
+            if claim is not None and self._store is not None:
+                self._store.expect_in_place()
         except StorageError as error:
             self._fail(inputs, None, error, now, outbox)
             return False
-        claim = self.replica.claim_if_due(now)
         if claim is not None:
             outbox.claim(self._honest(claim))
         refused = [*inputs.requests, *(it for it in self._carried if _is_late(it, now))]
@@ -428,6 +441,8 @@ class Node:
             # A snapshot may have been switched to, or not: that must not be guessed.
             switching = isinstance(error, SwitchFailedError)
             self._before = None if switching else _before(store, effects)
+            synced = replica.synced_vector
+            self._kept = self.vector if synced is None else synced
         self._fold, self._carried = None, []
         self._abandon_concerns(f"the node's disk failed: {error}", outbox)
         self.health.failures += 1
@@ -446,7 +461,7 @@ class Node:
         self._close_store()
         self._reopen(now, outbox)
         if reads:
-            self.turn(Inputs(requests=reads), now, outbox)
+            self._turn(Inputs(requests=reads), now, outbox)
 
     def _reopen(self, now: Now, outbox: Outbox) -> None:
         """Open the store for writing if it is time to, else for reading if it is not open."""
@@ -473,7 +488,9 @@ class Node:
         may have left commits that a power failure would take back."""
         try:
             store.sync()
-            replica = self._make_replica(store.load(), store)
+            saved = store.load()
+            expect_all(saved, self._kept)
+            replica = self._make_replica(saved, store)
         except StorageError:
             store.close()
             raise

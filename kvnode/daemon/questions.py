@@ -27,6 +27,7 @@ from kvnode.daemon.connections import Connections
 from kvnode.daemon.logs import Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Node
+from kvnode.daemon.sink import Sink
 from kvnode.daemon.status import members_status, node_status, peers_status
 from kvnode.errors import Refused, StorageError
 
@@ -42,6 +43,7 @@ class Questions:
         mesh: Mesh,
         connections: Connections,
         complaints: Complaints,
+        log: Sink,
     ) -> None:
         self._config = config
         self._instance = instance
@@ -49,6 +51,7 @@ class Questions:
         self._mesh = mesh
         self._connections = connections
         self._complaints = complaints
+        self._log = log
         self._started = time.monotonic()
 
     def answer(self, question: NodeOperation, steady_us: int) -> tuple[Any, ...]:
@@ -127,5 +130,6 @@ class Questions:
             ],
             "connections": self._connections.counts,
             "complaints": dict(self._complaints.counts),
+            "log_lines_dropped": self._log.dropped,
             "faults": self._mesh.links.shown(),
         }

@@ -21,7 +21,7 @@ class Upkeep:
         """Do what is due. Raises StorageError."""
         if is_heartbeat or self.is_busy:
             truncates = self._truncate(store, replica, now)
-            self.is_busy = self._sweep(store, replica) or truncates
+            self.is_busy = self._sweep(store, replica, now) or truncates
         if is_heartbeat:
             self.scrub.step(store.view, replica.alarms, replica.limits, now.steady_us)
 
@@ -43,7 +43,7 @@ class Upkeep:
             replica.state.floor = floor
         return bool(dropped) and len(dropped) == len(head)
 
-    def _sweep(self, store: Store, replica: Replica) -> bool:
+    def _sweep(self, store: Store, replica: Replica, now: Now) -> bool:
         """Remove from the table what has expired; whether that was much, and there may be more.
 
         Nobody can see a difference, and nobody is told: each node does so by itself.
@@ -60,4 +60,7 @@ class Upkeep:
                 break
         if due:
             store.sweep(due, replica.expiry.left(held))
-        return size_bytes > limits.swept_bytes_per_turn or len(due) == limits.swept_keys_per_turn
+        if size_bytes > limits.swept_bytes_per_turn or len(due) == limits.swept_keys_per_turn:
+            return True
+        replica.expiry.all_removed(now.wall_us)
+        return False

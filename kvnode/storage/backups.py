@@ -54,7 +54,7 @@ def expect_room(data: Path, name: str) -> None:
     if name in names:
         raise Refused(f"there is a backup {name!r} already, in {backups}")
     if len(names - {PARTIAL}) >= BACKUPS_MAX:
-        raise Refused(f"there are {BACKUPS_MAX} backups already in {backups}; remove some")
+        raise Refused(f"there are {BACKUPS_MAX} backups already in {backups}; move some elsewhere")
 
 
 class Contents(NamedTuple):
@@ -70,7 +70,9 @@ def save(data: Path, name: str, checkpoint: Callable[[Path], None], contents: Co
     backups = data / BACKUPS
     partial = backups / PARTIAL
     try:
-        make_directory(backups)
+        if not backups.exists():  # without its parents: they are there, or the data is gone
+            backups.mkdir()
+            sync_directory(data)
         _remove(partial)
         partial.mkdir()
         checkpoint(partial / STORE)

@@ -7,18 +7,23 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kvnode.errors import StorageError
 from kvnode.storage import layout
+from kvnode.storage.rocks import RocksStore
 
 #: What a data directory holds, beside the backups that were made of it.
 LOCK: Final = "lock"
 OWNER: Final = "node.json"
 STORE: Final = "store"
 BACKUPS: Final = "backups"
+#: Of RocksDB: written when a store is made, and never again.
+_IDENTITY: Final = "IDENTITY"
+#: In node.json, once the store was made. A start that finds none then does not make another.
+_HAS_STORE: Final = "has_store"
 #: What is being made and not whole yet; no backup's name starts with a dot.
 PARTIAL: Final = ".partial"
 #: Of a store whose node.json does not tell it: it was made before that was told.
@@ -39,68 +44,168 @@ class DataDirectory:
     """A locked data directory.
 
     lock        held by the process that uses it, with its id
-    node.json   whose data this is, and the format of the store
+    node.json   whose data this is, the format of the store, and whether that was made
     store/      the store
     backups/    copies of these, made by `kvnode backup`
     """
 
     def __init__(self, path: Path, *, name: str, cluster: str) -> None:
         self.path = path
-        try:
-            make_directory(path)
-            self._lock = locked(path)
-        except OSError as error:
-            raise StorageError(f"can't use the data directory {path}: {error.strerror}") from error
-        try:
-            self._check_owner(name, cluster)
-            make_directory(self.store)
-            self._grow_up()
-        except OSError as error:
-            os.close(self._lock)
-            raise StorageError(f"can't use the data directory {path}: {error.strerror}") from error
-        except BaseException:
-            os.close(self._lock)
-            raise
+        with ExitStack() as opened:
+            try:
+                self._expect_no_copy()
+                make_directory(path)
+                self._lock = locked(path)
+                opened.callback(os.close, self._lock)
+                self._opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                opened.callback(os.close, self._opened)
+                self._owner = self._checked_owner(name, cluster)
+                make_directory(self.store)
+            except OSError as error:
+                message = f"can't use the data directory {path}: {error.strerror}"
+                raise StorageError(message) from error
+            self._files = opened.pop_all()
+        #: The file that tells the open store from any other. It stays open, so that no other file
+        #: can have its number.
+        self._identity: os.stat_result | None = None
 
     @property
     def store(self) -> Path:
         """Where the store is."""
         return self.path / STORE
 
+    def open_store(self, *, read_only: bool = False, first_position: int = 0) -> RocksStore:
+        """Open the store. Once it was made, it is never made anew; and what was opened before is
+        opened for writing again only where it was. Raises StorageError."""
+        if not read_only:
+            self.expect_in_place()
+        store = RocksStore(
+            self._anchored_store(),
+            read_only=read_only,
+            first_position=first_position,
+            create=self._may_create(),
+            expect_in_place=self.expect_in_place,
+        )
+        try:
+            self._remember_store()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def expect_in_place(self) -> None:
+        """Raise StorageError unless the path still leads to the store that was opened.
+
+        One `stat` is enough: it follows the whole path, and no other file has this number.
+        """
+        if self._identity is None:
+            return
+        try:
+            is_there = os.path.samestat((self.store / _IDENTITY).stat(), self._identity)
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise StorageError(
+                f"the data directory {self.path} is not the one that this node opened: that was "
+                f"moved, unmounted, deleted or replaced. Put it back, and the node writes again; "
+                f"to go on with what is there now, start the node again"
+            )
+
     def close(self) -> None:
         """Let another daemon use it."""
-        os.close(self._lock)
+        self._files.close()
 
-    def _grow_up(self) -> None:
-        """A backup that a node starts on is one no longer: it will have more than that."""
+    def _anchored_store(self) -> Path:
+        """The store by the open directory, not by its path. RocksDB creates, overwrites and removes
+        files by their paths, also in the background: it must not do so in what somebody has put
+        in the place of the directory."""
+        anchor = Path(f"/proc/self/fd/{self._opened}")
+        return (anchor if anchor.exists() else self.path) / STORE
+
+    def _may_create(self) -> bool:
+        if not self._owner.get(_HAS_STORE):
+            return True
+        if self._identity is None and not any(self.store.iterdir()):
+            raise StorageError(
+                f"the store of this node is gone: {self.store} is empty. Mount it, or restore a "
+                f"backup; to begin with nothing, move {self.path} away"
+            )
+        return False
+
+    def _remember_store(self) -> None:
+        """From now on the store is this one."""
+        if self._identity is not None:
+            return
+        try:
+            identity = os.open(self._anchored_store() / _IDENTITY, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StorageError(f"can't read {self.store / _IDENTITY}: {error.strerror}") from error
+        self._files.callback(os.close, identity)
+        self._identity = os.fstat(identity)
+        if not self._owner.get(_HAS_STORE):
+            self._write_owner(self._owner | {_HAS_STORE: True})
+
+    def _write_owner(self, owner: dict[str, Any]) -> None:
+        _write_durably(self.path / OWNER, json.dumps(owner) + "\n")
+        self._owner = owner
+
+    def _expect_no_copy(self) -> None:
+        """Raise StorageError before anything is made in a backup, or amid another node's data."""
         if (self.path / CONTENTS).exists():
-            (self.path / CONTENTS).unlink()
-            sync_directory(self.path)
+            raise StorageError(
+                f"{self.path} is a backup, and a node that starts on it would change it: make a "
+                f"data directory of it with kvnode restore {self.path} --data DIR"
+            )
+        for parent in Path(os.path.realpath(self.path)).parents:
+            with suppress(PermissionError):  # what this user may not look into is not its own
+                if (parent / OWNER).exists():
+                    raise StorageError(
+                        f"{self.path} is in the data directory {parent} of another node; "
+                        f"give another one with --data"
+                    )
 
-    def _check_owner(self, name: str, cluster: str) -> None:
+    def _checked_owner(self, name: str, cluster: str) -> dict[str, Any]:
         """Names are in every write's origin: another node must not go on under this one."""
         try:
             found = owner_of(self.path)
         except WrongDirectory:
-            if self.store.exists() or (self.path / PARTIAL).exists():
+            if self.store.exists():
                 raise StorageError(
-                    f"the data directory {self.path} has no {OWNER}, but what a restore left "
-                    f"that did not come to its end; empty it and restore it again"
+                    f"the data directory {self.path} has a store, but no {OWNER} that tells whose "
+                    f"it is. A restore that was interrupted leaves this: then restore into another "
+                    f"directory. If {OWNER} was lost, put it back, from a backup of this node; "
+                    f"this directory may be the only copy of its data, so keep it"
+                ) from None
+            if (self.path / PARTIAL).exists():
+                raise StorageError(
+                    f"a restore into the data directory {self.path} did not come to its end: "
+                    f"restore it again"
                 ) from None
             owner = {"name": name, "cluster": cluster, "format": layout.STORE_FORMAT}
             _write_durably(self.path / OWNER, json.dumps(owner) + "\n")
-            return
+            return owner
         if found != (name, cluster):
             raise StorageError(
                 f"the data directory {self.path} belongs to {found[0]!r} of cluster {found[1]!r}, "
                 f"not to {name!r} of cluster {cluster!r}; "
                 f"start with that name and cluster, or with another directory"
             )
+        return _owner_in(self.path)
 
 
 def owner_of(directory: Path) -> tuple[str, str]:
     """The name and the cluster of the node whose data a directory or backup has, if it is of the
     format that this version reads. Raises WrongDirectory, or StorageError."""
+    owner = _owner_in(directory)
+    layout.expect_format(owner.get("format", _FORMAT_UNTOLD))
+    try:
+        return str(owner["name"]), str(owner["cluster"])
+    except KeyError:
+        raise StorageError(f"{directory / OWNER} does not tell a name and a cluster") from None
+
+
+def _owner_in(directory: Path) -> dict[str, Any]:
+    """What node.json says."""
     file = directory / OWNER
     try:
         owner = json.loads(file.read_text())
@@ -109,11 +214,9 @@ def owner_of(directory: Path) -> tuple[str, str]:
         raise WrongDirectory(message) from None
     except (OSError, ValueError) as error:
         raise StorageError(f"can't read {file}: {error}") from error
-    try:
-        layout.expect_format(owner.get("format", _FORMAT_UNTOLD))
-        return str(owner["name"]), str(owner["cluster"])
-    except (AttributeError, KeyError):
-        raise StorageError(f"{file} does not tell a name and a cluster") from None
+    if not isinstance(owner, dict):
+        raise StorageError(f"{file} does not tell a name and a cluster")
+    return owner
 
 
 def locked(path: Path) -> int:

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 from rocksdict import Rdict, RdictIter
 
 from kvnode.errors import StorageError
 from kvnode.storage.store import Record
+
+#: A directory that this process holds open, as `DataDirectory` names it to RocksDB.
+_ANCHOR: Final = re.compile(r"/proc/self/fd/\d+")
+
+
+def told(message: str) -> str:
+    """A message of RocksDB's with the paths that people know: where the files are now."""
+
+    def path(anchor: re.Match[str]) -> str:
+        try:
+            return str(Path(anchor[0]).readlink())
+        except OSError:
+            return anchor[0]
+
+    return _ANCHOR.sub(path, message)
 
 
 def read(family: Rdict, key: bytes) -> bytes | None:
@@ -16,7 +34,7 @@ def read(family: Rdict, key: bytes) -> bytes | None:
         record: bytes | None = family.get(key)
         return record
     except Exception as error:
-        raise StorageError(f"can't read the store: {error}") from error
+        raise StorageError(told(f"can't read the store: {error}")) from error
 
 
 def iterator(family: Rdict) -> RdictIter:
@@ -24,7 +42,7 @@ def iterator(family: Rdict) -> RdictIter:
     try:
         return family.iter()
     except Exception as error:
-        raise StorageError(f"can't read the store: {error}") from error
+        raise StorageError(told(f"can't read the store: {error}")) from error
 
 
 def records_of(records: RdictIter, first: bytes) -> Iterator[Record]:
@@ -38,7 +56,7 @@ def records_of(records: RdictIter, first: bytes) -> Iterator[Record]:
         records.status()
     except Exception as error:
         del records  # or the traceback would hold the database, and its lock
-        raise StorageError(f"can't read the store: {error}") from error
+        raise StorageError(told(f"can't read the store: {error}")) from error
 
 
 def scan(family: Rdict, first: bytes = b"") -> Iterator[Record]:
@@ -70,7 +88,7 @@ def records_backwards(records: RdictIter, end: bytes | None) -> Iterator[Record]
         records.status()
     except Exception as error:
         del records  # see `records_of`
-        raise StorageError(f"can't read the store: {error}") from error
+        raise StorageError(told(f"can't read the store: {error}")) from error
 
 
 def keys_backwards(records: RdictIter) -> Iterator[bytes]:
@@ -83,7 +101,7 @@ def keys_backwards(records: RdictIter) -> Iterator[bytes]:
         records.status()
     except Exception as error:
         del records  # see `records_of`
-        raise StorageError(f"can't read the store: {error}") from error
+        raise StorageError(told(f"can't read the store: {error}")) from error
 
 
 def last_key(family: Rdict) -> bytes | None:

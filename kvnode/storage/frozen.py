@@ -48,6 +48,17 @@ def before(store: Store, failed: Commit | None) -> Before:
     return Before(saved, table, frozenset(hidden), forgotten)
 
 
+def expect_all(found: Saved, had: Vector) -> None:
+    """Raise StorageError if a store that was opened again lacks what this node knows to be there:
+    then it is an older one. A start takes that as it is."""
+    for origin, seq in had.items():
+        if origin not in found.origins or found.origins[origin].delivered < seq:
+            raise StorageError(
+                "the disk no longer has all that was committed. Put the right one back, and the "
+                "node writes again; to go on with this one, start the node again"
+            )
+
+
 class FrozenStore:
     """A `Store` that is open for reading, as it was before."""
 
@@ -59,9 +70,7 @@ class FrozenStore:
         """See `Store.load`. The disk must still have what was committed; but if it was dropping the
         start of its log that failed, that may be gone all the same."""
         found, was = self._store.load(), self._was.saved
-        for origin, state in was.origins.items():
-            if origin not in found.origins or found.origins[origin].delivered < state.delivered:
-                raise StorageError("the disk no longer has all that was committed")
+        expect_all(found, {origin: state.delivered for origin, state in was.origins.items()})
         return was._replace(floor=joined(was.floor, found.floor))
 
     def versions(self, key: bytes) -> Versions:
@@ -86,6 +95,10 @@ class FrozenStore:
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
         self._store.commit(commit, sync=sync)
+
+    def expect_in_place(self) -> None:
+        """See `Store.expect_in_place`."""
+        self._store.expect_in_place()
 
     def sync(self) -> None:
         """See `Store.sync`."""

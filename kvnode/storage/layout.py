@@ -240,8 +240,8 @@ def expect_format(store_format: object) -> None:
     if store_format != STORE_FORMAT:
         raise StorageError(
             f"the data directory has format {store_format}; this version of kvnode "
-            f"reads format {STORE_FORMAT}: start the version that wrote it, or start with "
-            f"an empty directory, which the peers fill"
+            f"reads format {STORE_FORMAT}: start the version that wrote it; or move the "
+            f"directory away, keep it, and start with an empty one that the peers fill"
         )
 
 

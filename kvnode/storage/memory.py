@@ -35,6 +35,8 @@ class MemoryDisk:
         self.fail_next_commit: bool | None = None
         #: Set by tests: committing and opening for writing raise, as on a full disk.
         self.full = False
+        #: Set by tests: what is written to it is found by nobody, as on files that were moved.
+        self.moved = False
 
     @property
     def table(self) -> dict[bytes, bytes]:
@@ -154,6 +156,8 @@ class MemoryStore:
         """See `RocksStore`."""
         if disk.full and not read_only:
             raise StorageError("no space left on the memory disk")
+        if not read_only and disk.moved:
+            raise StorageError("the memory disk was moved")
         disk.recover()
         self._disk = disk
         self._views: WeakSet[MemoryView | MemoryTableView] = WeakSet()
@@ -210,6 +214,11 @@ class MemoryStore:
         log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
         self._state = layout.state_after(commit, log_bytes)
         self._position += len(commit.batches)
+
+    def expect_in_place(self) -> None:
+        """See `Store.expect_in_place`."""
+        if self._disk.moved:
+            raise StorageError("the memory disk was moved")
 
     def sync(self) -> None:
         """See `Store.sync`."""

@@ -7,7 +7,8 @@ write-ahead log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import resource
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
@@ -48,6 +49,7 @@ from kvnode.storage.families import (
     records_backwards,
     records_of,
     scan,
+    told,
 )
 from kvnode.storage.store import Records, View
 
@@ -80,6 +82,9 @@ _DELETIONS: Final = (4096, 2048, 0.5)
 #: The same for what is still in memory: a twentieth of its size, 40 bits and more a key.
 _MEMORY_FILTER_RATIO: Final = 0.05
 
+#: Table files that are kept open at least: with fewer, each read would open one anew.
+_FILES_OPEN_MIN: Final = 64
+
 LOGGER: Final = logging.getLogger("kvnode.storage")
 
 
@@ -87,18 +92,26 @@ class RocksStore:
     """A `Store` in a directory."""
 
     def __init__(
-        self, directory: Path, *, read_only: bool = False, first_position: int = 0
+        self,
+        directory: Path,
+        *,
+        read_only: bool = False,
+        first_position: int = 0,
+        create: bool = True,
+        expect_in_place: Callable[[], None] = lambda: None,
     ) -> None:
         """If it is new, it counts requests with ids from `first_position` on."""
+        self.expect_in_place = expect_in_place
         families = {name: _family_options(name) for name in layout.FAMILIES}
         access = AccessType.read_only() if read_only else AccessType.read_write()
         try:
-            self._db = Rdict(
-                str(directory), options(), column_families=families, access_type=access
-            )
+            how = options()
+            how.create_if_missing(create)
+            self._db = Rdict(str(directory), how, column_families=families, access_type=access)
         except Exception as error:
             _remove_info_logs(directory)
-            raise StorageError(f"can't open the store in {directory}: {error}") from error
+            message = told(f"can't open the store in {directory}: {error}")
+            raise StorageError(message) from error
         self._handles = {name: self._db.get_column_family_handle(name) for name in families}
         self._families = {name: self._db.get_column_family(name) for name in families}
         self._log, self._index, self._meta = (
@@ -177,14 +190,14 @@ class RocksStore:
         try:
             self._db.flush_wal(sync=True)
         except Exception as error:
-            raise StorageError(f"can't sync: {error}") from error
+            raise StorageError(told(f"can't sync: {error}")) from error
 
     def since(self, lacking: Mapping[str, int], bytes_max: int) -> list[bytes]:
         """See `Store.since`."""
         try:
             return layout.collect(lacking, bytes_max, self._positions, self._batch_at)
         except Exception as error:
-            raise StorageError(f"can't read the log: {error}") from error
+            raise StorageError(told(f"can't read the log: {error}")) from error
 
     def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
         """See `Store.batches`."""
@@ -262,7 +275,7 @@ class RocksStore:
             for family in self._families.values():
                 family.flush(False)
         except Exception as error:
-            raise StorageError(f"can't flush: {error}") from error
+            raise StorageError(told(f"can't flush: {error}")) from error
 
     @property
     def is_flushed(self) -> bool:
@@ -270,7 +283,7 @@ class RocksStore:
         try:
             waiting = [family.property_value(_UNFLUSHED) for family in self._families.values()]
         except Exception as error:
-            raise StorageError(f"can't flush: {error}") from error
+            raise StorageError(told(f"can't flush: {error}")) from error
         return all(count == "0" for count in waiting)
 
     def checkpoint(self, directory: Path) -> None:
@@ -279,7 +292,7 @@ class RocksStore:
         try:
             Checkpoint(self._db).create_checkpoint(str(directory))
         except Exception as error:
-            raise StorageError(f"can't make a checkpoint: {error}") from error
+            raise StorageError(told(f"can't make a checkpoint: {error}")) from error
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -309,8 +322,8 @@ class RocksStore:
             if (position := layout.log_position(key)) != expected:
                 raise StorageError(
                     f"the store lacks log positions {position + 1} to {expected}: the disk lost "
-                    f"what was in an older write-ahead log; restore a backup, or start anew with "
-                    f"an empty directory and fetch everything from the peers"
+                    f"what was in an older write-ahead log; move the directory away, keep it, and "
+                    f"restore a backup, or start with an empty one that the peers fill"
                 )
 
     def _point(self, live: int) -> None:
@@ -334,7 +347,7 @@ class RocksStore:
         try:
             self._db.write(batch, self._synced if sync else self._unsynced)
         except Exception as error:
-            raise StorageError(f"can't commit: {error}") from error
+            raise StorageError(told(f"can't commit: {error}")) from error
 
     def _positions(self, origin: str, seq: int) -> Iterator[bytes]:
         prefix = layout.index_prefix(origin)
@@ -416,11 +429,18 @@ def _page(family: Rdict, prefix: bytes, after: bytes, records_max: int) -> dict[
     return layout.page_of(records_after(iterator(family), prefix, after), records_max)
 
 
+def _files_open_max() -> int:
+    """What the store may keep open of what this process may: the rest is for connections."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return -1 if limit == resource.RLIM_INFINITY else max(_FILES_OPEN_MIN, limit // 4)
+
+
 def options() -> Options:
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     options.set_keep_log_file_num(_INFO_LOGS_KEPT)
+    options.set_max_open_files(_files_open_max())
     options.set_max_total_wal_size(_WRITE_AHEAD_BYTES_MAX)
     # A torn end is what a crash leaves. Damage before it is refused: the default would drop
     # all commits after it, acknowledged ones too, and say nothing. See `_expect_no_hole`.

@@ -74,6 +74,10 @@ class Store(Protocol):
         then it shows what was there before.
         """
 
+    def expect_in_place(self) -> None:
+        """Raise StorageError if the files are not where they were opened: what is written then,
+        nobody may find again."""
+
     def sync(self) -> None:
         """Make all earlier commits survive a power loss."""
 

@@ -80,3 +80,23 @@ def test_who_was_forgotten_is_told_until_it_has_joined_again() -> None:
     assert "X was forgotten" in alarms.raised["forgotten"]
     alarms.joined()
     assert alarms.raised == {}
+
+
+def test_a_clock_that_has_jumped_raises_one_until_it_is_believed_or_back() -> None:
+    alarms = Alarms("X")
+    alarms.clock(-86_400_000_000, 60_000_000)
+    assert alarms.raised == {
+        "clock": "the clock of X has jumped by -86400 s; if that was no mistake, it is believed "
+        "after 60 s"
+    }
+    alarms.clock(0, 60_000_000)
+    assert alarms.raised == {}
+
+
+def test_few_descriptors_raise_one_until_there_are_more() -> None:
+    alarms = Alarms("X")
+    alarms.descriptors(256, are_few=True)
+    (text,) = alarms.raised.values()
+    assert text.startswith("nearly all of the 256 file descriptors of X are in use")
+    alarms.descriptors(256, are_few=False)
+    assert alarms.raised == {}

@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 
 from kvnode.core.clock import (
     CLOCK_AHEAD_US_MAX,
+    CLOCK_STEP_US_MAX,
     STAMP_US_MAX,
     WALL_US_MAX,
     ClocksAhead,
     HybridLogicalClock,
+    Now,
+    WallClock,
 )
 from tests.histories import History, dots_of
 from tests.strategies import histories, stamps
@@ -91,3 +94,59 @@ def test_a_clock_that_is_behind_may_just_be_a_slow_link() -> None:
     clocks = ClocksAhead()
     clocks.heard("Y", 0, 3600 * 1_000_000)
     assert clocks.ahead_us == {}
+
+
+# --- a wall clock that jumps
+
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+HELD_US = 60 * SECOND_US
+
+
+def read(clock: WallClock, steady_us: int, wrong_us: int = 0) -> int:
+    """What is taken for the time, less what is right."""
+    wall_us = 10 * DAY_US + steady_us
+    now = clock.read(Now(wall_us + wrong_us, steady_us), HELD_US)
+    assert now.steady_us == steady_us
+    return now.wall_us - wall_us
+
+
+def test_a_wall_clock_is_believed_at_the_start_and_in_small_steps() -> None:
+    clock = WallClock()
+    wrong_us = [DAY_US, DAY_US + CLOCK_STEP_US_MAX, DAY_US + CLOCK_STEP_US_MAX // 2]
+    assert [read(clock, at_us, wrong) for at_us, wrong in enumerate(wrong_us)] == wrong_us
+    assert clock.jump_us == 0
+
+
+@given(st.sampled_from([DAY_US, -DAY_US, CLOCK_STEP_US_MAX + 1]))
+def test_a_jump_that_ends_soon_was_none(jump_us: int) -> None:
+    clock = WallClock()
+    assert read(clock, 0) == 0
+    for second in range(1, 60):
+        assert read(clock, second * SECOND_US, jump_us) == 0
+        assert clock.jump_us == jump_us
+    assert read(clock, HELD_US, 5) == 5
+    assert clock.jump_us == 0
+
+
+@given(st.sampled_from([DAY_US, -DAY_US]))
+def test_a_jump_that_lasts_is_believed(jump_us: int) -> None:
+    clock = WallClock()
+    read(clock, 0)
+    read(clock, SECOND_US, jump_us)
+    assert read(clock, SECOND_US + HELD_US - 1, jump_us + 7) == 0, "it may go on a bit uneven"
+    assert read(clock, SECOND_US + HELD_US, jump_us + 8) == jump_us + 8
+    assert clock.jump_us == 0
+
+
+def test_a_clock_that_jumps_from_jump_to_jump_is_not_believed() -> None:
+    clock = WallClock()
+    read(clock, 0)
+    for second in range(1, 1_000):
+        assert read(clock, second * SECOND_US, second * DAY_US) == 0
+
+
+def test_a_machine_that_slept_has_not_jumped() -> None:
+    """Its steady clock went on, as CLOCK_BOOTTIME does."""
+    clock = WallClock()
+    assert (read(clock, 0), read(clock, DAY_US), clock.jump_us) == (0, 0, 0)

@@ -42,6 +42,14 @@ def test_a_clock_that_is_set_back_shows_nothing_again() -> None:
     assert clock(NOW_US, NOW_US - 500).visible((OVER,)) == ()
 
 
+def test_a_clock_goes_back_once_all_is_removed_that_it_has_hidden() -> None:
+    back = clock(NOW_US)
+    back.all_removed(NOW_US - 500)
+    assert back.now_us == NOW_US - 500
+    back.all_removed(NOW_US)
+    assert back.now_us == NOW_US - 500, "it does not go on by that"
+
+
 def test_a_time_to_live_is_counted_from_what_the_clock_says() -> None:
     assert clock(NOW_US, 0).after(2) == NOW_US + 2_000
     assert clock(NOW_US).after(None) is None

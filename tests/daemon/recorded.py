@@ -37,6 +37,8 @@ class Recorded:
         self.limits = Limits()
         self.disk = MemoryDisk()
         self.now_us = 1_000_000_000
+        #: How wrong the machine's wall clock is.
+        self.wrong_us = 0
         #: What the next open, read, sync, or read after a failed commit raises, set by tests.
         self.broken: dict[str, StorageError] = {}
         #: Set by tests: the store can't be opened at all.
@@ -127,7 +129,7 @@ class Recorded:
     @property
     def now(self) -> Now:
         """The time, for a turn that a test makes itself."""
-        return Now(self.now_us, self.now_us)
+        return Now(self.now_us + self.wrong_us, self.now_us)
 
     # --- the outbox
 

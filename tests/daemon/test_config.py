@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from kvnode.cli.kvnode import main
 from kvnode.daemon.config import PEERS_MAX, load
 from kvnode.daemon.node import Durability
+from kvnode.daemon.sink import Sink
 
 DEFAULTS = {
     "cluster": "kvnode",
     "listen": "tcp://127.0.0.1:7411",
     "gossip": "tcp://127.0.0.1:7412",
-    "peers": (),
+    "join": (),
     "durability": Durability.ALWAYS,
     "sync_interval_ms": 1000,
     "heartbeat_ms": 500,
@@ -55,10 +57,10 @@ SETTINGS = [
         ["tcp://t:1", "tcp://e:2", "tcp://f:3"],
     ),
     (
-        "peers",
+        "join",
         '["t:1", "t:2"]',
         "e:1, e:2",
-        ["--join", "f:1", "--peer", "tcp://f:2"],
+        ["--join", "f:1", "--join", "tcp://f:2"],
         [("tcp://t:1", "tcp://t:2"), ("tcp://e:1", "tcp://e:2"), ("tcp://f:1", "tcp://f:2")],
     ),
     (
@@ -84,8 +86,8 @@ SETTINGS = [
 def started(monkeypatch):
     """The settings that `kvnode serve` starts a daemon with; it starts none."""
     settings = []
-    monkeypatch.setattr("kvnode.daemon.loop.run", settings.append)
-    monkeypatch.setattr("kvnode.daemon.logs.configure", lambda *_: None)
+    monkeypatch.setattr("kvnode.daemon.loop.run", lambda it, _: settings.append(it))
+    monkeypatch.setattr("kvnode.daemon.logs.configure", lambda *_: Sink(2, lambda _: b""))
     return settings
 
 
@@ -145,12 +147,12 @@ def test_the_name_is_the_hosts_without_its_domain(monkeypatch):
     ],
 )
 def test_peers_are_separated_by_commas(given, peers):
-    assert load({"name": "X"}, {"KVNODE_PEERS": given}).peers == peers
+    assert load({"name": "X"}, {"KVNODE_JOIN": given}).join == peers
 
 
 def test_a_node_has_room_for_the_peers_of_a_full_mesh():
     peers = [f"host{n}:7411" for n in range(PEERS_MAX)]
-    assert len(load({"name": "X", "peers": peers}, {}).peers) == PEERS_MAX
+    assert len(load({"name": "X", "join": peers}, {}).join) == PEERS_MAX
 
 
 @pytest.mark.parametrize("wildcard", ["*", "0.0.0.0", "[::]"])
@@ -171,3 +173,60 @@ def test_a_plain_address_is_advertised_as_it_is():
     assert settings.advertise_listen == "tcp://10.0.0.1:1"
     assert settings.advertise_gossip == "tcp://public:9"
     assert settings.by_host_name == []
+
+
+# --- kvnode config
+
+
+@pytest.fixture
+def shown(capsys, monkeypatch, toml):
+    """What `kvnode config` shows of settings from everywhere."""
+    toml.write_text('join = ["t:1", "t:2"]\nlog_level = "debug"\n')
+    monkeypatch.setenv("KVNODE_LOG_LEVEL", "error")
+    monkeypatch.setenv("KVNODE_PEERS", "a:1")
+
+    def shown(*flags):
+        assert main(["config", "--config", str(toml), *flags]) == 0
+        output, errors = capsys.readouterr()
+        assert errors == (
+            "kvnode: KVNODE_PEERS is no setting (is KVNODE_JOIN meant?); it is ignored\n"
+        )
+        return output
+
+    return shown
+
+
+def test_each_setting_is_shown_with_its_source(shown, toml):
+    lines = shown("--name", "X", "--listen", "10.0.0.1:1").splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "name X --name",
+        "cluster kvnode default",
+        "data kvnode-data/X default",
+        "listen tcp://10.0.0.1:1 --listen",
+        "gossip tcp://127.0.0.1:7412 default",
+        "advertise_listen tcp://10.0.0.1:1 from listen",
+        "advertise_gossip tcp://127.0.0.1:7412 from gossip",
+        f"join tcp://t:1 tcp://t:2 {toml}: join",
+        "durability always default",
+        "sync_interval_ms 1000 default",
+        "heartbeat_ms 500 default",
+        "log_keep_s 600 default",
+        "log_keep_mib 256 default",
+        "log_max_mib 4096 default",
+        "scrub_interval_s 86400 default",
+        "log_format human default",
+        "log_level error KVNODE_LOG_LEVEL",
+        "allow_faults false default",
+    ]
+
+
+def test_settings_can_be_shown_as_json(shown, toml):
+    document = json.loads(shown("--json", "--name", "X", "--log-level", "info"))
+    assert document["log_level"] == {"value": "info", "from": "--log-level"}
+    assert document["join"] == {"value": ["tcp://t:1", "tcp://t:2"], "from": f"{toml}: join"}
+    assert set(document) == set(load({"name": "X"}, {}).__slots__)
+
+
+def test_a_wrong_setting_is_not_shown(capsys):
+    assert main(["config", "--listen", "nowhere"]) == 2
+    assert capsys.readouterr().err.startswith("kvnode: --listen: 'nowhere' is no address")

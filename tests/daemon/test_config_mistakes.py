@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
+from kvnode.cli.cluster import until
 from kvnode.cli.kvnode import main
-from kvnode.daemon.config import PEERS_MAX, load
+from kvnode.daemon.config import PEERS_MAX, load, unknown_variables
+from kvnode.daemon.sink import Sink
 
 # Each is wrong as a flag, as a variable and as a string in TOML.
 WRONG = [
@@ -42,8 +44,8 @@ WRONG = [
     ("advertise_gossip", "host"),
     ("advertise_listen", "*:7411"),
     ("advertise_gossip", "0.0.0.0:7412"),
-    ("peers", "host"),
-    ("peers", "*:7411"),
+    ("join", "host"),
+    ("join", "*:7411"),
     ("durability", "sometimes"),
     ("durability", "ALWAYS"),
     *[("sync_interval_ms", text) for text in ("", "9", "60001", "1.5", "1s", "-10")],
@@ -59,10 +61,10 @@ WRONG_IN_TOML = [
     ("cluster", "true"),
     ("data", "7"),
     ("listen", "7411"),
-    ("peers", "7411"),
-    ("peers", "[7411]"),
-    ("peers", "[0]"),
-    ("peers", '["host:1", ["host:2"]]'),
+    ("join", "7411"),
+    ("join", "[7411]"),
+    ("join", "[0]"),
+    ("join", '["host:1", ["host:2"]]'),
     ("durability", "1"),
     ("sync_interval_ms", "true"),
     ("sync_interval_ms", "100.0"),
@@ -76,8 +78,10 @@ WRONG_IN_TOML = [
 @pytest.fixture(autouse=True)
 def no_daemon(monkeypatch):
     """A wrong value that is taken must fail the test, not start a daemon in it."""
-    monkeypatch.setattr("kvnode.daemon.loop.run", lambda settings: pytest.fail(f"ran {settings}"))
-    monkeypatch.setattr("kvnode.daemon.logs.configure", lambda *_: None)
+    monkeypatch.setattr(
+        "kvnode.daemon.loop.run", lambda settings, _: pytest.fail(f"ran {settings}")
+    )
+    monkeypatch.setattr("kvnode.daemon.logs.configure", lambda *_: Sink(2, lambda _: b""))
 
 
 @pytest.fixture
@@ -95,7 +99,7 @@ def complaint(capsys):
 
 
 def flag_of(setting):
-    return "--join" if setting == "peers" else f"--{setting.replace('_', '-')}"
+    return f"--{setting.replace('_', '-')}"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_unknown_settings_in_the_file_are_named(complaint, tmp_path):
     file = tmp_path / "kvnode.toml"
     file.write_text('name = "X"\nnmae = "Y"\n[storage]\nlisten = "a:1"\n')
     errors = complaint("--config", str(file))
-    assert str(file) in errors and "nmae, storage" in errors
+    assert f"{file}: unknown settings: nmae (is name meant?), storage\n" in errors
 
 
 @pytest.mark.parametrize(
@@ -155,9 +159,9 @@ def test_listen_and_gossip_must_differ(complaint):
 
 
 def test_too_many_peers_are_counted(complaint, monkeypatch):
-    monkeypatch.setenv("KVNODE_PEERS", ",".join(f"host{n}:1" for n in range(PEERS_MAX + 1)))
+    monkeypatch.setenv("KVNODE_JOIN", ",".join(f"host{n}:1" for n in range(PEERS_MAX + 1)))
     errors = complaint()
-    assert "KVNODE_PEERS" in errors and str(PEERS_MAX) in errors
+    assert "KVNODE_JOIN" in errors and str(PEERS_MAX) in errors
 
 
 def test_a_hosts_name_that_can_not_be_a_nodes_is_not_taken(complaint, monkeypatch):
@@ -189,3 +193,40 @@ def test_a_real_process_says_the_same(tmp_path):
     said = "kvnode: --listen: 'nowhere' is no address; write HOST:PORT or tcp://HOST:PORT\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", said)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("KVNODE_JION", " (is KVNODE_JOIN meant?)"),
+        ("KVNODE_PEERS", " (is KVNODE_JOIN meant?)"),
+        ("KVNODE_LOGLEVEL", " (is KVNODE_LOG_LEVEL meant?)"),
+        ("KVNODE_ADVERTISED_LISTEN", " (is KVNODE_ADVERTISE_LISTEN meant?)"),
+        ("KVNODE_COLOUR_OF_THE_SKY", ""),
+        ("KVNODE_", ""),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_told_with_what_may_be_meant(variable, hint):
+    told = unknown_variables({variable: "a:1", "HOME": "/"})
+    assert told == [f"{variable} is no setting{hint}; it is ignored"]
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *("KVNODE_CONFIG", "KVNODE_NODE", "KVNODE_SCRUB_INTERVAL_S", "KVNODE_JOIN", "HOME"),
+        # What Kubernetes and Docker set for services.
+        *("KVNODE_PORT", "KVNODE_SERVICE_HOST", "KVNODE_SERVICE_PORT_CLIENTS"),
+        *("KVNODE_PORT_7411_TCP_ADDR", "KVNODE_PEERS_SERVICE_HOST", "KVNODE_PEERS_PORT"),
+    ],
+)
+def test_nothing_is_said_of_other_variables(variable):
+    assert unknown_variables({variable: "1"}) == []
+
+
+def test_a_node_that_starts_warns_of_a_variable_that_is_no_setting(make_node, monkeypatch):
+    monkeypatch.setenv("KVNODE_JION", "a:1")
+    node = make_node("X")
+    node.start()
+    until("it serves", node.status)
+    assert "WARNING X: KVNODE_JION is no setting (is KVNODE_JOIN meant?)" in node.log.read_text()

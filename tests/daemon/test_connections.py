@@ -15,6 +15,7 @@ from kvnode.daemon import connections as connections_module
 from kvnode.daemon.connections import Connections
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.transport.sockets import bound, connect, dealer, subscriber
+from tests.cli.process import run
 from tests.daemon.fake_peer import FakePeer
 from tests.daemon.raw import Raw
 
@@ -60,7 +61,7 @@ def watched(router, complaints):
 def told(caplog, monkeypatch):
     """What was logged so far."""
     monkeypatch.setattr(LOGGER, "propagate", True)
-    caplog.set_level(logging.INFO, LOGGER.name)
+    caplog.set_level(logging.DEBUG, LOGGER.name)
     return lambda: [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
@@ -92,7 +93,7 @@ def test_one_that_comes_and_goes_is_counted_twice_and_is_no_complaint(
     client.close()
     assert until_ended(watched, 1) == {"begun": 1, "ended": 1, "failed": 0}
     ((level, line),) = told()
-    assert level == "INFO" and f"ended connections: one at {address_of(router)}" in line
+    assert level == "DEBUG" and f"ended connections: one at {address_of(router)}" in line
     assert complaints.counts == {}
 
 
@@ -173,9 +174,26 @@ def test_each_socket_has_its_own_counts(context, complaints):
 
 @pytest.fixture
 def x(make_node):
-    node = make_node("X")
+    """A node that logs all that it can."""
+    node = make_node("X", "--log-level", "debug")
     node.start()
     return node
+
+
+def test_commands_that_come_and_go_leave_nothing_in_the_log(make_node):
+    node = make_node("X")
+    node.start()
+    with node.client() as client:
+        before = client.status()["connections"]["requests"]["ended"]
+        for command in (["put", "k", "v"], ["get", "k"], ["ping"]):
+            assert run("--node", node.listen, *command).returncode == 0
+
+        def ended():
+            return client.status()["connections"]["requests"]["ended"] - before
+
+        until("all have gone", lambda: ended() == 3)
+    assert node.stop() == 0
+    assert "connection" not in node.log.read_text()
 
 
 def test_a_message_beyond_all_limits_is_counted_and_told_and_others_are_served(x):
@@ -193,7 +211,7 @@ def test_a_message_beyond_all_limits_is_counted_and_told_and_others_are_served(x
         client.put("k", "v")
         assert client.get("k") == "v" and client.status()["complaints"] == {}
     (line,) = [line for line in x.log.read_text().splitlines() if "ended connections" in line]
-    assert " INFO " in line and x.listen in line and "a message above 32 MiB" in line
+    assert " DEBUG " in line and x.listen in line and "a message above 32 MiB" in line
 
 
 @pytest.mark.parametrize(("port", "name"), [("listen", "requests"), ("gossip", "subscribers")])
@@ -211,7 +229,7 @@ def test_garbage_at_either_port_is_counted_and_told_and_others_are_served(port, 
 
 
 def test_gossip_beyond_all_limits_is_counted_and_told(make_node):
-    node = make_node("X")
+    node = make_node("X", "--log-level", "debug")
     with FakePeer() as fake:
         node.peers = [fake.listen]
         node.start()

@@ -9,18 +9,24 @@ from types import SimpleNamespace
 
 import pytest
 
+from kvnode.cli.cluster import PATIENCE_S
 from kvnode.daemon import logs
 from kvnode.daemon.logs import LOGGER, REPEAT_S, Complaints
 
 
 @pytest.fixture
-def logged(capsys):
+def logged(capfd):
     """Configure the log, then read its lines."""
     before = LOGGER.handlers, LOGGER.propagate, LOGGER.level
 
     def lines(log_format, level="info"):
-        logs.configure("X", log_format, level)
-        return lambda: capsys.readouterr().err.splitlines()
+        sink = logs.configure("X", log_format, level)
+
+        def read():
+            sink.flush(PATIENCE_S)
+            return capfd.readouterr().err.splitlines()
+
+        return read
 
     yield lines
     LOGGER.handlers, LOGGER.propagate, LOGGER.level = before
@@ -119,3 +125,19 @@ def test_the_first_complaint_is_logged_however_young_the_machine_is(
     caplog.set_level(logging.INFO, LOGGER.name)
     Complaints().add("bad_requests", "first")
     assert complaints_logged(caplog) == ["bad requests: first"]
+
+
+def test_lines_that_were_dropped_are_told_in_the_form_of_the_log(logged):
+    lines = logged("json")
+    (handler,) = LOGGER.handlers
+    handler.sink.put(handler._notice(12))
+    (line,) = lines()
+    told = json.loads(line)
+    assert (told["level"], told["node"]) == ("warning", "X")
+    assert told["message"].startswith("12 lines of the log were dropped here")
+
+
+def test_a_line_that_is_no_unicode_is_logged_all_the_same(logged):
+    lines = logged("human")
+    LOGGER.info("a name \udc80")
+    assert lines()[0].endswith(r"a name \udc80")

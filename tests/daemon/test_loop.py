@@ -21,6 +21,7 @@ from kvnode.daemon import loop
 from kvnode.daemon.config import load
 from kvnode.daemon.logs import LOGGER
 from kvnode.daemon.loop import Daemon
+from kvnode.daemon.sink import Sink
 from kvnode.storage.directory import DataDirectory
 from kvnode.transport.sockets import connect, receive_frames, subscriber
 from tests.daemon.raw import Raw
@@ -45,7 +46,7 @@ def running(config, directory):
     """A daemon in a thread of this process. In the end it is woken up to stop."""
     ours, wake_up = socket.socketpair()
     with ours, wake_up, ThreadPoolExecutor(1) as pool:
-        daemon = pool.submit(lambda: Daemon(config, directory).run(wake_up))
+        daemon = pool.submit(lambda: Daemon(config, directory, Sink(2, lambda _: b"")).run(wake_up))
         try:
             yield
         finally:
@@ -112,7 +113,7 @@ def test_a_daemon_that_finds_a_port_taken_leaves_the_rest_to_the_next(taken, con
     with zmq.Context() as context, context.socket(zmq.PULL) as squatter:
         squatter.bind(getattr(config, taken))
         with pytest.raises(zmq.ZMQError, match="in use"):
-            Daemon(config, directory)
+            Daemon(config, directory, Sink(2, lambda _: b""))
     with running(config, directory), Raw(config) as raw:
         assert raw.ask(PING).results == [["ok", "X"]]
 

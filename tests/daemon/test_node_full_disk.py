@@ -3,6 +3,8 @@ and it resumes by itself."""
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from kvnode.codec.batches import decode_batch
@@ -240,3 +242,45 @@ def test_closing_tells_of_writes_that_could_not_be_synced():
     node.disk.full = True
     node.turn(node.put("k", "w"))
     assert "no space left" in str(node.node.close(node))
+
+
+# --- a store that is not where it was, or is not what it was
+
+
+def test_what_is_written_to_files_that_were_moved_is_not_acknowledged(node):
+    node.disk.moved = True
+    write = node.put("k", "v")
+    node.turn(write)
+    assert failures(node, write) == [("commit_failed", True)]
+    assert published(node) == []
+    assert node.value("before") == "v", "what can be read still is"
+    node.disk.moved = False
+    freed(node)
+    assert node.value("k") == "v" and len(published(node)) == 1, "the files had it"
+
+
+def test_an_idle_node_finds_at_its_heartbeat_that_its_files_were_moved(node):
+    node.disk.moved = True
+    node.now_us += HEARTBEAT_US
+    node.turn()
+    assert not node.node.health.writable
+    assert node.node.health.last_error == "the memory disk was moved"
+
+
+@pytest.mark.parametrize("durability", Durability)
+def test_an_older_disk_in_the_place_of_the_one_that_failed_is_not_written_to(durability):
+    node = Recorded(durability)
+    older = copy.deepcopy(node.disk.families)
+    node.turn(node.put("before", "v"))  # an incarnation's first batch is synced, whatever else is
+    newer = node.disk.families
+    node.disk.full, node.disk.fail_next_commit = True, False
+    node.turn(node.put("k", "v"))
+    node.disk.families, node.disk.full = older, False
+    for _ in range(3):
+        node.now_us += REOPEN_US
+        write = node.put("k", "v")
+        node.turn(write)
+        assert failures(node, write) == [("unavailable", False)]
+        assert "no longer has all" in node.answers(write.id)[0].message
+    node.disk.families = newer
+    assert freed(node).value("before") == "v"

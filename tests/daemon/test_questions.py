@@ -21,6 +21,7 @@ from kvnode.daemon.links import Links
 from kvnode.daemon.logs import Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.questions import Questions
+from kvnode.daemon.sink import Sink
 from kvnode.errors import StorageError
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, Recorded
 
@@ -53,7 +54,8 @@ def make(node, complaints):
             meshes.append(mesh)
             config = load({"name": "X", "cluster": "c"} | settings, {})
             connections = Connections({}, complaints)
-            return Questions(config, INSTANCE, node.node, mesh, connections, complaints)
+            log = Sink(2, lambda _: b"")
+            return Questions(config, INSTANCE, node.node, mesh, connections, complaints, log)
 
         yield make
         for mesh in meshes:

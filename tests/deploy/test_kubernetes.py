@@ -172,7 +172,7 @@ def test_each_pod_is_a_node_of_its_name_that_is_told_of_all():
         f"tcp://{node.name}.kvnode-peers:7412" for node in nodes
     ]
     for node in nodes:
-        assert node.peers == tuple(other.advertise_listen for other in nodes)
+        assert node.join == tuple(other.advertise_listen for other in nodes)
 
 
 def test_data_and_settings_are_where_they_are_mounted():

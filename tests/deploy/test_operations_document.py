@@ -13,6 +13,7 @@ from kvnode.cli import kvnode as kvnode_program
 from kvnode.cli.kv import parser_of
 from kvnode.core import alarms
 from kvnode.core.alarms import Alarms
+from kvnode.core.limits import Limits
 from kvnode.core.messages import Claim
 from tests.deploy.document import OPERATIONS, ROOT, blocks, section
 
@@ -38,6 +39,8 @@ def raised():
     found.compare(Claim("Y", 1, {}, {}, 1, {}, 0), {}, 2)
     found.damaged_snapshot("Y")
     found.damaged_table("it has not the digest of its commits")
+    found.clock(-3_600_000_000, Limits().clock_held_us)
+    found.descriptors(1024, are_few=True)
     found.forgotten()
     return list(found.raised.values())
 

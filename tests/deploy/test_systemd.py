@@ -95,7 +95,7 @@ def test_the_settings_that_are_commented_out_are_sound_too(tmp_path):
     settings = config.load({"config": all_of_them}, {})
     assert (settings.name, settings.advertise_gossip) == ("X", "tcp://x.example:7412")
     assert (settings.listen, settings.gossip) == ("tcp://10.0.0.1:7411", "tcp://10.0.0.1:7412")
-    assert settings.peers == ("tcp://y.example:7411", "tcp://z.example:7411")
+    assert settings.join == ("tcp://y.example:7411", "tcp://z.example:7411")
 
 
 def test_the_node_takes_the_variables_of_the_unit():

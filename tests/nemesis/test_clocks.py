@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kvnode.cli.cluster import until
+from kvnode.cli.cluster import LocalNode, until
 from kvnode.client.sync import Client
 from tests.nemesis.clocks import HOUR_S, shift, shiftable
 from tests.nemesis.cluster import PEOPLE, NamespacedCluster
@@ -35,6 +35,17 @@ def stamp_us(client: Client, key: str) -> int:
     return version.stamp_us
 
 
+def clock_alarms(node: LocalNode) -> list[str]:
+    """What a node says of its clock."""
+    return [alarm for alarm in node.status()["alarms"] if "the clock of" in alarm]
+
+
+def restart(node: LocalNode) -> None:
+    """It believes the first time that it reads."""
+    node.stop(signal.SIGKILL)
+    node.start()
+
+
 def told_ahead(cluster: NamespacedCluster) -> dict[str, list[str]]:
     """Of whom each node says that their clock is ahead."""
     return {name: [*status["clocks_ahead_ms"]] for name, status in cluster.statuses().items()}
@@ -58,11 +69,11 @@ def test_a_clock_that_jumps_back_an_hour_loses_no_write_and_breaks_no_order(
             stamps.append(stamp_us(client, "key"))
         assert client.get("key") == 9
         token = client.token
+    until("A tells that its clock has jumped", lambda: clock_alarms(node))
+
+    restart(node)  # a new process reads only the clock that is wrong
     everyone = {"A": ["B", "C"], "B": [], "C": []}
     until("A tells that all are ahead of it", lambda: told_ahead(trio) == everyone)
-
-    node.stop(signal.SIGKILL)  # a new process reads only the clock that is wrong
-    node.start()
     with node.client(token) as client:
         assert client.get("key") == 9
         client.put("key", 10)
@@ -81,6 +92,7 @@ def test_a_clock_that_jumps_back_an_hour_loses_no_write_and_breaks_no_order(
             assert client.get("key") == 11 and len(client.read("key")) == 1
             assert [client.get(f"key-{number}") for number in range(11)] == [*range(11)]
     shift(tmp_path, "A", 0)
+    restart(trio["A"])
     until("nobody is ahead", lambda: not any(told_ahead(trio).values()))
 
 
@@ -88,6 +100,7 @@ def test_a_peer_whose_clock_is_far_ahead_is_told_and_nobody_else(
     trio: NamespacedCluster, tmp_path: Path
 ) -> None:
     shift(tmp_path, "A", HOUR_S)
+    restart(trio["A"])
     with trio["A"].client() as client:
         client.put("key", "from the future")
         token = client.token
@@ -103,4 +116,24 @@ def test_a_peer_whose_clock_is_far_ahead_is_told_and_nobody_else(
     assert abs(ahead_ms / 1000 - HOUR_S) < HOUR_S / 10
     assert "clocks ahead: that of A by" in trio["C"].log.read_text()
     shift(tmp_path, "A", 0)
+    restart(trio["A"])
     until("nobody is ahead", lambda: not any(told_ahead(trio).values()))
+
+
+def test_a_clock_that_is_ahead_for_a_moment_ends_no_lease_and_lengthens_none(
+    trio: NamespacedCluster, tmp_path: Path
+) -> None:
+    node = trio["A"]
+    shift(tmp_path, "A", 24 * HOUR_S)
+    until("A tells that its clock has jumped", lambda: clock_alarms(node))
+    with node.client() as client:
+        client.put("during", 1, ttl_s=60)
+        assert abs(client.read("during")[0].expires_at.timestamp() - time.time() - 60) < 30
+        assert stamp_us(client, "during") / 1_000_000 < time.time() + HOUR_S
+    shift(tmp_path, "A", 0)
+    until("the alarm has ended", lambda: not clock_alarms(node))
+    with trio["B"].client() as client:
+        client.put("lease", "of B", ttl_s=600)
+        token = client.token
+    with node.client(token) as client:
+        assert client.get("lease") == "of B"

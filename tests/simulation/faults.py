@@ -37,6 +37,7 @@ class Faults:
             "crashes in a turn": (SECOND_US, self._crash_in_a_turn),
             "failing commits": (SECOND_US, self._fail_a_commit),
             "full disks": (2 * SECOND_US, self._fill_a_disk),
+            "moved disks": (2 * SECOND_US, self._move_a_disk),
             "wiped disks": (4 * SECOND_US, self._wipe),
             "wiped and cut off": (4 * SECOND_US, self._wipe_and_cut_off),
             "rolled-back disks": (2 * SECOND_US, self._roll_back),
@@ -70,7 +71,7 @@ class Faults:
         self._cluster.is_healed = True
         self._cluster.network.heal()
         for machine in self._cluster.machines.values():
-            machine.disk.full = False
+            machine.disk.full = machine.disk.moved = False
             machine.disk.fail_next_commit = None
             machine.steps_left = 0
             if machine.other_disk is not None:
@@ -217,6 +218,16 @@ class Faults:
 
     def _fail_a_commit(self) -> None:
         self._someone().disk.fail_next_commit = self._dice.chance(0.5)
+
+    def _move_a_disk(self) -> None:
+        """Its files are somewhere else, and its node writes to them as before, unless it looks."""
+        disk = self._someone().disk
+        disk.moved = True
+
+        def bring_back() -> None:
+            disk.moved = False
+
+        self._later(SECOND_US, bring_back)
 
     def _fill_a_disk(self) -> None:
         disk = self._someone().disk

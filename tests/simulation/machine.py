@@ -48,14 +48,16 @@ from kvnode.core.requests import (
 from kvnode.core.results import Conflict, Delayed, Failed, Lost, Page, Reply, Result, Written
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, name_of, new_origin
+from kvnode.core.versions import Versions
 from kvnode.daemon.node import Durability, Node
 from kvnode.errors import Refused, StorageError
+from kvnode.storage.layout import decode_table_record
 from kvnode.storage.memory import MemoryDisk
 from kvnode.storage.store import Store
 from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.disk import SimulatedStore, has_joined_on, new_disk, seen_on
-from tests.simulation.oracle import ExpiryBounds, Seen
+from tests.simulation.oracle import Believed, ExpiryBounds, Seen
 from tests.simulation.world import Violation
 
 HEARTBEAT_US: Final = 500_000
@@ -105,6 +107,8 @@ class Machine:
         self.seen: Seen = 0
         #: What its node's expiry clock may say.
         self.expiry = ExpiryBounds(0, 0)
+        #: What its node should take for the time.
+        self.believed = Believed()
         #: How wrong its wall clock is, and how much it gains in a million.
         self.skew_us = 0
         self.drift_ppm = 0
@@ -173,6 +177,7 @@ class Machine:
         self._instance = self._dice.between(0, 1 << 62)
         self.expiry = self.expiry._replace(low_us=0)
         self.known_better = {} if self.has_joined else self._cluster.joined_beside(self)
+        self.believed = Believed()
         try:
             self.node = Node(
                 self._open_store,
@@ -354,8 +359,9 @@ class Machine:
         self._shown = self.seen
         now_us = self._world.now_us
         wall_us = self._wall_us()
+        believed_us = self.believed.at(wall_us, now_us)
         low_us, high_us = self.expiry
-        self.expiry = ExpiryBounds(max(low_us, wall_us), max(high_us, wall_us))
+        self.expiry = ExpiryBounds(max(low_us, believed_us), max(high_us, believed_us))
         self._cluster.expiry_high_us = max(self._cluster.expiry_high_us, self.expiry.high_us)
         before = self._counts(node)
         self.claims |= {claim.name: claim for claim in inputs.claims}
@@ -371,6 +377,9 @@ class Machine:
             # What it has then may come from a node whose clock is ahead.
             self.expiry = self.expiry._replace(high_us=self._cluster.expiry_high_us)
             self._world.reach("a snapshot came whole")
+        if believed_us < self.expiry.low_us and not self.unswept():
+            self._world.reach("an expiry clock that may go back")
+            self.expiry = self.expiry._replace(low_us=believed_us)
         self._check_reads_go_on(node)
         self._note_rare_states(node, before, self._counts(node), inputs)
         for peer, payload in questions:
@@ -416,11 +425,13 @@ class Machine:
             self._world.reach("a report came to who waits")
         if "a new origin delivered" in rose and before["requests parked"]:
             self._world.reach("an incarnation opened with parked requests")
-        allowed = {"forgotten"}
+        allowed = {"forgotten"} | ({"clock"} if self.believed.is_in_doubt else set())
         if "damaged snapshots" in self._plan.faults:
             allowed |= {f"snapshot {name}" for name in self._cluster.names}
         if node_alarms := node.replica.alarms.raised.keys() - allowed:
             raise Violation("alarms", f"{self.name} raises one: {sorted(node_alarms)}")
+        if self.believed.is_in_doubt and "clock" not in node.replica.alarms.raised:
+            raise Violation("alarms", f"{self.name} says nothing of its clock")
         if inputs.requests and (inputs.batches or inputs.pulled):
             self._world.reach("a delivery and a request in one turn")
 
@@ -483,6 +494,19 @@ class Machine:
             if size > limit:
                 raise Violation("bounds", f"{self.name} has {size} {what}; the limit is {limit}")
 
+    def table(self) -> dict[bytes, Versions]:
+        """What is on its disk."""
+        return {key: decode_table_record(record) for key, record in self.disk.table.items()}
+
+    def unswept(self) -> dict[bytes, Versions]:
+        """What is still there though it has expired."""
+        low_us = self.expiry.low_us
+        return {
+            key: held
+            for key, held in self.table().items()
+            if any(it.expires_us is not None and it.expires_us <= low_us for it in held)
+        }
+
     def _wall_us(self) -> int:
         now_us = self._world.now_us
         return _EPOCH_US + now_us + self.skew_us + now_us * self.drift_ppm // 1_000_000
@@ -500,6 +524,8 @@ class Machine:
         """See `Outbox`."""
         self.step()
         self._world.note(f"{self.name} publishes {batch.origin}:{batch.first}-{batch.last}")
+        if self.disk.moved:
+            raise Violation("save, then send", f"{self.name} publishes what nobody may find again")
         self._gossip(gossip.BATCH, batch.encoded)
 
     def claim(self, claim: Claim) -> None:
@@ -528,7 +554,8 @@ class Machine:
                     "session guarantees", f"{self.name} serves {flight.session} without {lacking}"
                 )
             if self.node is not None and not self.node.health.writable:
-                self._world.reach("reads served from a full disk")
+                why = "moved" if self.disk.moved else "full"
+                self._world.reach(f"reads served from a {why} disk")
                 if any(isinstance(result, Page) and result.cut for result in reply.results):
                     self._world.reach("a cut read on a full disk")
             self._shown = self._cluster.oracle.answer(

@@ -35,6 +35,10 @@ from tests.simulation.world import Violation
 #: What the keys start with that are only put, each time with another value.
 PUT_ONLY: Final = b"p"
 
+#: How long a jump of a clock lasts until it is believed, and what is no jump.
+CLOCK_HELD_US: Final = 2_000_000
+_CLOCK_STEP_US: Final = 1_000_000
+
 #: A set of writes.
 Seen = int
 
@@ -52,6 +56,34 @@ class ExpiryBounds(NamedTuple):
         if any(self.low_us < end <= self.high_us for end in ends):
             return None
         return [it for it in versions if it.expires_us is None or it.expires_us > self.low_us]
+
+
+class Believed:
+    """What a node should take for the time: what its clock says, but for a jump of more than a
+    second, which counts once it has lasted for `CLOCK_HELD_US`."""
+
+    def __init__(self) -> None:
+        #: How wrong the clock is, as it is believed and as it was last, and since when.
+        self._wrong_us: tuple[int, int] | None = None
+        self._since_us = 0
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the clock says something else."""
+        believed_us, latest_us = self._wrong_us or (0, 0)
+        return believed_us != latest_us
+
+    def at(self, wall_us: int, now_us: int) -> int:
+        """In a turn at this time, when the clock says that."""
+        wrong_us = wall_us - now_us
+        believed_us, latest_us = self._wrong_us or (wrong_us, wrong_us)
+        if abs(wrong_us - latest_us) > _CLOCK_STEP_US:
+            self._since_us = now_us
+        has_lasted = now_us - self._since_us >= CLOCK_HELD_US
+        if has_lasted or abs(wrong_us - believed_us) <= _CLOCK_STEP_US:
+            believed_us = wrong_us
+        self._wrong_us = believed_us, wrong_us
+        return now_us + believed_us
 
 
 def is_watched(key: bytes, prefix: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 from kvnode.core.limits import Limits
 from kvnode.daemon.node import Durability
 from tests.simulation.dice import Dice
+from tests.simulation.oracle import CLOCK_HELD_US
 
 SECOND_US: Final = 1_000_000
 
@@ -25,6 +26,7 @@ FAULTS: Final = (
     "crashes in a turn",
     "failing commits",
     "full disks",
+    "moved disks",
     "wiped disks",
     "wiped and cut off",
     "a node gone for good",
@@ -115,6 +117,7 @@ class Plan:
         if self.seed % 2:  # small pages of turns that bring much
             limits = limits._replace(watch_answer_events=1, told_events_per_turn=3)
         limits = limits._replace(scrub_interval_us=SECOND_US, scrubbed_bytes_per_heartbeat=300)
+        limits = limits._replace(clock_held_us=CLOCK_HELD_US)
         if "short logs" in self.faults:
             limits = limits._replace(log_kept_us=SECOND_US, log_kept_bytes=300)
         if "capped logs" in self.faults:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from kvnode.core.vector import name_of
 from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint
-from kvnode.storage.layout import decode_table_record
 from kvnode.storage.soundness import examined
 from tests.simulation.cluster import Cluster
 from tests.simulation.dice import Dice
@@ -98,7 +97,7 @@ def _is_at_rest(cluster: Cluster) -> bool:
         and not list(_in_vain(cluster))  # each that is asked begins to doubt
         and not any(_unended(machine, cluster) for machine in machines)
         and not any(watcher.missed(machines[0].seen) for watcher in cluster.watchers)
-        and not any(_unswept(machine) for machine in machines)
+        and not any(machine.unswept() for machine in machines)
     )
 
 
@@ -118,19 +117,6 @@ def _unended(machine: Machine, cluster: Cluster) -> list[str]:
     heads = machine.node.replica.cut.heads
     names = Counter(name_of(head) for head in heads)
     return [head for head in heads if name_of(head) in alone and names[name_of(head)] > 1]
-
-
-def _unswept(machine: Machine) -> dict[bytes, Versions]:
-    """What is still there though it has expired."""
-    return {
-        key: held
-        for key, held in _table(machine).items()
-        if any(it.expires_us is not None and it.expires_us <= machine.expiry.low_us for it in held)
-    }
-
-
-def _table(machine: Machine) -> dict[bytes, Versions]:
-    return {key: decode_table_record(record) for key, record in machine.disk.table.items()}
 
 
 def _shown(table: dict[bytes, Versions], expiry: ExpiryBounds) -> dict[bytes, Versions]:
@@ -229,11 +215,11 @@ def _reckon_with(
         raise Violation("liveness", f"{machine.name} never answers {told}")
     if machine.node.replica.state.digest != digest_of(truth):
         raise Violation("convergence", f"the digest of {machine.name} is not its state's")
-    table = _table(machine)
+    table = machine.table()
     shown, true = _shown(table, machine.expiry), _shown(truth, machine.expiry)
     if shown != true or any(set(held) - set(truth.get(key, ())) for key, held in table.items()):
         raise Violation("convergence", f"{machine.name} holds {table}, the truth is {truth}")
-    if unswept := _unswept(machine):
+    if unswept := machine.unswept():
         raise Violation("expiry", f"{machine.name} never removes {unswept}")
     counted = bin(machine.seen).count("1")
     entries = machine.node.replica.cut.entries

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kvnode.errors import StorageError
+from kvnode.storage.backups import Contents, save
 from kvnode.storage.directory import DataDirectory
 from kvnode.storage.layout import STORE_FORMAT
 
@@ -73,8 +77,9 @@ def test_a_store_without_an_owner_is_refused(tmp_path: Path) -> None:
     """A restore that did not come to its end leaves such."""
     opened(tmp_path).close()
     (tmp_path / "node.json").unlink()
-    with pytest.raises(StorageError, match=r"has no node\.json, but what a restore left"):
+    with pytest.raises(StorageError, match=r"has a store, but no node\.json") as raised:
         opened(tmp_path)
+    assert "may be the only copy of its data, so keep it" in str(raised.value)
     (tmp_path / "store").rmdir()
     opened(tmp_path).close()
 
@@ -88,3 +93,99 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 def test_no_partial_file_is_left(tmp_path: Path) -> None:
     opened(tmp_path).close()
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "node.json", "store"}
+
+
+# --- the store in it
+
+
+def test_a_store_is_made_once(tmp_path: Path) -> None:
+    """A start that finds none where there was one must not begin with nothing."""
+    directory = opened(tmp_path / "X")
+    directory.open_store().close()
+    directory.close()
+    shutil.rmtree(tmp_path / "X" / "store")
+    directory = opened(tmp_path / "X")
+    with pytest.raises(StorageError, match=r"X/store is empty. Mount it, or restore a backup"):
+        directory.open_store()
+    directory.close()
+
+
+def test_a_start_that_was_killed_before_it_made_its_store_makes_it(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    directory = opened(tmp_path)
+    directory.open_store().close()
+    directory.close()
+
+
+def test_a_store_is_not_opened_again_for_writing_where_it_is_not(tmp_path: Path) -> None:
+    directory = opened(tmp_path / "X")
+    directory.open_store().close()
+    (tmp_path / "X").rename(tmp_path / "elsewhere")
+    opened(tmp_path / "X").open_store().close()
+    with pytest.raises(StorageError, match="not the one that this node opened"):
+        directory.open_store()
+    directory.open_store(read_only=True).close()
+    directory.close()
+
+
+def test_what_rocksdb_says_names_the_files_as_people_know_them(tmp_path: Path) -> None:
+    directory = opened(tmp_path / "X")
+    directory.open_store().close()
+    for manifest in (tmp_path / "X" / "store").glob("MANIFEST-*"):
+        manifest.unlink()
+    with pytest.raises(StorageError, match=f"{tmp_path}/X/store/MANIFEST-") as raised:
+        directory.open_store()
+    assert "/proc/" not in str(raised.value)
+    directory.close()
+
+
+# --- what is no node's own directory
+
+
+def held_in(path: Path) -> dict[str, bytes]:
+    """Every file in a directory, and what it holds."""
+    return {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_a_backup_is_no_data_directory_and_nothing_is_made_in_it(tmp_path: Path) -> None:
+    directory = opened(tmp_path / "X")
+    store = directory.open_store()
+    backup = save(tmp_path / "X", "monday", store.checkpoint, Contents({}, 0))
+    store.close()
+    directory.close()
+    backup = backup.rename(tmp_path / "monday")
+    held = held_in(backup)
+    with pytest.raises(StorageError, match=r"is a backup, .* kvnode restore .*/monday --data DIR"):
+        opened(backup)
+    assert held_in(backup) == held
+
+
+@pytest.mark.parametrize("inside", ["store", "backups", "backups/monday/store", "other"])
+def test_nothing_amid_the_data_of_a_node_is_a_data_directory(tmp_path: Path, inside: str) -> None:
+    opened(tmp_path / "X").close()
+    with pytest.raises(StorageError, match=r"is in the data directory .*/X of another node"):
+        opened(tmp_path / "X" / inside, "Y")
+    assert not (tmp_path / "X" / "other").exists()
+
+
+def test_a_directory_above_that_can_not_be_looked_into_is_no_hindrance(tmp_path: Path) -> None:
+    """As that of a service which systemd gives a user of its own."""
+    path = tmp_path / "shut" / "X"
+    path.mkdir(parents=True)
+    command = [sys.executable, "-c", _START_WITHOUT_PRIVILEGES, str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+#: Root could look everywhere. Who has a directory open already can start in it all the same.
+_START_WITHOUT_PRIVILEGES = """
+import os, sys
+from pathlib import Path
+from kvnode.storage.directory import DataDirectory
+os.chdir(sys.argv[1])
+os.chmod("..", 0)
+if os.geteuid() == 0:
+    os.chown(".", 65534, 65534)
+    os.setuid(65534)
+DataDirectory(Path("."), name="X", cluster="c").close()
+"""

@@ -14,6 +14,7 @@ _VERSIONS: Final = "kvnode/core/versions.py"
 _BATCHES: Final = "kvnode/codec/batches.py"
 _RECORDS: Final = "kvnode/codec/records.py"
 _NODE: Final = "kvnode/daemon/node.py"
+_CLOCK: Final = "kvnode/core/clock.py"
 _EXPIRY: Final = "kvnode/core/expiry.py"
 _OPERATIONS: Final = "kvnode/core/operations.py"
 _UPKEEP: Final = "kvnode/daemon/upkeep.py"
@@ -209,6 +210,18 @@ MUTANTS: Final = (
         _EXPIRY,
         "        self.now_us = max(self.now_us, wall_us)\n",
         "        self.now_us = wall_us\n",
+    ),
+    mutant(
+        "believe each jump of a clock",
+        _CLOCK,
+        " or abs(offset_us - self._offset_us) <= CLOCK_STEP_US_MAX:",
+        " or True:",
+    ),
+    mutant(
+        "believe no jump of a clock",
+        _CLOCK,
+        "        elif steady_us - self._jumped[1] >= held_us:\n",
+        "        elif False:\n",
     ),
     mutant(
         "let each replica of a process have an expiry clock of its own",

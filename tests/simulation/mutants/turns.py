@@ -11,6 +11,12 @@ _NODE: Final = "kvnode/daemon/node.py"
 MUTANTS: Final = (
     # --- order of the turn
     mutant(
+        "acknowledge what is written to files that were moved",
+        _NODE,
+        "                if is_heartbeat or effects.commit is not None:\n",
+        "                if is_heartbeat:\n",
+    ),
+    mutant(
         "publish before commit",
         _NODE,
         "            if effects.commit is not None:\n",

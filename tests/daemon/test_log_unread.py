@@ -1,0 +1,107 @@
+"""A log that nobody reads, or that can't be written: the node serves, and stops in order."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+
+import pytest
+
+from kvnode.cli.cluster import LocalNode, until
+from tests.conftest import FLAGS
+
+PIPE_BYTES = 4096
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a node whose shell redirects its streams so."""
+    nodes = []
+
+    def start(redirect):
+        prefix = ("sh", "-c", f'exec "$@" {redirect}', "sh")
+        nodes.append(LocalNode("X", tmp_path, [*FLAGS, "--log-level", "debug"], prefix=prefix))
+        nodes[-1].start()
+        return nodes[-1]
+
+    yield start
+    for node in nodes:
+        if node.process is not None:
+            node.stop(signal.SIGKILL)
+
+
+def serves_and_stops(node):
+    with node.client() as client:
+        client.put("k", "v")
+        assert client.get("k") == "v"
+    assert node.stop() == 0
+
+
+@pytest.fixture
+def fifo(tmp_path):
+    """A named pipe that takes nothing more until it is read; and a descriptor to read it."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    assert os.write(reading, b"\n" * PIPE_BYTES) == PIPE_BYTES
+    yield path, reading
+    os.close(reading)
+
+
+def test_a_reader_that_stands_still_holds_up_nothing(start, fifo):
+    serves_and_stops(start(f"2>{fifo[0]}"))
+
+
+def test_a_reader_that_goes_on_gets_what_waited(start, fifo):
+    path, reading = fifo
+    node = start(f"2>{path}")
+    assert node.status()["log_lines_dropped"] == 0
+    read = bytearray()
+
+    def reads_on():
+        read.extend(os.read(reading, PIPE_BYTES))
+        return b"listening at" in read
+
+    until("the log comes", reads_on)
+    assert read.startswith(b"\n" * PIPE_BYTES)
+    serves_and_stops(node)
+
+
+def test_a_reader_that_goes_away_holds_up_nothing(start, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    reading = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    node = start(f"2>{tmp_path / 'fifo'}")
+    until("it serves", node.status)
+    os.close(reading)
+    serves_and_stops(node)
+
+
+@pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full", "0<&- 1>&- 2>&-"])
+def test_a_node_serves_without_a_log(start, redirect):
+    serves_and_stops(start(redirect))
+
+
+def test_a_terminal_that_is_stopped_holds_up_nothing(start):
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, b"\x13")  # Ctrl-S
+    node = start(f"2>{os.ttyname(terminal)}")
+    serves_and_stops(node)
+    os.close(terminal)
+    os.close(keyboard)
+
+
+def test_an_error_at_the_start_does_not_wait_for_a_reader(start, fifo, tmp_path):
+    (tmp_path / "X").write_text("no directory")
+    node = start(f"2>{fifo[0]}")
+    assert node.process.wait(30) == 1
+    node.process = None
+
+
+def test_the_log_is_whole_at_the_end_of_a_node(make_node):
+    node = make_node("X")
+    node.start()
+    until("it serves", node.status)
+    assert node.stop() == 0
+    assert "closed cleanly" in node.log.read_text().splitlines()[-1]
