@@ -51,8 +51,8 @@ MUTANTS: Final = (
     mutant(
         "keep the first token for ever",
         _SESSION,
-        "            self.token = answer.token\n",
-        "            self.token = self.token or answer.token\n",
+        "            self.token = token\n            return True\n",
+        "            self.token = self.token or token\n            return True\n",
     ),
     # --- requests that are done once
     mutant(
