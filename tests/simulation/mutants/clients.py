@@ -36,6 +36,12 @@ MUTANTS: Final = (
         "        while False and (least := self._deadlines.least()) and least[0] <= steady_us:\n",
     ),
     mutant(
+        "forget a request that is cancelled",
+        _HOLDBACK,
+        "            self._deadlines.push(arrival, 0)\n",
+        "            self._take_request(arrival)\n",
+    ),
+    mutant(
         "take the token before the turn's own writes",
         _REPLICA,
         "            token=dict(self.cut.heads),\n",
