@@ -48,7 +48,7 @@ class AsyncWatch:
 
     async def close(self) -> None:
         """See `Watch.close`."""
-        self._feed.is_over = True
+        self._feed.position.end()
         if self._asking is not None:
             self._asking.cancel()
 
