@@ -175,14 +175,15 @@ class AsyncLink:
         """Whether something was sent."""
         has_sent = False
         for id_, asking in list(self._unsent.items()):
+            if asking.sent.done():  # it was told that it is not, and does not know yet
+                continue
             try:
                 socket.send(asking.request.payload, zmq.NOBLOCK)
             except zmq.Again:
                 break
             has_sent = True
             del self._unsent[id_]
-            if not asking.sent.done():
-                asking.sent.set_result(None)
+            asking.sent.set_result(None)
         return has_sent
 
     def _read(self, socket: Socket) -> int:

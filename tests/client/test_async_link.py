@@ -9,6 +9,11 @@ import pytest
 
 from kvnode import AsyncClient, Client, Overloaded, TimedOut, Unreachable
 from kvnode.cli.cluster import PATIENCE_S, until
+from kvnode.client.async_link import AsyncLink
+from kvnode.client.failover import Attempt
+from kvnode.client.late import GivenUp
+from kvnode.client.session import Session
+from kvnode.codec.client import PING
 from tests.client.fake_node import FakeNode, answering, silent
 from tests.client.test_connection import FOUND, WRITTEN, nodes
 from tests.client.test_sync_failures import nobodys_address
@@ -160,6 +165,30 @@ def test_what_is_cancelled_waits_at_the_node_no_longer(trio):
 def _hold(node, peer, channel, action):
     with Client(node.listen, timeout_s=PATIENCE_S) as client:
         client.fault(peer, channel, action)
+
+
+def test_who_is_told_that_nothing_was_sent_is_not_sent(free_port):
+    """Another one found out that nobody is there; a connection comes before these know."""
+
+    async def play():
+        link = AsyncLink(f"tcp://127.0.0.1:{free_port}", GivenUp(), has_others=True)
+        attempt = Attempt(0, 0, PATIENCE_S, 0, PATIENCE_S, time.monotonic() + PATIENCE_S)
+        session = Session(None)
+        asked = [link.ask(session, [PING], attempt) for _ in range(3)]
+        asking = [asyncio.create_task(each) for each in asked]
+        await asyncio.sleep(0)
+        with FakeNode(answering(("ok", "X")), port=str(free_port)) as node:
+            with pytest.raises(Unreachable):
+                link._give_up_connecting(PATIENCE_S)
+            until("there is a connection", lambda: link._line.tend(time.monotonic()))
+            link._see_to_it()
+            errors = await asyncio.gather(*asking, return_exceptions=True)
+            assert [type(error) for error in errors] == 3 * [Unreachable]
+            assert await link.ask(session, [PING], attempt) == [["ok", "X"]]
+            assert [asked.id for asked in node.asked] == [4]
+        link.close()
+
+    asyncio.run(play())
 
 
 def test_a_connection_that_is_lost_ends_what_waits_for_answers():
