@@ -11,7 +11,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from kvnode.errors import Overloaded, Unreachable
 
-#: Calls that one client may have on their way at once. Each has a connection of its own, with three
+#: Calls that one client may have on their way at once. Each has a connection of its own, with two
 #: files, and most processes may open 1,024.
 CALLS_MAX: Final = 128
 
