@@ -58,11 +58,9 @@ class AsyncConnection:
     ) -> Results:
         """The results of these operations, from whichever node gives them."""
         self._expect_own_loop()
-        start_s = time.monotonic()
-        async with self._call(), self._place(operations, patience):
-            now_s = time.monotonic()
+        async with self._call(), self._place(operations, patience) as waited_s:
             id_ = os.urandom(REQUEST_ID_BYTES) if retry_writes else None
-            left = patience.after(now_s - start_s)
+            left, now_s = patience.after(waited_s), time.monotonic()
             course = Course(self.endpoints, operations, left, now_s, jitter, id_=id_)
             while True:
                 await self._pause(course.attempt.pause_s)
@@ -104,13 +102,15 @@ class AsyncConnection:
     @asynccontextmanager
     async def _place(
         self, operations: Sequence[Operation], patience: Patience
-    ) -> AsyncIterator[None]:
-        """A place among those that may be on their way at once, for which a call waits no longer
-        than it may take."""
+    ) -> AsyncIterator[float]:
+        """A place among those that may be on their way at once, and for how long the call waited
+        for it: no longer than it may take."""
         places = [self._places]
         if follows_changes(operations, patience.wait_s):
             places.insert(0, self._places_of_watches)
         held = []
+        is_full = any(place.locked() for place in places)
+        start_s = time.monotonic()
         try:
             try:
                 async with asyncio.timeout(patience.timeout_s):
@@ -121,7 +121,7 @@ class AsyncConnection:
                 raise no_place(
                     patience.timeout_s, REQUESTS_IN_FLIGHT_MAX, WATCHES_IN_FLIGHT_MAX
                 ) from None
-            yield
+            yield time.monotonic() - start_s if is_full else 0.0
         finally:
             for place in held:
                 place.release()

@@ -41,12 +41,10 @@ class Connection:
         pool = self._pool()
         if pool.closing.is_done:
             raise InvalidRequest("this client is closed")
-        start_s = time.monotonic()
         watches = follows_changes(operations, patience.wait_s)
-        with pool.channel(patience.timeout_s, watches=watches) as channel:
-            now_s = time.monotonic()
+        with pool.channel(patience.timeout_s, watches=watches) as (channel, waited_s):
             id_ = os.urandom(REQUEST_ID_BYTES) if retry_writes else None
-            left = patience.after(now_s - start_s)
+            left, now_s = patience.after(waited_s), time.monotonic()
             course = Course(self.endpoints, operations, left, now_s, jitter, id_=id_)
             while True:
                 _pause(course.attempt.pause_s, pool.closing)

@@ -48,21 +48,23 @@ class Pool(Generic[T]):
         self._watches = _Places(WATCHES_MAX)
 
     @contextmanager
-    def channel(self, timeout_s: float, *, watches: bool) -> Iterator[T]:
-        """A channel to use alone, and a place for the call, for which it waits so long at most.
+    def channel(self, timeout_s: float, *, watches: bool) -> Iterator[tuple[T, float]]:
+        """A channel to use alone, and for how long the call waited for a place: so long at most.
         Raises Overloaded; or Unreachable if the client is closed meanwhile."""
-        end_s = time.monotonic() + timeout_s
+        waited_s = 0.0
         taken: list[_Places] = []
         try:
             for places in (self._watches, self._calls) if watches else (self._calls,):
-                if not places.take(end_s, self.closing):
+                took_s = places.take(timeout_s - waited_s, self.closing)
+                if took_s is None:
                     raise no_place(timeout_s, CALLS_MAX, WATCHES_MAX)
                 taken.append(places)
+                waited_s += took_s
             if self.closing.is_done:
                 raise Unreachable("the client was closed before anything was sent")
             channel = self._popped() or self._made()
             try:
-                yield channel
+                yield channel, waited_s
             finally:
                 self._idle.append(channel)
                 if self.closing.is_done:
@@ -99,16 +101,18 @@ class _Places:
         # make a call amid a call.
         self._changed = Condition()
 
-    def take(self, end_s: float, closing: Closing) -> bool:
-        """Take one once there is one, or the client is closed; False if that comes too late."""
+    def take(self, timeout_s: float, closing: Closing) -> float | None:
+        """Take one once there is one, or the client is closed, and tell how long that took; None
+        if it would take longer than it may."""
         with self._changed:
+            start_s, waited_s = time.monotonic(), 0.0
             while self._free <= 0 and not closing.is_done:
-                left_s = end_s - time.monotonic()
-                if left_s <= 0:
-                    return False
-                self._changed.wait(left_s)
+                if waited_s >= timeout_s:
+                    return None
+                self._changed.wait(timeout_s - waited_s)
+                waited_s = time.monotonic() - start_s
             self._free -= 1
-            return True
+            return waited_s
 
     def give_back(self) -> None:
         with self._changed:

@@ -30,11 +30,11 @@ def pool():
 
 
 def test_who_is_alone_always_gets_the_same(pool):
-    with pool.channel(SOON_S, watches=False) as first:
+    with pool.channel(SOON_S, watches=False) as (first, _):
         pass
-    with pool.channel(SOON_S, watches=True) as second:
+    with pool.channel(SOON_S, watches=True) as (second, _):
         assert second is first
-        with pool.channel(SOON_S, watches=False) as other:
+        with pool.channel(SOON_S, watches=False) as (other, _):
             assert other is not first
 
 
@@ -71,7 +71,8 @@ def test_who_waits_gets_the_place_that_is_given_back(pool):
     got = threading.Event()
 
     def wait():
-        with pool.channel(PATIENCE_S, watches=False):
+        with pool.channel(PATIENCE_S, watches=False) as (_, waited_s):
+            assert 0 < waited_s < PATIENCE_S
             got.set()
 
     with held(pool, CALLS_MAX, watches=False):
@@ -87,7 +88,7 @@ def test_closing_it_closes_what_is_idle_and_leaves_the_rest_to_its_users(pool):
     with held(pool, 2, watches=False):
         pass
     idle = list(pool._idle)
-    with pool.channel(SOON_S, watches=False) as used:
+    with pool.channel(SOON_S, watches=False) as (used, _):
         pool.close()
         assert [it.is_closed for it in idle if it is not used] == [True]
         assert not used.is_closed
