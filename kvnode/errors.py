@@ -8,7 +8,7 @@
     │   ├── Compacted            the node's log starts later than the watch
     │   ├── SessionLost          nobody has any more what the session has seen
     │   ├── CutGone              the node let go of what a scan was reading: begin it anew
-    │   ├── Overloaded           a limit of the node is reached; try later or elsewhere
+    │   ├── Overloaded           a limit of the node, or of the client, is reached; try later
     │   ├── Refused              the node does not do this: other cluster, faults not allowed
     │   ├── Unsupported          the node has not this operation, or speaks another version
     │   ├── WrongNode            the node can't tell whether it did this request before
@@ -136,7 +136,8 @@ class CutGone(DefiniteError):
 
 
 class Overloaded(DefiniteError):
-    """A named limit of the node is reached; try again later, or another node."""
+    """A named limit of the node is reached: try again later, or another node. Or as many calls of
+    the client are on their way as may be: try again later, or make another client."""
 
 
 class Refused(DefiniteError):

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from kvnode.client.watches import WAIT_S, Change, Feed
 from kvnode.client.writes import Key
 
 if TYPE_CHECKING:
     from kvnode.client.asynchronous import AsyncClientSession
+
+
+#: How long a question stays at the node when the coroutine that waited for its answer was
+#: cancelled. One that waits again and again, each time for a while, goes on where it was, though an
+#: answer takes longer to come than it waits.
+KEPT_S: Final = 1.0
 
 
 class AsyncWatch:
@@ -23,6 +29,9 @@ class AsyncWatch:
         self._client = client
         self._feed = Feed(prefix, since, client.seen)
         self._asking: asyncio.Future[None] | None = None
+        #: How many coroutines wait for that, and what ends it when they have all left.
+        self._waiting = 0
+        self._leaving: asyncio.TimerHandle | None = None
 
     @property
     def token(self) -> bytes | None:
@@ -48,9 +57,8 @@ class AsyncWatch:
 
     async def close(self) -> None:
         """See `Watch.close`."""
-        self._feed.is_over = True
-        if self._asking is not None:
-            self._asking.cancel()
+        self._feed.position.end()
+        self._leave()
 
     async def __aenter__(self) -> Self:
         if not self._feed.is_begun:
@@ -73,9 +81,36 @@ class AsyncWatch:
             patience_s = None  # the answer comes in time
             call = self._client.make(self._feed.call(wait_s), self._feed.position)
             self._asking = asyncio.ensure_future(call)
+            self._asking.add_done_callback(_look_at)
         asked = self._asking
-        await asyncio.wait({asked}, timeout=patience_s)
+        self._waiting += 1
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        try:
+            await asyncio.wait({asked}, timeout=patience_s)
+        finally:
+            self._waiting -= 1
+            loop = asked.get_loop()
+            if not asked.done() and not self._waiting and not loop.is_closed():
+                self._leaving = loop.call_later(KEPT_S, self._leave)
         if asked.done():
             if self._asking is asked:
                 self._asking = None
+            self._feed.expect_open()
             asked.result()
+
+    def _leave(self) -> None:
+        """Nobody waits for an answer any more."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+
+
+def _look_at(asked: asyncio.Future[None]) -> None:
+    """It may be that nobody else does, and asyncio would complain of an error that is not seen."""
+    if not asked.cancelled():
+        asked.exception()

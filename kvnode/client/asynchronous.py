@@ -64,7 +64,6 @@ class AsyncClientSession:
         self._connection = connection
         #: What it has seen.
         self.seen = Session(token, connection.ids)
-        self._is_over = False
 
     put = _asked(Calls.put)
     put_many = _asked(Calls.put_many)
@@ -116,7 +115,7 @@ class AsyncClientSession:
     async def make(self, call: Call[T], session: Session | None = None) -> T:
         """Make a call, and those that it takes to know its result; in another session, if given."""
         while True:
-            if self._is_over:
+            if self.seen.is_over:
                 raise InvalidRequest("this session is over: begin another one")
             wait_s = self.wait_s if call.wait_s is None else call.wait_s
             patience = Patience(self.timeout_s, wait_s, call.held_s or 0)
@@ -143,7 +142,7 @@ class AsyncClientSession:
 
     async def close(self) -> None:
         """End the session. The token stays readable; the connection is the client's."""
-        self._is_over = True
+        self.seen.end()
 
     async def __aenter__(self) -> Self:
         return self

@@ -81,6 +81,11 @@ def effect_of(operations: Sequence[ask.Operation]) -> Effect:
     return Effect.WRITES if names <= ask.READS | ask.WRITES else Effect.OF_THE_NODE
 
 
+def follows_changes(operations: Sequence[ask.Operation], wait_s: float) -> bool:
+    """Whether these wait at the node until something comes, for as long as they may."""
+    return wait_s > 0 and any(it[0] == "watch" and not it[2] for it in operations)
+
+
 class Position(NamedTuple):
     """Who a node is, and how many requests with ids it had done when it was last heard."""
 
@@ -122,6 +127,10 @@ class Patience(NamedTuple):
     wait_s: float
     #: How long the node may then hold the answer back, until others have the writes.
     held_s: float = 0
+
+    def after(self, waited_s: float) -> Patience:
+        """What is left when the call has waited so long before it could begin."""
+        return self._replace(timeout_s=max(0.0, self.timeout_s - waited_s))
 
 
 class Attempt(NamedTuple):
@@ -220,6 +229,11 @@ class Course:
                 raise UnreadableAnswer("the node does not say whether it did this before")
 
     # --- where to ask
+
+    @property
+    def doubt(self) -> KvnodeError | None:
+        """The error that left it in doubt whether the write was made; None if nothing did."""
+        return self._doubt
 
     def fail(self, error: KvnodeError, now_s: float) -> None:
         """The attempt failed: there is another one, or the error is raised that is to be told."""

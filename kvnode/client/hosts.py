@@ -1,40 +1,29 @@
-"""Sockets to nodes, so that a host of which no name server tells holds up nobody else.
+"""Where the hosts of addresses are: those that go by names are looked up in threads.
 
-ZeroMQ looks a name up whenever it connects, in the I/O thread that has the connection, and that
-stands still until a name server has answered: for ten seconds and more where one is cut off from
-it. So a socket to a host that goes by a name has a context for itself, and with it a thread; and
-who closes it does not wait for the context's end.
+ZeroMQ would look a name up in the I/O thread that all sockets of a context share, and stand still
+until a name server has answered: for ten seconds and more where one is cut off from it. So ZeroMQ
+gets numbers only.
 """
 
 from __future__ import annotations
 
 import os
-import weakref
-from collections.abc import Iterable
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any, Final, cast
+import socket
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from threading import Event, Thread
+from typing import Final
 
-import zmq
+from kvnode.errors import InvalidRequest
+from kvnode.transport.addresses import host_of
 
-from kvnode.errors import InvalidRequest, Unreachable
-from kvnode.transport.addresses import host_of, named_host
-from kvnode.transport.sockets import AnySocket, dealer
+#: What a lookup found is for whoever connects next, but not for one who comes later: the host may
+#: have moved meanwhile. A resolver takes up to 30 s: 5 s for each of 3 servers, twice.
+KEPT_S: Final = 30.0
 
-#: So many contexts may be on their way to their end. Who closes sockets faster than names are
-#: looked up waits from then on, or the process would run out of files.
-ENDING_MAX: Final = 32
-
-
-def _tokens() -> SimpleQueue[None]:
-    """One for each context that may yet be on its way."""
-    tokens: SimpleQueue[None] = SimpleQueue()
-    for _ in range(ENDING_MAX):
-        tokens.put(None)
-    return tokens
-
-
-_room = _tokens()
+#: How many numbers of a host are tried. Each is given a second or more.
+NUMBERS_MAX: Final = 16
 
 
 def expect_addresses(addresses: Iterable[str]) -> None:
@@ -44,48 +33,92 @@ def expect_addresses(addresses: Iterable[str]) -> None:
             raise InvalidRequest(f"{address!r} is no address of a node; write HOST:PORT")
 
 
-def opened(context: zmq.Context[AnySocket], address: str) -> AnySocket:
-    """A DEALER that is connecting; by this context, if the host of the address has a number, else
-    by one of the same type, which ends when the socket is forgotten. Raises Unreachable if the
-    process may open no more."""
-    try:
-        return dealer(context, address) if named_host(address) is None else _apart(context, address)
-    except zmq.ZMQError as error:
-        raise Unreachable(f"can't connect to {address}: {error}") from None
+class Lookup:
+    """One question to the machine's resolver, which a thread waits for."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        #: Where the host is, IPv4 first, in the form that addresses have.
+        self.numbers: tuple[str, ...] = ()
+        #: Why nobody knows; None if somebody does.
+        self.trouble: str | None = None
+        self._found_s: float | None = None
+        self._is_done = Event()
+        self._callbacks: list[Callable[[], object]] = []
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is an answer."""
+        return self._is_done.is_set()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it was answered too long ago to connect to what was found."""
+        return self._found_s is not None and time.monotonic() - self._found_s > KEPT_S
+
+    def wait(self, timeout_s: float) -> None:
+        """Until there is an answer, so long at most."""
+        self._is_done.wait(timeout_s)
+
+    def when_done(self, callback: Callable[[], object]) -> None:
+        """Have this called, by any thread, when there is an answer; perhaps twice."""
+        self._callbacks.append(callback)
+        if self.is_done:
+            callback()
+
+    def start(self) -> None:
+        """Ask, in a thread that nobody waits for: the process may end before it does."""
+        try:
+            Thread(target=self._ask, name=f"lookup of {self.host}", daemon=True).start()
+        except RuntimeError as error:  # the machine has no room for one more
+            self.trouble = str(error)
+            self._end()
+
+    def _ask(self) -> None:
+        try:
+            found = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+        except UnicodeError as error:  # what can't be a name in any DNS
+            self.trouble = str(error)
+        else:
+            found.sort(key=lambda it: it[0] != socket.AF_INET)
+            numbers = (_number(family, str(place[0])) for family, _, _, _, place in found)
+            self.numbers = tuple(dict.fromkeys(numbers))[:NUMBERS_MAX]
+        self._end()
+
+    def _end(self) -> None:
+        self._found_s = time.monotonic()
+        self._is_done.set()
+        for callback in self._callbacks:
+            callback()
 
 
-def _apart(context: zmq.Context[AnySocket], address: str) -> AnySocket:
-    own = cast("zmq.Context[AnySocket]", type(context)())
-    try:
-        socket = dealer(own, address)
-    except zmq.ZMQError:
-        own.term()
-        raise
-    weakref.finalize(socket, _end, own).atexit = False
-    return socket
+def _number(family: int, number: str) -> str:
+    return f"[{number}]" if family == socket.AF_INET6 else number
 
 
-def _end(context: zmq.Context[Any]) -> None:
-    """The garbage collector may call it at any time: unlike a semaphore, this queue has no lock
-    that the thread may be holding then."""
-    _room.get()
-    try:
-        Thread(target=_ended, args=(context, _room), daemon=True).start()
-    except RuntimeError:  # the machine has no room for one more thread
-        _ended(context, _room)
+#: Those that were not taken yet, by host: one for each name that clients of this process have.
+_lookups: dict[str, Lookup] = {}
 
 
-def _ended(context: zmq.Context[Any], room: SimpleQueue[None]) -> None:
-    try:
-        context.term()
-    finally:
-        room.put(None)
+def looked_up(host: str) -> Lookup:
+    """The lookup of a host that is under way, or else a new one. It stays there for others until
+    one of those who wait for it takes its answer."""
+    known = _lookups.get(host)
+    if known is None or known.is_stale:
+        known = _lookups[host] = Lookup(host)
+        known.start()
+    return known
 
 
-def _forked() -> None:
-    """The threads that end contexts are the parent's."""
-    global _room
-    _room = _tokens()
+def taken(lookup: Lookup) -> Lookup:
+    """A lookup that has its answer: whoever comes from now on asks again."""
+    with suppress(KeyError):
+        if _lookups[lookup.host] is lookup:
+            del _lookups[lookup.host]
+    return lookup
 
 
-os.register_at_fork(after_in_child=_forked)
+#: The threads that ask are the parent's.
+os.register_at_fork(after_in_child=_lookups.clear)

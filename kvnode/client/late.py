@@ -7,8 +7,8 @@ from typing import Final
 from kvnode.client.session import Session
 from kvnode.codec.client import Answer
 
-#: Requests that were given up and may still be answered, of one client: more than it may have on
-#: their way. An answer to an older one is dropped, which costs nobody anything.
+#: Requests that were given up and may still be answered, of one connection: more than may be
+#: on their way. An answer to an older one is dropped, which costs nobody anything.
 _GIVEN_UP_MAX: Final = 1_000
 
 

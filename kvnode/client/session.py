@@ -6,9 +6,11 @@ until it has what the session has seen.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from threading import RLock
 from typing import Any, Final, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]
@@ -95,11 +97,30 @@ _ERRORS: Final[dict[str, type[KvnodeError]]] = {
 }
 
 
-class Session:
-    """What one client has seen, and the requests that it makes."""
+#: Of all sessions: it is held for no longer than it takes to put a token in another's place.
+_merging = RLock()
 
-    def __init__(self, token: bytes | str | None, ids: Iterator[int] | None = None) -> None:
-        """The ids of its requests come from `ids`, where sessions share a connection."""
+
+def _forked() -> None:
+    """A thread that is not here may have held it."""
+    global _merging
+    _merging = RLock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+class Session:
+    """What one client has seen, and the requests that it makes. Threads may share it."""
+
+    def __init__(
+        self,
+        token: bytes | str | None,
+        ids: Iterator[int] | None = None,
+        within: Session | None = None,
+    ) -> None:
+        """The ids of its requests come from `ids`, where sessions share a connection. It ends with
+        the one that it is within."""
         try:
             if isinstance(token, str):
                 token = token_of(token)
@@ -109,6 +130,17 @@ class Session:
             raise InvalidRequest(f"this is no session token: {error}") from None
         self.token = token
         self.ids = count(1) if ids is None else ids
+        self._within = within
+        self._is_over = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits any more for what it asked for."""
+        return self._is_over or (self._within is not None and self._within.is_over)
+
+    def end(self) -> None:
+        """See `is_over`. The token stays."""
+        self._is_over = True
 
     def request(self, operations: Sequence[Operation], wait_s: float) -> Request:
         """Encode a request that the node may keep waiting for so long."""
@@ -118,12 +150,12 @@ class Session:
             message = f"a request has at most {REQUEST_OPERATIONS_MAX} operations"
             raise InvalidRequest(f"{message}; this has {len(operations)}")
         deadline_ms = int(wait_s * 1000)
-        id_ = next(self.ids)
-        payload = encode_request(id_, self.token, deadline_ms, operations)
+        id_, token = next(self.ids), self.token
+        payload = encode_request(id_, token, deadline_ms, operations)
         if len(payload) > MESSAGE_BYTES_MAX:
             message = f"a request has at most {MESSAGE_BYTES_MAX} bytes"
             raise InvalidRequest(f"{message}; this has {len(payload)}")
-        return Request(id_, payload, self.token, len(operations))
+        return Request(id_, payload, token, len(operations))
 
     def results(self, request: Request, payload: bytes) -> list[list[Any]] | None:
         """The results in an answer; None if it answers an earlier request, which adds to
@@ -144,7 +176,18 @@ class Session:
 
     def merge(self, token: bytes) -> None:
         """It has seen this, too."""
-        self.token = merge_tokens(self.token, token)
+        is_merged = False
+        while not is_merged:
+            before = self.token
+            is_merged = self._replace(before, merge_tokens(before, token))
+
+    def _replace(self, before: bytes | None, token: bytes) -> bool:
+        """Put a token in the place of the one before; whether that was still there."""
+        with _merging:
+            if self.token != before:
+                return False
+            self.token = token
+            return True
 
     def results_of(self, request: Request, answer: Answer) -> list[list[Any]]:
         """The results in the answer to this request; raises the error that stands for all."""
@@ -158,10 +201,8 @@ class Session:
             )
         if answer.token is None:
             pass  # a node operation's
-        elif self.token == request.token:
-            # The node had all that the request's token names, so its answer covers it.
-            self.token = answer.token
-        else:
+        elif not self._replace(request.token, answer.token):
+            # The node had all that the request's token names, but not what came meanwhile.
             self.add(answer)
         return answer.results
 

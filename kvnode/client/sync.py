@@ -64,7 +64,6 @@ class ClientSession:
         self._connection = connection
         #: What it has seen.
         self.seen = Session(token, connection.ids)
-        self._is_over = False
 
     put = _asked(Calls.put)
     put_many = _asked(Calls.put_many)
@@ -120,7 +119,7 @@ class ClientSession:
     def make(self, call: Call[T], session: Session | None = None) -> T:
         """Make a call, and those that it takes to know its result; in another session, if given."""
         while True:
-            if self._is_over:
+            if self.seen.is_over:
                 raise InvalidRequest("this session is over: begin another one")
             wait_s = self.wait_s if call.wait_s is None else call.wait_s
             patience = Patience(self.timeout_s, wait_s, call.held_s or 0)
@@ -146,7 +145,7 @@ class ClientSession:
 
     def close(self) -> None:
         """End the session. The token stays readable; the connection is the client's."""
-        self._is_over = True
+        self.seen.end()
 
     def __enter__(self) -> Self:
         return self
@@ -175,7 +174,8 @@ class Client(ClientSession):
     once. `resolver(key, versions)` makes a value of siblings, the winner first, for `get`,
     `get_many` and the reads of `transact`; it writes nothing.
 
-    A client belongs to one thread. Its errors are in `kvnode.errors`: definite ones say
+    Threads may share a client, and a process that is forked may go on with it; a watch, a scan and
+    a pipeline belong to one thread each. Its errors are in `kvnode.errors`: definite ones say
     that the operation surely did not happen.
     """
 
@@ -213,5 +213,6 @@ class Client(ClientSession):
         )
 
     def close(self) -> None:
-        """Close the connection, and end all sessions over it. The token stays readable."""
+        """Close the connections, and end all sessions over them. What other threads wait for ends
+        with an error that says whether it may have happened. The token stays readable."""
         self._connection.close()

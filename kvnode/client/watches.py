@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -121,9 +124,10 @@ class Feed:
         self._prefix = range_.start or b""
         #: Whether it knows where it begins.
         self.is_begun = since is not None
-        self.position = _Position(session.token if since is None else since, session.ids)
+        self.position = _Position(
+            session.token if since is None else since, session.ids, within=session
+        )
         self._waiting: deque[Change] = deque()
-        self.is_over = False
         #: The latest change that was taken; or where it began, if none was.
         self._latest: Change | bytes | None = self.position.token if self.is_begun else None
 
@@ -144,10 +148,14 @@ class Feed:
         operation = ask.watch(self._prefix, is_now=not self.is_begun)
         return Call([operation], read, wait_s if self.is_begun else None)
 
+    def expect_open(self) -> None:
+        """Raises InvalidRequest if the watch was closed."""
+        if self.position.is_over:
+            raise InvalidRequest("this watch is over: begin another one, from its token")
+
     def taken(self) -> Change | None:
         """The next change that has come, if there is one."""
-        if self.is_over:
-            raise InvalidRequest("this watch is over: begin another one, from its token")
+        self.expect_open()
         if not self._waiting:
             return None
         self._latest = self._waiting.popleft()
@@ -198,6 +206,7 @@ class Watch:
     def __init__(self, client: ClientSession, prefix: Key, since: bytes | str | None) -> None:
         self._client = client
         self._feed = Feed(prefix, since, client.seen)
+        self._followed = Lock()
         if since is None:
             self._ask(None)
 
@@ -210,22 +219,25 @@ class Watch:
         return self
 
     def __next__(self) -> Change:
-        while (change := self._feed.taken()) is None:
-            self._ask(WAIT_S)
-        return change
+        with self._alone():
+            while (change := self._feed.taken()) is None:
+                self._ask(WAIT_S)
+            return change
 
     def poll(self, wait_s: float = 0.0) -> list[Change]:
         """What has come, or comes within so many seconds; perhaps nothing."""
         end_s = time.monotonic() + wait_s
-        while not (changes := self._feed.all_taken()):
-            self._ask(max(0.0, end_s - time.monotonic()))
-            if (changes := self._feed.all_taken()) or time.monotonic() >= end_s:
-                break
-        return changes
+        with self._alone():
+            while not (changes := self._feed.all_taken()):
+                self._ask(max(0.0, end_s - time.monotonic()))
+                if (changes := self._feed.all_taken()) or time.monotonic() >= end_s:
+                    break
+            return changes
 
     def close(self) -> None:
-        """End it; the token stays readable. Nodes keep nothing of it."""
-        self._feed.is_over = True
+        """End it, also where another thread follows it; the token stays readable. Nodes keep
+        nothing of it."""
+        self._feed.position.end()
 
     def __enter__(self) -> Self:
         return self
@@ -237,6 +249,16 @@ class Watch:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two that follow it would each get a part of the changes."""
+        if not self._followed.acquire(blocking=False):
+            raise InvalidRequest("another thread follows this watch: begin one of your own")
+        try:
+            yield
+        finally:
+            self._followed.release()
 
     def _ask(self, wait_s: float | None) -> None:
         self._client.make(self._feed.call(wait_s), self._feed.position)

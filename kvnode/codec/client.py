@@ -119,6 +119,12 @@ def watch(prefix: bytes, *, is_now: bool) -> Operation:
     return ["watch", prefix, is_now]
 
 
+def cancel(id_: int) -> Operation:
+    """Nobody waits any more for what the client asked for with this id over the same connection.
+    Answered with ["ok"]."""
+    return ["cancel", id_]
+
+
 def replicated(replicas: int, timeout_ms: int) -> Operation:
     """The last of a request: its answer waits until so many members have its writes. Answered with
     ["ok", replicas], or with ["unreplicated", reason, dot, replicas_wanted, names]."""

@@ -139,8 +139,15 @@ class Position:
     """Answered with what a request with an id must say: the node's name, and how many it did."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Nobody waits any more for the request with this id that came over the same connection."""
+
+    id: int
+
+
 NodeOperation = (
-    Ping | Status | Members | Hello | Since | Snapshot | Synced | Fault | Backup | Position
+    Ping | Status | Members | Hello | Since | Snapshot | Synced | Fault | Backup | Position | Cancel
 )
 AnyOperation = Operation | NodeOperation
 
@@ -447,6 +454,7 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "once": ((3,), _decode_once),
     "position": ((0,), lambda body: Position()),
     "watch": ((2,), _decode_watch),
+    "cancel": ((1,), lambda body: Cancel(integer(body[1], 0, INTEGER_MAX, "a request's id"))),
     "ping": ((0,), lambda body: Ping()),
     "status": ((0,), lambda body: Status()),
     "members": ((0, 1), _decode_members),

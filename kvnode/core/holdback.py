@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kvnode.core.batch import Batch
 from kvnode.core.heap import RemovableHeap
 from kvnode.core.limits import BATCH_WRITES_MAX, Limits
-from kvnode.core.requests import Request
+from kvnode.core.requests import Mark, Request
 from kvnode.core.vector import Dot, Vector
 
 
@@ -45,6 +45,7 @@ class Holdback:
         self._ready_batches: dict[int, Waiter] = {}
         self._ready_requests: dict[int, Waiter] = {}
         self._deadlines: RemovableHeap[int] = RemovableHeap()
+        self._marks: dict[Mark, int] = {}
         #: For each origin its held batches by first seq, the last one at the top.
         self._by_origin: dict[str, RemovableHeap[int]] = {}
         self._contiguous: dict[str, int] = {}
@@ -82,8 +83,16 @@ class Holdback:
         self.request_bytes += request.size_bytes
         assert request.deadline_us is not None, "with no deadline there is no waiting"
         self._deadlines.push(waiter.arrival, request.deadline_us)
+        self._marks[request.mark] = waiter.arrival
         self._place(waiter, delivered)
         return True
+
+    def cancel(self, mark: Mark) -> None:
+        """Nobody waits for this request any more: its deadline is now."""
+        arrival = self._marks.pop(mark, None)
+        if arrival is not None:
+            self._deadlines.discard(arrival)
+            self._deadlines.push(arrival, 0)
 
     def wake(self, origin: str, first: int, last: int, delivered: Vector) -> None:
         """The entry of `origin` went up: these dots have come. Some may be ready now."""
@@ -239,6 +248,7 @@ class Holdback:
         self._deadlines.discard(arrival)
         request = waiter.item
         assert isinstance(request, Request)
+        self._marks.pop(request.mark, None)
         self.request_bytes -= request.size_bytes
         return request
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kvnode.core.batch import Batch
-from kvnode.core.requests import Request
+from kvnode.core.requests import Mark, Request
 from kvnode.core.results import Reply, WriteResults
 from kvnode.core.vector import Dot, Vector
 from kvnode.core.versions import Versions
@@ -137,6 +137,8 @@ class Inputs:
     unheard: bool = False
     #: Whether some of those refuse this node, and no peer was heard.
     refused: bool = False
+    #: Requests whose clients do not wait any more.
+    cancelled: list[Mark] = field(default_factory=list)
 
 
 # --- out: what to save and send

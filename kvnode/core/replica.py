@@ -176,8 +176,10 @@ class Replica:
             self.alarms.joined()  # whoever was forgotten has been told, after the turn before
         self._receive(inputs, now)
         self._register_if_due(now)
-        replies = [*self._admit(inputs.requests, now), *self._serve(now)]
+        replies = [*self._admit(inputs, now), *self._serve(now)]
         self._close_batch()
+        for mark in inputs.cancelled:
+            self.watches.cancel(mark)
         replies += self._tell_watchers(now)
         return Effects(
             commit=self.state.commit(self._done, self.limits.remembered_requests_max),
@@ -474,13 +476,13 @@ class Replica:
 
     # --- serve
 
-    def _admit(self, requests: list[Request], now: Now) -> list[Reply]:
+    def _admit(self, inputs: Inputs, now: Now) -> list[Reply]:
         """Queue what is ready, woken requests first; park the rest or answer it at once."""
         unparked, self._unparked = self._unparked, []
-        woken = self.holdback.take_ready_requests()
+        woken, requests = self.holdback.take_ready_requests(), inputs.requests
         replies = []
         if self.is_joining:
-            unready = [*self.ready, *woken, *unparked, *requests]
+            unready = [*self.ready, *woken, *unparked, *inputs.requests]
             replies = [self._for_all(request, _JOINING) for request in unready]
             self.ready.clear()
             woken, unparked, requests = [], [], []
@@ -495,6 +497,8 @@ class Replica:
             elif not self.holdback.park(request, self.cut.entries):
                 message = "too many requests wait at this node; try another, or later"
                 replies.append(self._for_all(request, Failed("overloaded", message)))
+        for mark in inputs.cancelled:
+            self.holdback.cancel(mark)
         for request in self.holdback.take_expired_requests(now.steady_us):
             reason = "the deadline passed while the request waited"
             replies.append(self._delayed(request, reason))

@@ -157,3 +157,15 @@ class Request:
     operations: tuple[Operation, ...]
     #: What it weighs while it is parked.
     size_bytes: int
+
+    @property
+    def mark(self) -> Mark:
+        """By what its client can cancel it."""
+        return Mark(self.reply_to, self.id)
+
+
+class Mark(NamedTuple):
+    """What tells a request from others of any client."""
+
+    reply_to: object
+    id: int

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, Protocol
 from kvnode.core.batch import Batch, Write
 from kvnode.core.heap import RemovableHeap
 from kvnode.core.limits import KIB, RESERVED_PREFIX, Limits
-from kvnode.core.requests import Request, Watch
+from kvnode.core.requests import Mark, Request, Watch
 from kvnode.core.results import Compacted, Event, Events
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Dot, Vector
@@ -142,6 +142,9 @@ class Watches:
         self._parked: dict[int, Request] = {}
         self._by_prefix: dict[bytes, dict[int, None]] = {}
         self._deadlines: RemovableHeap[int] = RemovableHeap()
+        self._marks: dict[Mark, int] = {}
+        #: Of those behind, the ones that are not to be parked.
+        self._cancelled: set[Mark] = set()
         self._arrivals = 0
         #: What was here before this turn, and the first arrival that was not.
         self._seen: Vector = {}
@@ -164,6 +167,15 @@ class Watches:
         self.size_bytes += request.size_bytes
         self._behind.append(request)
         return True
+
+    def cancel(self, mark: Mark) -> None:
+        """Nobody waits for this watch any more, if it is one: its deadline is now."""
+        arrival = self._marks.pop(mark, None)
+        if arrival is not None:
+            self._deadlines.discard(arrival)
+            self._deadlines.push(arrival, 0)
+        elif self._behind and len(self._cancelled) < self._limits.watches_max:
+            self._cancelled.add(mark)
 
     def tell(self, delivered: Sequence[Batch]) -> list[Answered]:
         """Answer those for whom this turn has brought something; those whom one turn does not get
@@ -199,11 +211,18 @@ class Watches:
             found, read_bytes = _found(request, log, cut, floor, delivered, self._limits)
             bytes_left -= read_bytes + _LOOK_UP_BYTES
             waits = request.deadline_us is not None and request.deadline_us > steady_us
-            if waits and found == _nothing(request) and not _of(request).is_now:
+            if (
+                waits
+                and request.mark not in self._cancelled
+                and found == _nothing(request)
+                and not _of(request).is_now
+            ):
                 self._park(request)
             else:
                 answered.append(found)
                 self.size_bytes -= request.size_bytes
+        if not self._behind:
+            self._cancelled.clear()
         return answered
 
     def expired(self, steady_us: int) -> list[Answered]:
@@ -237,10 +256,12 @@ class Watches:
         self._by_prefix.setdefault(_of(request).prefix, {})[self._arrivals] = None
         assert request.deadline_us is not None, "with no deadline there is no waiting"
         self._deadlines.push(self._arrivals, request.deadline_us)
+        self._marks[request.mark] = self._arrivals
 
     def _unparked(self, arrival: int) -> Request:
         request = self._parked.pop(arrival)
         self._deadlines.discard(arrival)
+        self._marks.pop(request.mark, None)
         same = self._by_prefix[_of(request).prefix]
         del same[arrival]
         if not same:

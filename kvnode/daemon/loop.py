@@ -27,6 +27,7 @@ from kvnode.codec.server import (
     Asked,
     Backup,
     BadRequest,
+    Cancel,
     Fault,
     Hello,
     NodeOperation,
@@ -42,7 +43,7 @@ from kvnode.core.limits import MIB, Limits
 from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Report, Saved
 from kvnode.core.once import FIRST_POSITION_BITS
 from kvnode.core.replica import Identity, Replica
-from kvnode.core.requests import Request
+from kvnode.core.requests import Mark, Request
 from kvnode.core.results import Reply
 from kvnode.core.vector import RANDOM_BITS, Dot, Vector, new_origin, shown
 from kvnode.daemon.backups import Backups
@@ -216,12 +217,14 @@ class Daemon:
                 self._mesh.receive_answers(peer, inputs, now.steady_us, RECEIVED_BYTES_PER_TURN)
         if self._router in events and not self._node.replica.ready:
             questions = self._receive_requests(inputs, now)
-        for _, asked in questions:
+        for to, asked in questions:
             if isinstance(asked.operations, Fault) and self._config.allow_faults:
                 self._mesh.links.set(asked.operations, inputs)
             elif isinstance(asked.operations, Synced):
                 report = asked.operations.report
                 self._mesh.links.receive(report.name, report, inputs)
+            elif isinstance(asked.operations, Cancel):
+                inputs.cancelled.append(Mark(to, asked.operations.id))
         if self._node.replica.minds_the_unheard:
             self._mesh.tell_of_the_unheard(inputs)
         self._node.turn(inputs, now, self)

@@ -10,6 +10,7 @@ from kvnode.codec.client import Greeting, Introduction
 from kvnode.codec.packing import told
 from kvnode.codec.server import (
     Backup,
+    Cancel,
     Fault,
     Hello,
     Members,
@@ -81,7 +82,7 @@ class Questions:
                 return ("ok", members_status(self._node, self._mesh, self._config, of, steady_us))
             case Hello(introduction):
                 return self._greeting(introduction, steady_us)
-            case Synced():
+            case Synced() | Cancel():
                 return ("ok",)  # the turn has taken it in
             case Fault() if self._config.allow_faults:
                 return ("ok",)

@@ -85,13 +85,16 @@ def subscriber(context: Context) -> Socket:
     return socket
 
 
-def dealer(context: zmq.Context[AnySocket], address: str) -> AnySocket:
-    """A DEALER that is connecting. Raises zmq.ZMQError for an address that can't be.
+def dealer(context: zmq.Context[AnySocket], address: str, *, reconnects: bool = True) -> AnySocket:
+    """A DEALER that is connecting; again, unless told otherwise, whenever its connection is lost
+    or does not come about. Raises zmq.ZMQError for an address that can't be.
 
     It sends only over a connection that is there: what can't be sent surely was not.
     """
     socket = _socket(context, zmq.DEALER)
     socket.setsockopt(zmq.IMMEDIATE, 1)
+    if not reconnects:
+        socket.setsockopt(zmq.RECONNECT_IVL, -1)
     try:
         connect(socket, address)
     except zmq.ZMQError:

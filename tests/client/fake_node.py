@@ -9,7 +9,7 @@ from typing import Any, Self
 import zmq
 
 from kvnode.codec.answers import encode_answer
-from kvnode.codec.server import Asked, decode_request
+from kvnode.codec.server import Asked, Cancel, decode_request
 
 _LOOK_AGAIN_MS = 20
 
@@ -22,9 +22,12 @@ class FakeNode:
 
     def __init__(self, answers: Answers, host: str = "127.0.0.1", port: str = "*") -> None:
         self.asked: list[Asked] = []
+        #: The ids of requests for whose answers nobody waits any more.
+        self.cancelled: list[int] = []
         self._answers = answers
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
+        self._router.setsockopt(zmq.IPV6, int("[" in host))
         self._router.bind(f"tcp://{host}:{port}")
         self.listen = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._done = threading.Event()
@@ -47,7 +50,11 @@ class FakeNode:
         while not self._done.is_set():
             if self._router.poll(_LOOK_AGAIN_MS):
                 identity, payload = self._router.recv_multipart()
-                self.asked.append(decode_request(payload))
+                asked = decode_request(payload)
+                if isinstance(asked.operations, Cancel):
+                    self.cancelled.append(asked.operations.id)
+                    continue
+                self.asked.append(asked)
                 for answer in self._answers(self.asked[-1]):
                     self._router.send_multipart([identity, answer])
 

@@ -8,7 +8,15 @@ import time
 
 import pytest
 
-from kvnode import AsyncClient, CommitFailed, InvalidRequest, TimedOut, Unavailable
+from kvnode import (
+    AsyncClient,
+    CommitFailed,
+    IndefiniteError,
+    InvalidRequest,
+    KvnodeError,
+    TimedOut,
+    Unavailable,
+)
 from kvnode.cli.cluster import until
 from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import encode_token
@@ -136,6 +144,47 @@ def test_another_node_at_the_address_leaves_it_in_doubt():
     failures = COMMIT_FAILED, ("error", "wrong_node", "this is Y", False)
     with nodes(OnceNode(*failures)) as (node,):
         asyncio.run(play(node))
+
+
+def test_closing_it_leaves_a_write_in_doubt_that_was():
+    """It waits for its turn to be asked for again."""
+
+    async def play(node):
+        client = client_of(node, timeout_s=600, retry_writes=True)
+        waiting = asyncio.create_task(client.put("k", 1))
+        await asyncio.to_thread(until, "it was asked again", lambda: len(node.asked) > 4)
+        await client.close()
+        assert waiting.done()
+        with pytest.raises(IndefiniteError):
+            await waiting
+
+    with nodes(OnceNode(*(100 * [COMMIT_FAILED]))) as (node,):
+        asyncio.run(play(node))
+
+
+def test_once_it_is_closed_nothing_of_it_is_left_in_the_loop():
+    """Some calls wait for an answer, some for a place, one pauses, and one is a watch's own."""
+
+    def answers(asked):
+        key = getattr(asked.operations[0], "key", b"")
+        return answering(UNAVAILABLE)(asked) if key == b"pause" else ()
+
+    async def play(node):
+        client = client_of(node, timeout_s=600)
+        calls = [client.get("pause"), *(client.get("k") for _ in range(550))]
+        waiting = [asyncio.create_task(call) for call in calls]
+        watch = client.watch("k", since=encode_token("c", {X: 3}))
+        following = asyncio.create_task(anext(watch))
+        await asyncio.to_thread(until, "they are asked", lambda: len(node.asked) > 400)
+        following.cancel()
+        await asyncio.wait({following})
+        await client.close()
+        for error in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(error, KvnodeError)
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    with nodes(answers) as (node,):
+        assert asyncio.run(play(node)) == set()
 
 
 def test_reads_go_on_at_the_next_node_when_one_is_killed(make_cluster):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import suppress
 
 import pytest
 
 from kvnode import AsyncClient, InvalidRequest
+from kvnode.cli.cluster import PATIENCE_S
 
 
 def test_a_coroutine_watches_while_others_go_on(trio):
@@ -60,13 +62,60 @@ def test_many_watches_are_all_answered(trio):
     asyncio.run(story())
 
 
+def test_a_task_that_is_cancelled_leaves_nothing_at_the_node_nor_in_the_log(trio):
+    complaints = []
+
+    async def story():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        async with AsyncClient(trio["X"].listen, timeout_s=PATIENCE_S) as client:
+
+            async def follow(prefix):
+                async for _ in client.watch(prefix):
+                    pass
+
+            following = [asyncio.create_task(follow(f"left/{n}")) for n in range(3)]
+            while (await client.status())["watches"] < 3:
+                pass
+            for task in following:
+                task.cancel()
+            await asyncio.wait(following)
+            while (await client.status())["watches"]:
+                pass
+            following = asyncio.create_task(follow("left/"))
+            while not (await client.status())["watches"]:
+                pass
+            following.cancel()
+        gc.collect()
+
+    asyncio.run(story())
+    gc.collect()
+    assert complaints == []
+
+
+def test_a_watch_goes_on_after_it_was_left(trio):
+    async def story():
+        async with (
+            AsyncClient(trio["X"].listen, timeout_s=PATIENCE_S) as client,
+            client.watch("on/") as watch,
+        ):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(anext(watch), 0.01)
+            while (await client.status())["watches"]:
+                pass
+            await client.put("on/1", 1)
+            assert (await anext(watch)).value == 1
+
+    asyncio.run(story())
+
+
 def test_a_watch_that_is_over_asks_no_more(trio):
     async def story():
         async with AsyncClient(trio["X"].listen) as client:
             async with client.watch("o/") as watch:
                 waiting = asyncio.create_task(anext(watch))
                 await asyncio.sleep(0)
-            with pytest.raises(asyncio.CancelledError):
+            with pytest.raises(InvalidRequest, match="over"):
                 await waiting
             with pytest.raises(InvalidRequest, match="over"):
                 await watch.poll()

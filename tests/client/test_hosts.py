@@ -15,8 +15,8 @@ import zmq
 
 from kvnode import AsyncClient, Client, InvalidRequest, Unreachable
 from kvnode.cli.cluster import PATIENCE_S, until
-from kvnode.client import hosts
-from kvnode.client.hosts import expect_addresses
+from kvnode.client import hosts, line
+from kvnode.client.hosts import expect_addresses, looked_up, taken
 from tests.client.fake_node import FakeNode, answering
 from tests.names import is_asked, telling
 
@@ -79,22 +79,13 @@ with Client(*sys.argv[1:], timeout_s=30) as client:
     print(time.monotonic() - started, flush=True)
 """
 
-#: As if the parent waited for as many contexts as it may.
-FORKED = """
-import os, signal, sys
-from kvnode import Client
-from kvnode.client import hosts
-
-for _ in range(hosts.ENDING_MAX):
-    hosts._room.get()
-child = os.fork()
-if not child:
-    signal.alarm(20)  # who waits for ever ends all the same
-    with Client(*sys.argv[1:]) as client:
-        client.ping()
-    del client
-    os._exit(0)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+#: What a call is told.
+TELL = """
+    client.timeout_s = 1
+    try:
+        client.get("k")
+    except Exception as error:
+        print(type(error).__name__, error)
 """
 
 SCRIPTS = pytest.mark.parametrize("script", [SYNC, ASYNC], ids=["sync", "asyncio"])
@@ -188,47 +179,68 @@ def test_a_node_is_followed_though_another_has_its_number_now(alone_with, tmp_pa
                 assert [asked_again(client) for _ in range(10)] == 10 * ["1"]
 
 
-def test_who_closes_faster_than_names_are_looked_up_waits(monkeypatch):
-    """As a context does whose I/O thread stands still, one waits for its socket."""
-    monkeypatch.setattr(hosts, "ENDING_MAX", 1)
-    monkeypatch.setattr(hosts, "_room", hosts._tokens())
-    slow, quick = zmq.Context(), zmq.Context()
-    unclosed = slow.socket(zmq.DEALER)
-    first, second = (
-        threading.Thread(target=hosts._end, args=(context,), daemon=True)
-        for context in (slow, quick)
-    )
-    first.start()
-    first.join(PATIENCE_S)
-    assert not first.is_alive()
-    second.start()
-    second.join(0.1)
-    assert second.is_alive()
-    assert not quick.closed
-    unclosed.close()
-    second.join(PATIENCE_S)
-    assert not second.is_alive()
-    until("both have ended", lambda: slow.closed and quick.closed)
+def test_all_numbers_of_a_name_are_tried(alone_with):
+    """Nobody is at the first."""
+    with FakeNode(found(1), "127.0.0.3") as node:
+        port = node.listen.rpartition(":")[2]
+        prefix = alone_with("/etc/hosts", "127.0.0.2 node.example\n127.0.0.3 node.example\n")
+        for script in (SYNC, ASYNC):
+            assert run(prefix, script, f"node.example:{port}")[0] == "1"
 
 
-def test_where_no_thread_can_be_started_a_context_is_ended_all_the_same(monkeypatch):
+def test_a_name_may_have_an_ipv6_number_alone(alone_with):
+    prefix = alone_with("/etc/hosts", "::1 node.example\n")
+    with FakeNode(found(1), "[::1]") as node:
+        assert run(prefix, SYNC, f"node.example:{node.listen.rpartition(':')[2]}")[0] == "1"
+
+
+def test_that_nobody_knows_a_name_is_told(alone_with):
+    prefix = alone_with("/etc/hosts", "127.0.0.1 localhost\n")
+    script = SYNC.replace('print(client.get("k"))', TELL)
+    told = " ".join(run(prefix, script, "node.invalid:7411"))
+    assert told.startswith("Unreachable no connection to tcp://node.invalid:7411 within 1 s: ")
+
+
+def test_a_lookup_that_nobody_took_in_time_is_asked_anew(monkeypatch):
+    first = looked_up("localhost")
+    assert looked_up("localhost") is first, "whoever comes meanwhile waits for the same"
+    first.wait(PATIENCE_S)
+    assert "127.0.0.1" in first.numbers
+    assert looked_up("localhost") is first
+    monkeypatch.setattr(hosts, "KEPT_S", -1)
+    second = looked_up("localhost")
+    assert second is not first
+    monkeypatch.undo()
+    second.wait(PATIENCE_S)
+    assert taken(first) is first, "it is not there any more"
+    assert looked_up("localhost") is second
+    assert taken(second) is second
+    assert taken(looked_up("localhost")) is not second
+
+
+def test_where_no_thread_can_be_started_that_is_why_nobody_knows(monkeypatch):
     def no_more(*_):
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", no_more)
-    context = zmq.Context()
-    hosts._end(context)
-    assert context.closed
+    with (
+        Client("localhost:7411", timeout_s=0.1) as client,
+        pytest.raises(Unreachable, match="can't start new thread"),
+    ):
+        client.get("k")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_process_that_may_open_no_more_is_told_so(host, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise zmq.ZMQError(errno.EMFILE)
 
-    with monkeypatch.context() as patched, pytest.raises(Unreachable, match="Too many open files"):
-        patched.setattr(hosts, "dealer", full)
-        Client(f"{host}:7411")
+    monkeypatch.setattr(line, "dealer", full)
+    with (
+        Client(f"{host}:7411") as client,
+        pytest.raises(Unreachable, match="Too many open files"),
+    ):
+        client.get("k")
 
 
 def test_a_client_that_is_forgotten_leaves_nothing(trio):
@@ -253,12 +265,6 @@ def test_a_client_that_is_closed_leaves_nothing(trio):
 
 def files_open():
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def test_a_child_of_a_process_does_not_wait_for_what_its_parent_closes(trio):
-    address = named(trio["X"])
-    ran = subprocess.run([sys.executable, "-c", FORKED, address], timeout=PATIENCE_S, check=False)
-    assert ran.returncode == 0
 
 
 BAD = ["127.0.0.1:0", "127.0.0.1:65536", "node.example:65536", "*:7411", "a*b:1", "[::::]:7411"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import msgpack
 import pytest
 
@@ -15,7 +18,7 @@ from kvnode.client.session import (
     unpacked_status,
     unpacked_versions,
 )
-from kvnode.codec.client import PING, get
+from kvnode.codec.client import PING, Answer, get
 from kvnode.codec.server import decode_request
 from kvnode.codec.token import decode_token, encode_token
 from kvnode.core.limits import KEY_BYTES_MAX, REQUEST_DEADLINE_MS_MAX, VALUE_BYTES_MAX
@@ -133,3 +136,36 @@ def test_other_results_are_unpacked():
 def test_a_result_of_another_shape_is_an_error(unpacked, result):
     with pytest.raises(KvnodeError):
         unpacked(result)
+
+
+def test_what_threads_have_seen_is_all_there():
+    """Each hears of an origin of its own, in steps."""
+    session, threads, steps = Session(None), 8, 200
+    origins = [new_origin("T", 1, number) for number in range(threads)]
+
+    def hear(origin):
+        for seq in range(1, steps + 1):
+            if seq % 2:
+                session.merge(encode_token("c", {origin: seq}))
+                continue
+            request = session.request([PING], 0)
+            seen = {} if request.token is None else decode_token(request.token)[1]
+            answer = Answer(request.id, encode_token("c", seen | {origin: seq}), [OK])
+            session.results_of(request, answer)
+
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(hear, origins))
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert decode_token(session.token) == ("c", dict.fromkeys(origins, steps))
+
+
+def test_a_session_ends_with_the_one_that_it_is_within():
+    outer = Session(None)
+    inner, other = Session(None, within=outer), Session(None)
+    assert not inner.is_over
+    outer.end()
+    assert inner.is_over and outer.is_over and not other.is_over

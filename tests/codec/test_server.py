@@ -16,6 +16,7 @@ from kvnode.codec.server import (
     Asked,
     Backup,
     BadRequest,
+    Cancel,
     Fault,
     Hello,
     Members,
@@ -127,6 +128,7 @@ introductions = st.builds(
     st.none() | st.builds(Dot, origins, seqs),
 )
 node_operations = st.one_of(
+    ids.map(lambda id_: (client.cancel(id_), Cancel(id_))),
     st.just((client.PING, Ping())),
     st.just((client.POSITION, Position())),
     st.just((client.STATUS, Status())),

@@ -9,7 +9,7 @@ import pytest
 from kvnode.core.batch import Batch, Change
 from kvnode.core.holdback import Holdback, first_missed
 from kvnode.core.limits import Limits
-from kvnode.core.requests import Request
+from kvnode.core.requests import Mark, Request
 from kvnode.core.vector import Dot, Vector, new_origin
 
 A, B, C = (new_origin(name, 1, 1) for name in "ABC")
@@ -269,3 +269,19 @@ def test_a_held_batch_is_found_by_its_first_dot() -> None:
     holdback = holding(batch(A, 3, writes=2))
     assert holdback.held(Dot(A, 3)) == batch(A, 3, writes=2)
     assert holdback.held(Dot(A, 4)) is None
+
+
+def test_a_request_that_is_cancelled_has_its_deadline_now_and_no_other_has() -> None:
+    holdback = holding()
+    for id_ in (1, 2):
+        assert holdback.park(request({A: 1}, id_=id_), {})
+    holdback.cancel(Mark("client", 3))
+    holdback.cancel(Mark("another", 1))
+    assert holdback.take_expired_requests(1) == []
+    holdback.cancel(Mark("client", 1))
+    holdback.cancel(Mark("client", 1))
+    assert [it.id for it in holdback.take_expired_requests(1)] == [1]
+    holdback.wake(A, 1, 1, {A: 1})
+    assert [it.id for it in holdback.take_ready_requests()] == [2]
+    holdback.cancel(Mark("client", 2))
+    assert holdback.take_expired_requests(10_000) == []

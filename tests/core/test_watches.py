@@ -8,7 +8,7 @@ import pytest
 
 from kvnode.core.batch import Batch, Change
 from kvnode.core.limits import RESERVED_PREFIX, Limits
-from kvnode.core.requests import Request, Watch
+from kvnode.core.requests import Mark, Request, Watch
 from kvnode.core.results import Compacted, Event, Events
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Dot, Vector, new_origin
@@ -144,11 +144,17 @@ class Story:
         self._log += delivered
         return answered
 
-    def ask(self, prefix: str = "", at: Vector | None = None, wait_us: int | None = 1000) -> bool:
+    def ask(
+        self,
+        prefix: str = "",
+        at: Vector | None = None,
+        wait_us: int | None = 1000,
+        id_: int = 1,
+    ) -> bool:
         """A watch comes in; whether there was room for it."""
         deadline_us = None if wait_us is None else self.now_us + wait_us
         operation = Watch(prefix.encode(), is_now=False)
-        return self.watches.add(Request("to", 1, at or {}, deadline_us, (operation,), 10))
+        return self.watches.add(Request("to", id_, at or {}, deadline_us, (operation,), 10))
 
 
 def events_of(answered: list[Answered]) -> list[list[str]]:
@@ -192,6 +198,43 @@ def test_at_its_deadline_a_watch_is_answered_with_nothing() -> None:
     (answered,) = story.turn()
     assert answered.result == Events(()) and answered.position is None
     assert story.watches.wake_us() is None and not len(story.watches)
+
+
+def test_a_watch_that_is_cancelled_is_answered_with_nothing_and_no_other_is() -> None:
+    story = Story()
+    story.ask("b", id_=1)
+    story.ask("b", id_=2)
+    story.turn()
+    story.watches.cancel(Mark("another", 1))
+    story.watches.cancel(Mark("to", 3))
+    assert story.turn() == []
+    story.watches.cancel(Mark("to", 1))
+    (answered,) = story.turn()
+    assert (answered.request.id, answered.result) == (1, Events(()))
+    assert events_of(story.turn(batch(X, 1, "b"))) == [["X1 b"]]
+    assert len(story.watches) == story.watches.size_bytes == 0
+
+
+def test_a_watch_that_is_cancelled_before_it_was_looked_at_never_waits() -> None:
+    story = Story(LIMITS._replace(watched_bytes_per_turn=1))
+    for id_ in (1, 2, 3):
+        story.ask("b", id_=id_)
+    story.watches.cancel(Mark("to", 2))
+    assert story.turn() == [], "one turn looks at one"
+    assert [it.request.id for it in story.turn()] == [2]
+    assert story.turn() == []
+    assert len(story.watches) == 2
+    story.ask("b", id_=2)
+    assert story.turn() == [], "what was cancelled was the one before it"
+
+
+def test_a_watch_that_was_answered_can_t_be_cancelled() -> None:
+    story = Story()
+    story.ask("b")
+    story.turn()
+    story.turn(batch(X, 1, "b"))
+    story.watches.cancel(Mark("to", 1))
+    assert story.turn() == []
 
 
 def test_who_does_not_wait_is_answered_at_once() -> None:

@@ -21,7 +21,15 @@ from kvnode.codec.client import (
     synced,
 )
 from kvnode.codec.records import decode_versions
-from kvnode.codec.server import Hello, Position, Since, Snapshot, Synced, decode_request
+from kvnode.codec.server import (
+    Cancel,
+    Hello,
+    Position,
+    Since,
+    Snapshot,
+    Synced,
+    decode_request,
+)
 from kvnode.codec.snapshots import Part, decode_chunk, encode_part
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
@@ -36,6 +44,7 @@ from kvnode.core.requests import (
     AwaitReplicas,
     Forget,
     Get,
+    Mark,
     Once,
     Operation,
     Put,
@@ -279,6 +288,10 @@ class Machine:
         asked = decode_request(payload)
         if isinstance(asked.operations, Position):
             self._tell_position(flight, asked.id)
+            return
+        if isinstance(asked.operations, Cancel):
+            self._inputs.cancelled.append(Mark(flight, asked.operations.id))
+            self._come_round()
             return
         assert isinstance(asked.operations, tuple)
         deadline_us = self._world.now_us + asked.deadline_ms * 1000 if asked.deadline_ms else None

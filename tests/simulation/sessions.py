@@ -177,7 +177,7 @@ class SimulatedClient:
         patience_us = _PATIENCE_US + int(wait_s * 1_000_000) + 1000 * held_ms
         if self._doubtful is not None and self._dice.chance(0.3):
             patience_us //= 20  # so that it comes again while it waits
-        self._world.after(patience_us, lambda: self._give_up(request))
+        self._world.after(patience_us, lambda: self._give_up(request, node, flight))
 
     def receive(self, flight: Flight, payload: bytes, seen: Seen) -> None:
         """An answer arrives, perhaps one that nobody waits for any more."""
@@ -402,9 +402,13 @@ class SimulatedClient:
             self._world.reach(f"a scan ended: {result[1]}")
             self._scan = None
 
-    def _give_up(self, request: Request) -> None:
+    def _give_up(self, request: Request, node: str, flight: Flight) -> None:
         if self.busy and self._request is request:
             self._world.reach("a request timed out")
+            if self._dice.chance(0.3):
+                self._world.reach("a request cancelled")
+                cancelling = self._session.request([ask.cancel(request.id)], 0)
+                self._cluster.send_request(self, node, flight, cancelling.payload)
             self._tell_unless_asked_again(None)
             self._rest()
 

@@ -57,7 +57,11 @@ class SimulatedWatcher:
         assert isinstance(decoded, tuple)
         flight = Flight(self.name, self._seen, decoded)
         self._world.note(f"{self.name} asks {self._home}: {operation}")
-        self._cluster.send_request(self, self._home, flight, request.payload)
+        home = self._home
+        self._cluster.send_request(self, home, flight, request.payload)
+        if wait_s and self._dice.chance(0.1):
+            after_us = self._dice.after(int(wait_s * 1_000_000))
+            self._world.after(after_us, lambda: self._cancel(home, flight, request))
         self._world.after(_PATIENCE_US + int(wait_s * 1_000_000), lambda: self._give_up(request))
 
     def receive(self, flight: Flight, payload: bytes, seen: Seen) -> None:
@@ -129,6 +133,14 @@ class SimulatedWatcher:
 
     def _causes(self, made: Made) -> list[str]:
         return self._cluster.oracle.dots(self.missed(made.past))
+
+    def _cancel(self, home: str, flight: Flight, request: Request) -> None:
+        """Wait no longer, and tell the node so."""
+        if self._request is request:
+            self._world.reach("a watch cancelled")
+            cancelling = self._session.request([ask.cancel(request.id)], 0)
+            self._cluster.send_request(self, home, flight, cancelling.payload)
+            self._rest()
 
     def _give_up(self, request: Request) -> None:
         if self._request is request:

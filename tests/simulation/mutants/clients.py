@@ -36,6 +36,12 @@ MUTANTS: Final = (
         "        while False and (least := self._deadlines.least()) and least[0] <= steady_us:\n",
     ),
     mutant(
+        "forget a request that is cancelled",
+        _HOLDBACK,
+        "            self._deadlines.push(arrival, 0)\n",
+        "            self._take_request(arrival)\n",
+    ),
+    mutant(
         "take the token before the turn's own writes",
         _REPLICA,
         "            token=dict(self.cut.heads),\n",
@@ -51,8 +57,8 @@ MUTANTS: Final = (
     mutant(
         "keep the first token for ever",
         _SESSION,
-        "            self.token = answer.token\n",
-        "            self.token = self.token or answer.token\n",
+        "            self.token = token\n            return True\n",
+        "            self.token = self.token or token\n            return True\n",
     ),
     # --- requests that are done once
     mutant(

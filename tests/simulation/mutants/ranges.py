@@ -193,6 +193,12 @@ MUTANTS: Final = (
         "        while (least := self._deadlines.least()) and False:\n",
     ),
     mutant(
+        "forget a watch that is cancelled",
+        _WATCHES,
+        "            self._deadlines.push(arrival, 0)\n",
+        "            self._unparked(arrival)\n",
+    ),
+    mutant(
         "tell of a key that is kvnode's own",
         _WATCHES,
         " and not change.key.startswith(RESERVED_PREFIX)\n",

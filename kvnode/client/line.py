@@ -1,0 +1,156 @@
+"""A line: a socket to one node, which is made anew where it does not come to a connection.
+
+libzmq connects again by itself, but not for ever: where the other side is no ROUTER, or has
+another security mechanism, it gives up for good, and says so to nobody. And where a host goes by
+a name, only a new socket goes where the name points by now.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from threading import RLock
+from typing import Final
+
+import zmq
+
+from kvnode.client.hosts import Lookup, looked_up, taken
+from kvnode.errors import Unreachable
+from kvnode.transport.addresses import named_host
+from kvnode.transport.sockets import Context, Socket, dealer, is_connected
+
+#: How often whoever waits for a connection or an answer sees to the line.
+LOOK_AGAIN_S: Final = 0.05
+
+#: How long a socket has until it is made anew; then twice as long, up to the maximum. libzmq's own
+#: tries, which follow each other within 2 s, shall have a chance; and a call shall live to see one
+#: made anew within the 5 s that it has.
+PATIENCE_S: Final = 2.0
+PATIENCE_MAX_S: Final = 4.0
+
+#: One number of a named host has less, if a name has several, or has moved.
+NAMED_PATIENCE_S: Final = 1.0
+
+#: How long a node may be told, after a line is closed, that nobody waits any more.
+LINGER_MS: Final = 1_000
+
+#: The contexts of this process, and of those that it was forked from: never ended, since that waits
+#: for all their sockets to be closed, and the garbage collector closes some of these in its own
+#: time. Of another process's none may be touched: libzmq waits for a thread that is not there.
+_contexts: dict[int, Context] = {}
+_making = RLock()
+
+
+def _forked() -> None:
+    global _making
+    _making = RLock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def process_context() -> Context:
+    """The context of all clients' sockets in this process."""
+    pid = os.getpid()
+    with _making:
+        if pid not in _contexts:
+            context: Context = zmq.Context()
+            context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
+            _contexts[pid] = context
+        return _contexts[pid]
+
+
+class Line:
+    """Sees to it that there is a connection to an address, and tells whether there is."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        #: None as long as the host's name is being looked up.
+        self.socket: Socket | None = None
+        #: Why the host is not known.
+        self.trouble: str | None = None
+        #: What is waited for if there is no socket.
+        self.lookup: Lookup | None = None
+        self._host = named_host(address)
+        self._numbers: list[str] = []
+        self._made_s = 0.0
+        self._was_connected = False
+        self._first_patience_s = PATIENCE_S if self._host is None else NAMED_PATIENCE_S
+        self._patience_s = self._first_patience_s
+
+    def tend(self, now_s: float) -> bool:
+        """Whether there is a connection, or something to read that came over one. If not, and it
+        is time for that, the socket is made anew. Raises Unreachable if the process may open no
+        more of them."""
+        if self.socket is not None and is_connected(self.socket):
+            self._was_connected = True
+            self._patience_s = self._first_patience_s
+            return True
+        if self._is_due(now_s):
+            self._make(now_s)
+        return False
+
+    @property
+    def has_connection(self) -> bool:
+        """See `tend`; nothing is made anew."""
+        return self.socket is not None and is_connected(self.socket)
+
+    def wait(self, timeout_s: float) -> None:
+        """Until there may be a connection, so long at most."""
+        if self.socket is not None:
+            self.socket.poll(max(1, int(timeout_s * 1000)), zmq.POLLOUT)
+        elif self.lookup is not None:
+            self.lookup.wait(timeout_s)
+        else:
+            time.sleep(timeout_s)  # the host is not known, and is asked for again in a while
+
+    def unreachable(self, patience_s: float) -> Unreachable:
+        """The error that tells that no connection came about in so long."""
+        why = f": {self.trouble}" if self.trouble else ""
+        return Unreachable(f"no connection to {self.address} within {patience_s:.3g} s{why}")
+
+    def close(self) -> None:
+        """Close it; what was sent over it may still leave."""
+        if self.socket is not None:
+            self.socket.close(LINGER_MS)
+            self.socket = None
+
+    def _is_due(self, now_s: float) -> bool:
+        if self.lookup is not None:
+            return self.lookup.is_done
+        if self.socket is None:
+            return now_s >= self._made_s + self._patience_s or not self.trouble
+        return self._was_connected or now_s >= self._made_s + self._patience_s
+
+    def _make(self, now_s: float) -> None:
+        if self._was_connected:
+            self._was_connected = False
+            self._numbers = []  # the host may be elsewhere by now
+        elif self.socket is not None:
+            self._patience_s = min(2 * self._patience_s, PATIENCE_MAX_S)
+        self._made_s = now_s
+        self.close()
+        if self._host is None:
+            self.socket = self._opened(self.address)
+        elif self._numbers:
+            self._open_next()
+        elif self.lookup is None:
+            self.lookup = looked_up(self._host)
+        else:
+            answer, self.lookup = taken(self.lookup), None
+            self.trouble, self._numbers = answer.trouble, list(answer.numbers)
+            if self._numbers:
+                self._open_next()
+
+    def _open_next(self) -> None:
+        """Those that were tried are asked for again: a name may point elsewhere by then."""
+        number = self._numbers.pop(0)
+        self.socket = self._opened(f"tcp://{number}:{self.address.rpartition(':')[2]}")
+
+    def _opened(self, address: str) -> Socket:
+        """To a host with a name libzmq must not connect again by itself: where a node has been
+        there may be another one by now."""
+        try:
+            return dealer(process_context(), address, reconnects=self._host is None)
+        except zmq.ZMQError as error:
+            raise Unreachable(f"can't connect to {self.address}: {error}") from None
