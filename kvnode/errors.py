@@ -4,6 +4,7 @@
     ├── DefiniteError            the operation surely did not happen
     │   ├── InvalidRequest       it can never succeed as it stands
     │   ├── Conflict             a condition of the write does not hold
+    │   ├── UnreadableValue      another client put a value there that this one can't read
     │   ├── Delayed              the node has not yet what the session has seen
     │   ├── Compacted            the node's log starts later than the watch
     │   ├── SessionLost          nobody has any more what the session has seen
@@ -68,6 +69,25 @@ class Conflict(DefiniteError):
 
     def __reduce__(self) -> tuple[type[Conflict], tuple[Any, ...]]:
         return Conflict, ({key: sorted(dots) for key, dots in self.found.items()},)
+
+
+class UnreadableValue(DefiniteError):
+    """The value of `key` is nothing that this client can read, as another client may have put it.
+
+    Raised where one value is asked for. Where there are several, in a list, a scan, the versions of
+    a key or the changes of a watch, it stands in the place of the value, and the others are there.
+    `packed` has the bytes, and `reason` says what is wrong with them. To put the key anew, or to
+    delete it, works as for any other.
+    """
+
+    def __init__(self, key: str | bytes, packed: bytes, reason: str) -> None:
+        super().__init__(f"the value of {key!r:.80} can't be read: {reason}")
+        self.key = key
+        self.packed = packed
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[UnreadableValue], tuple[Any, ...]]:
+        return UnreadableValue, (self.key, self.packed, self.reason)
 
 
 class Delayed(DefiniteError):

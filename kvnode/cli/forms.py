@@ -8,8 +8,9 @@ import math
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
-from kvnode.client.session import packed_value
-from kvnode.errors import KvnodeError
+import msgpack  # type: ignore[import-untyped]
+
+from kvnode.errors import KvnodeError, UnreadableValue
 
 #: Surrogate escapes (PEP 383) stand for bytes that are no UTF-8.
 _ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
@@ -78,11 +79,19 @@ def as_json(value: Any) -> str:
 
 def jsonable(value: Any) -> Any:
     """A value for `as_json`; what that has no form for at all is msgpack in base64."""
-    try:
-        as_json(value)
-    except KvnodeError:
-        return {"msgpack": base64.b64encode(packed_value(value)).decode()}
-    return value
+    if not isinstance(value, UnreadableValue):
+        try:
+            as_json(value)
+            return value
+        except KvnodeError:
+            pass
+    return {"msgpack": packed_text(value)}
+
+
+def packed_text(value: Any) -> str:
+    """Its msgpack in base64; of what can't be read, its bytes."""
+    packed = value.packed if isinstance(value, UnreadableValue) else msgpack.packb(value)
+    return base64.b64encode(packed).decode()
 
 
 def parsed(text: bytes | str) -> Any:

@@ -15,13 +15,12 @@ import json
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import msgpack  # type: ignore[import-untyped]
-
-from kvnode.cli.forms import parsed
+from kvnode.cli.forms import packed_text, parsed
 from kvnode.client.scans import Entry
-from kvnode.client.session import packed_key, packed_value
+from kvnode.client.session import packed_key
+from kvnode.client.values import packed_value, unpacked_value
 from kvnode.core.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
-from kvnode.errors import InvalidRequest, KvnodeError
+from kvnode.errors import InvalidRequest, KvnodeError, UnreadableValue
 
 #: JSON may spell each byte of a key and a value in six; the rest is names and a time.
 LINE_BYTES_MAX: Final = 6 * (KEY_BYTES_MAX + VALUE_BYTES_MAX) + 1024
@@ -78,8 +77,8 @@ def record_of(line: bytes) -> Record:
     if unknown := document.keys() - {"key", "expires_at", *forms}:
         raise InvalidRequest(f"nobody knows its {', '.join(map(repr, sorted(unknown))):.80}")
     key = packed_key(_key(document["key"]))
-    value = _value(forms[0], document[forms[0]])
-    size_bytes = len(key) + len(packed_value(value))
+    value = _value(forms[0], document[forms[0]], key)
+    size_bytes = len(key) + len(packed_value(value, key))
     return Record(key, value, _time(document.get("expires_at")), size_bytes)
 
 
@@ -100,7 +99,7 @@ def _form(value: Any) -> tuple[str, str]:
             return "value", text
     except (TypeError, ValueError, RecursionError):
         pass
-    return "msgpack", json.dumps(base64.b64encode(packed_value(value)).decode())
+    return "msgpack", json.dumps(packed_text(value))
 
 
 def _key(form: Any) -> str | bytes:
@@ -113,7 +112,7 @@ def _key(form: Any) -> str | bytes:
             raise InvalidRequest('its `key` must be a string, or {"base64": ...}')
 
 
-def _value(form: str, content: Any) -> Any:
+def _value(form: str, content: Any, key: bytes) -> Any:
     if form == "value":
         return content
     if not isinstance(content, str):
@@ -121,10 +120,10 @@ def _value(form: str, content: Any) -> Any:
     decoded = _decoded(content, form)
     if form == "bytes":
         return decoded
-    try:
-        return msgpack.unpackb(decoded, strict_map_key=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"its `msgpack` is none: {error}") from None
+    value = unpacked_value(decoded, key)
+    if isinstance(value, UnreadableValue):
+        raise InvalidRequest(f"its `msgpack` is none: {value}")
+    return value
 
 
 def _decoded(text: str, what: str) -> bytes:

@@ -27,7 +27,6 @@ from kvnode.client.session import (
     packed_key,
     packed_name,
     packed_ttl,
-    packed_value,
     raise_error,
     unpacked_dot,
     unpacked_members,
@@ -37,6 +36,7 @@ from kvnode.client.session import (
     unpacked_touched,
     unpacked_versions,
 )
+from kvnode.client.values import packed_value, readable
 from kvnode.client.writes import Key, Seen
 from kvnode.codec import client as ask
 from kvnode.codec.packing import told
@@ -94,7 +94,7 @@ class Calls:
         one of them) have the write synced to disk. After `timeout_s` (5 if not given, at most 600)
         `Unreplicated` is raised, and tells who surely has it: the write itself stays.
         """
-        change, ttl_ms = (packed_key(key), packed_value(value)), packed_ttl(ttl_s)
+        change, ttl_ms = (packed_key(key), packed_value(value, key)), packed_ttl(ttl_s)
         if if_absent:
             if_version = writes.absent(if_version)
         if if_version is None:
@@ -229,10 +229,12 @@ class Calls:
         """The value of a key, of its winner if there are siblings and no resolver; else the
         default."""
         if self._resolver is not None:
-            return _read_on(
-                packed_key(key), (), wait_s, lambda held: self._value(key, held, default)
-            )
-        return one(ask.get(packed_key(key)), lambda result: _winner(result, default), wait_s)
+            return _read_on(key, (), wait_s, lambda held: readable(self._value(key, held, default)))
+        return one(
+            ask.get(packed_key(key)),
+            lambda result: readable(_winner(key, result, default)),
+            wait_s,
+        )
 
     def get_many(
         self, keys: Iterable[Key], default: Any = None, *, wait_s: float | None = None
@@ -248,7 +250,7 @@ class Calls:
         Siblings beyond what one answer holds (12 MiB) are read by further requests; what is
         written between these may show.
         """
-        return _read_on(packed_key(key), (), wait_s, lambda versions: versions)
+        return _read_on(key, (), wait_s, lambda versions: versions)
 
     def scan(
         self,
@@ -278,8 +280,8 @@ class Calls:
         asked = Scan(range_, ask.ENTRIES, reverse, page_size(page), checked_limit(limit), wait_s)
 
         def item(record: Any) -> tuple[Any, Any]:
-            key, version, _ = unpacked_record(record)
-            return range_.key(key), version.value
+            key, version, _ = unpacked_record(record, range_.key)
+            return key, version.value
 
         return scan_page(asked, None, item)
 
@@ -300,8 +302,7 @@ class Calls:
         asked = Scan(range_, ask.ENTRIES, reverse, page_size(page), checked_limit(limit), wait_s)
 
         def item(record: Any) -> Entry:
-            key, version, siblings = unpacked_record(record)
-            return Entry(range_.key(key), version, siblings)
+            return Entry(*unpacked_record(record, range_.key))
 
         return scan_page(asked, None, item)
 
@@ -381,10 +382,11 @@ class Calls:
 
     def _values(self, keys: Sequence[Key], results: Results, default: Any) -> list[Any]:
         if self._resolver is None:
-            return [_winner(result, default) for result in results]
+            asked = zip(keys, results, strict=True)
+            return [_winner(key, result, default) for key, result in asked]
         values = []
         for key, result in zip(keys, results, strict=True):
-            versions, more = unpacked_versions(result)
+            versions, more = unpacked_versions(result, key)
             if more:
                 raise InvalidRequest(
                     f"the siblings of {told(key)} do not fit one answer with the others: read it "
@@ -400,7 +402,7 @@ class Calls:
 
 
 def _read_on(
-    key: bytes,
+    key: Key,
     known: tuple[Version, ...],
     wait_s: float | None,
     then: Callable[[tuple[Version, ...]], T],
@@ -408,13 +410,15 @@ def _read_on(
     """What becomes of all versions of a key, by as many requests as it takes."""
 
     def unpacked(result: list[Any]) -> T | Call[T]:
-        versions, more = unpacked_versions(result)
+        versions, more = unpacked_versions(result, key)
         versions = known + versions
         return _read_on(key, versions, wait_s, then) if more else then(versions)
 
-    return Call([ask.read(key, len(known))], lambda results: unpacked(results[0]), wait_s)
+    return Call(
+        [ask.read(packed_key(key), len(known))], lambda results: unpacked(results[0]), wait_s
+    )
 
 
-def _winner(result: list[Any], default: Any) -> Any:
-    versions, _ = unpacked_versions(result)
+def _winner(key: Key, result: list[Any], default: Any) -> Any:
+    versions, _ = unpacked_versions(result, key)
     return versions[0].value if versions else default

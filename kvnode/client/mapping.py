@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from kvnode.errors import Conflict
+from kvnode.client.session import Version
+from kvnode.client.values import readable
+from kvnode.errors import Conflict, UnreadableValue
 
 if TYPE_CHECKING:
     from kvnode.client.sync import ClientSession
@@ -27,6 +29,8 @@ class KeyMapping(MutableMapping[K, Any]):
     the winner's, and to set a key settles them. `update` is one write and takes what `put_many`
     does; `clear` is several. `pop`, `popitem`, `del` and `setdefault` are judged by the node that
     answers: of its clients only one gets what `pop` gives, but it is no consensus with others.
+    A value that can't be read is raised as UnreadableValue, and stands among those of `items` and
+    `values`.
     """
 
     def __init__(self, client: ClientSession, prefix: K) -> None:
@@ -46,7 +50,14 @@ class KeyMapping(MutableMapping[K, Any]):
         self._client.put(self._prefix + key, value)
 
     def __delitem__(self, key: K) -> None:
-        self.pop(key)
+        if self._deleted(key) is None:
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            return super().__contains__(key)
+        except UnreadableValue:
+            return True
 
     def __iter__(self) -> Iterator[K]:
         return (self._own(key) for key in self._client.keys(self._prefix))
@@ -63,18 +74,13 @@ class KeyMapping(MutableMapping[K, Any]):
         return _Values(self)
 
     def pop(self, key: K, default: Any = _NONE) -> Any:
-        """See `dict.pop`."""
-        while True:
-            seen = self._client.read(self._prefix + key)
-            if not seen:
-                if default is _NONE:
-                    raise KeyError(key)
-                return default
-            try:
-                self._client.delete(self._prefix + key, if_version=seen)
-            except Conflict:
-                continue  # somebody was faster
-            return seen[0].value
+        """See `dict.pop`. What can't be read stays there, and `del` takes it away."""
+        winner = self._deleted(key, lambda it: readable(it.value))
+        if winner is not None:
+            return winner.value
+        if default is _NONE:
+            raise KeyError(key)
+        return default
 
     def popitem(self) -> tuple[K, Any]:
         """See `dict.popitem`; it takes the first key."""
@@ -111,6 +117,17 @@ class KeyMapping(MutableMapping[K, Any]):
         """The items as the node has them at one moment."""
         pages = self._client.scan(self._prefix)
         return ((self._own(key), value) for key, value in pages)
+
+    def _deleted(self, key: K, look: Callable[[Version], object] = bool) -> Version | None:
+        """Delete a key, after a look at its winner, which may raise; that winner, if there was."""
+        while seen := self._client.read(self._prefix + key):
+            look(seen[0])
+            try:
+                self._client.delete(self._prefix + key, if_version=seen)
+                return seen[0]
+            except Conflict:
+                pass  # somebody was faster
+        return None
 
     def _own(self, key: K) -> K:
         return key[len(self._prefix) :]

@@ -7,16 +7,15 @@ until it has what the session has seen.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import RLock
 from typing import Any, Final, NamedTuple
 
-import msgpack  # type: ignore[import-untyped]
-
+from kvnode.client.values import unpacked_value
 from kvnode.codec.client import Answer, Operation, decode_answer, encode_request
-from kvnode.codec.packing import MESSAGE_BYTES_MAX, client_key, node_name, told, value_bytes
+from kvnode.codec.packing import MESSAGE_BYTES_MAX, client_key, node_name, told
 from kvnode.codec.token import decode_token, encode_token, merge_tokens, token_of
 from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX, TTL_MS_MAX
 from kvnode.core.vector import Dot
@@ -47,6 +46,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Version(NamedTuple):
     """One value of a key, and the write that put it."""
 
+    #: An UnreadableValue where it can't be read.
     value: Any
     dot: Dot
     #: The hybrid-logical-clock stamp, microseconds since 1970.
@@ -301,20 +301,12 @@ def packed_ttl(ttl_s: float | None) -> int | None:
     return int(ttl_s * 1000)
 
 
-def packed_value(value: Any) -> bytes:
-    """A value as the node takes it. Raises InvalidRequest."""
-    try:
-        return value_bytes(msgpack.packb(value))
-    except (MalformedError, TypeError, ValueError, OverflowError) as error:
-        raise InvalidRequest(f"this value can't be stored: {error}") from None
-
-
-def unpacked_versions(result: list[Any]) -> tuple[tuple[Version, ...], int]:
+def unpacked_versions(result: list[Any], key: str | bytes) -> tuple[tuple[Version, ...], int]:
     """The versions in the result of `get` or `read`, the winner first; how many more."""
     raise_error(result)
     match result:
         case ["ok", list(versions), int(more)]:
-            return tuple(_unpacked_version(version) for version in versions), more
+            return tuple(_unpacked_version(version, key) for version in versions), more
         case _:
             raise _unreadable(result)
 
@@ -329,33 +321,26 @@ def unpacked_page(result: list[Any]) -> tuple[int | None, Any, bytes | None]:
             raise _unreadable(result)
 
 
-def unpacked_record(record: Any) -> tuple[bytes, Version, int]:
-    """A key, its winner and the number of its siblings, of the records of `scan`."""
+def unpacked_record(record: Any, key_of: Callable[[bytes], Any]) -> tuple[Any, Version, int]:
+    """A key as `key_of` shows it, its winner and the number of its siblings, of the records of
+    `scan`."""
     match record:
-        case [bytes(key), [version], int(siblings)]:
-            return key, _unpacked_version(version), siblings
+        case [bytes(packed_key), [version], int(siblings)]:
+            key = key_of(packed_key)
+            return key, _unpacked_version(version, key), siblings
         case _:
             raise UnreadableAnswer("the node's answer has an unreadable record")
 
 
-def _unpacked_version(version: Any) -> Version:
+def _unpacked_version(version: Any, key: str | bytes) -> Version:
     match version:
         case [int(stamp_us), str(origin), int(seq), bytes(value), expires_us] if _is_time(
             expires_us
         ):
             dot = Dot(origin, seq)
-            return Version(unpacked_value(value, dot), dot, stamp_us, _time(expires_us))
+            return Version(unpacked_value(value, key), dot, stamp_us, _time(expires_us))
         case _:
             raise UnreadableAnswer("the node's answer has an unreadable version")
-
-
-def unpacked_value(value: bytes, dot: Dot) -> Any:
-    """What a client put."""
-    try:
-        return msgpack.unpackb(value, strict_map_key=False)
-    except (TypeError, ValueError) as error:
-        message = f"the value of {dot.origin}:{dot.seq} is not sound msgpack: {error}"
-        raise UnreadableAnswer(message) from None
 
 
 def unpacked_expiry(expiry: list[Any]) -> datetime | None:

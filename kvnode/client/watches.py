@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from kvnode.client.call import Call, Results
 from kvnode.client.scans import range_of
-from kvnode.client.session import Request, Session, unpacked_expiry, unpacked_value
+from kvnode.client.session import Request, Session, unpacked_expiry
+from kvnode.client.values import unpacked_value
 from kvnode.client.writes import Key
 from kvnode.codec import client as ask
 from kvnode.codec.client import Answer
@@ -77,9 +78,8 @@ class Change:
 
     @property
     def value(self) -> Any:
-        """What was put; None if it was deleted. Raises UnreadableAnswer if that is no msgpack, as
-        another client may have put it."""
-        return None if self._packed is None else unpacked_value(self._packed, self.dot)
+        """What was put, or an UnreadableValue where that can't be read; None if it was deleted."""
+        return None if self._packed is None else unpacked_value(self._packed, self.key)
 
     @property
     def token(self) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kvnode.client.session import Version, packed_key, packed_ttl, packed_value
+from kvnode.client.session import Version, packed_key, packed_ttl
+from kvnode.client.values import packed_value
 from kvnode.codec import client as ask
 from kvnode.codec.packing import told
 from kvnode.core.limits import WRITE_BYTES_MAX, WRITE_KEYS_MAX
@@ -37,7 +38,7 @@ def write(conditions: Conditions, changes: Changes, ttl_s: float | None = None) 
 def puts(items: Any) -> list[tuple[bytes, bytes]]:
     if not isinstance(items, Mapping):
         raise InvalidRequest("what to put must be a mapping of keys to values")
-    return [(packed_key(key), packed_value(value)) for key, value in items.items()]
+    return [(packed_key(key), packed_value(value, key)) for key, value in items.items()]
 
 
 def deletes(keys: Any) -> list[tuple[bytes]]:

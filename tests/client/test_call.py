@@ -6,7 +6,7 @@ import pytest
 
 from kvnode.client.call import Call, together
 from kvnode.client.calls import Calls, Transacted
-from kvnode.client.session import packed_value
+from kvnode.client.values import packed_value
 from kvnode.core.vector import Dot, new_origin
 from kvnode.errors import Conflict, InvalidRequest, Unavailable, Unreplicated
 

@@ -12,7 +12,8 @@ from kvnode.client.call import Call
 from kvnode.client.calls import Calls, Transacted
 from kvnode.client.pipeline import Queue
 from kvnode.client.scans import Page
-from kvnode.client.session import Version, packed_value
+from kvnode.client.session import Version
+from kvnode.client.values import packed_value
 from kvnode.core.vector import Dot, new_origin
 from kvnode.errors import (
     Conflict,
@@ -22,6 +23,7 @@ from kvnode.errors import (
     KvnodeError,
     SessionLost,
     UnreadableAnswer,
+    UnreadableValue,
     Unreplicated,
 )
 
@@ -229,6 +231,20 @@ def test_siblings_that_do_not_fit_beside_others_are_told_not_resolved() -> None:
 def test_a_resolver_serves_the_reads_of_a_transaction() -> None:
     call = Calls(summed).transact(puts={"b": 1}, reads=["a"])
     assert call.read([OK, ["ok", [VERSION, SIBLING], 0]]) == Transacted(DOT, [("a", 6)])
+
+
+def test_a_resolver_decides_what_to_make_of_a_sibling_that_can_not_be_read() -> None:
+    unread = [5, X, 1, b"\xc1", None]
+
+    def last(key: str | bytes, versions: tuple[Version, ...]) -> object:
+        return versions[-1].value
+
+    one, many = Calls(last).get("a"), Calls(last).get_many(["a", "a"])
+    assert one.read([["ok", [unread, VERSION], 0]]) == 1
+    with pytest.raises(UnreadableValue, match="'a'"):
+        one.read([["ok", [VERSION, unread], 0]])
+    value, other = many.read([["ok", [VERSION, unread], 0], ["ok", [unread, VERSION], 0]])
+    assert isinstance(value, UnreadableValue) and other == 1
 
 
 def test_a_version_tells_its_origin() -> None:

@@ -193,14 +193,6 @@ def test_a_garbage_answer_is_an_error_of_ours(garbage):
             call(ask)
 
 
-def test_a_value_that_another_client_wrote_and_is_no_msgpack_is_an_error_of_ours():
-    version = (1, ORIGIN, 1, b"\xc1", None)
-    with FakeNode(answering(("ok", [version], 0))) as node, Client(node.listen) as client:
-        for read in (client.get, client.read):
-            with pytest.raises(KvnodeError, match="not sound msgpack"):
-                read("k")
-
-
 def test_a_session_of_another_cluster_is_refused(trio):
     client = trio["X"].client(encode_token("elsewhere", {ORIGIN: 1}))
     with client, pytest.raises(Refused, match=r"'elsewhere'.*'kvnode'"):

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from kvnode.client.session import packed_value
+from kvnode.client.values import packed_value
 from kvnode.core.requests import AwaitReplicas, Operation
 from kvnode.core.results import Replicated, Result, Unreplicated, Written
 from kvnode.core.truncation import Logged

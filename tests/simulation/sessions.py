@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from kvnode.client.session import Request, Session, packed_value
+from kvnode.client.session import Request, Session
+from kvnode.client.values import packed_value
 from kvnode.codec import client as ask
 from kvnode.codec.packing import unpack_record
 from kvnode.codec.server import decode_request

@@ -8,8 +8,9 @@ from typing import Any
 
 from kvnode.cli.cluster import LocalCluster, LocalNode, until
 from kvnode.cli.load import Writers, found_at
-from kvnode.client.session import packed_key, packed_value, raise_error
+from kvnode.client.session import packed_key, raise_error
 from kvnode.client.sync import Client
+from kvnode.client.values import packed_value
 from kvnode.codec import client as ask
 from kvnode.storage.check import check
 from tests.daemon.raw import Raw
