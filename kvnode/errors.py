@@ -25,11 +25,14 @@
     └── ConfigError              a setting is wrong; the message names it
 
 The operation of a `get` has no effect, so for reads the difference does not matter.
+
+An InvalidRequest is also a ValueError of Python's, an Unreachable a ConnectionError, and a TimedOut
+a TimeoutError; so the last two are OSErrors, without an errno.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 
@@ -48,20 +51,20 @@ class DefiniteError(KvnodeError):
     """The operation surely did not happen."""
 
 
-class InvalidRequest(DefiniteError):
+class InvalidRequest(DefiniteError, ValueError):
     """The request can never succeed as it stands: a key too long, an unknown operation."""
 
 
 class Conflict(DefiniteError):
     """A write's condition does not hold at the node that judged it.
 
-    `found` has what it found instead: for each key (bytes) the dots, as (origin, seq), of its
-    versions; none where the key is not there.
+    `found` has what it found instead: for each key, as it was given, the dots, as (origin, seq), of
+    its versions; none where the key is not there.
     """
 
-    def __init__(self, found: Mapping[bytes, Sequence[tuple[str, int]]]) -> None:
+    def __init__(self, found: Mapping[Any, Collection[tuple[str, int]]]) -> None:
         held = (
-            f"{key!r:.80} holds {', '.join(f'{o}:{s}' for o, s in dots) or 'nothing'}"
+            f"{key!r:.80} holds {', '.join(f'{o}:{s}' for o, s in sorted(dots)) or 'nothing'}"
             for key, dots in found.items()
         )
         super().__init__(f"conflict: {'; '.join(held)}")
@@ -180,7 +183,7 @@ class Unavailable(DefiniteError):
     writes are refused with this."""
 
 
-class Unreachable(DefiniteError):
+class Unreachable(DefiniteError, ConnectionError):
     """No connection to the node came about in time; nothing was sent."""
 
 
@@ -188,7 +191,7 @@ class IndefiniteError(KvnodeError):
     """The operation may have happened, or may still happen. Reads are safe to repeat."""
 
 
-class TimedOut(IndefiniteError):
+class TimedOut(IndefiniteError, TimeoutError):
     """The request was sent and no answer came in time."""
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
+
+import pytest
 
 from kvnode import errors
 from kvnode.errors import Delayed, KvnodeError
@@ -11,7 +15,7 @@ from kvnode.errors import Delayed, KvnodeError
 def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
     drawn, path = dict[str, str](), list[str]()
     for line in (errors.__doc__ or "").splitlines():
-        if "Error" not in line and "──" not in line:
+        if not line.startswith("    "):
             continue
         branch = line[4:].split("  ")[0] if "──" not in line else line[4:]
         depth = (len(branch) - len(branch.lstrip("│├└─ "))) // 4
@@ -19,11 +23,39 @@ def test_the_tree_in_the_docstring_is_the_tree_of_the_classes() -> None:
         path[depth:] = [name]
         drawn[name] = path[depth - 1] if depth else "Exception"
     defined = {
-        name: value.__base__.__name__
+        name: value.__bases__[0].__name__
         for name, value in vars(errors).items()
         if inspect.isclass(value) and issubclass(value, KvnodeError)
     }
     assert drawn == defined
+
+
+@pytest.mark.parametrize(
+    ("error", "of_python"),
+    [
+        (errors.InvalidRequest("why"), ValueError),
+        (errors.Unreachable("why"), ConnectionError),
+        (errors.TimedOut("why"), TimeoutError),
+    ],
+    ids=["invalid", "unreachable", "timed out"],
+)
+def test_what_python_has_an_error_for_is_one_of_these_too(
+    error: KvnodeError, of_python: type[Exception]
+) -> None:
+    with pytest.raises(of_python) as raised:
+        raise error
+    assert raised.value is error
+    again = pickle.loads(pickle.dumps(error))
+    for copied in (again, copy.copy(error)):
+        assert (type(copied), str(copied), copied.args) == (type(error), "why", ("why",))
+    assert repr(error) == f"{type(error).__name__}('why')"
+    assert getattr(error, "errno", None) is None
+
+
+def test_an_error_that_no_python_has_is_none_of_its_own() -> None:
+    of_python = (ValueError, OSError)
+    for name in ("Conflict", "Delayed", "Unreplicated", "CommitFailed", "UnreadableValue"):
+        assert not issubclass(getattr(errors, name), of_python)
 
 
 def test_a_delay_says_what_is_missing() -> None:
