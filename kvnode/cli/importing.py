@@ -57,7 +57,7 @@ class State:
     def keep(self, place: Place, token: bytes | None) -> None:
         """All up to there was acknowledged. Raises IndefiniteError."""
         if self._file is not None:
-            document = {**place._asdict(), "token": None if token is None else printable(token)}
+            document = {**place._asdict(), "token": printable(token)}
             replace(self._file, json.dumps(document) + "\n", "how far it is")
         self.place, self.token = place, token
 

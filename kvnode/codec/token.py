@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from functools import lru_cache
-from typing import Final
+from typing import Final, overload
 
 from kvnode.codec.packing import pack, text, unpack_array, vector
 from kvnode.core.limits import KIB
@@ -47,8 +47,19 @@ def _decode(token: bytes) -> tuple[str, Vector]:
 _decode_cached = lru_cache(maxsize=256)(_decode)
 
 
-def printable(token: bytes) -> str:
-    """A token as text, for a cookie, a header or a file: URL-safe base64 without padding."""
+@overload
+def printable(token: bytes) -> str: ...
+
+
+@overload
+def printable(token: None) -> None: ...
+
+
+def printable(token: bytes | None) -> str | None:
+    """A token as text, for a cookie, a header or a file: URL-safe base64 without padding. None, of
+    a session that has seen nothing yet, stays None."""
+    if token is None:
+        return None
     return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
 
 

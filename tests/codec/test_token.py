@@ -96,6 +96,10 @@ def test_a_printable_token_comes_back_as_it_was(cluster: str, seen: dict[str, in
     assert token_of(base64.b64encode(token).decode()) == token, "as token files had it before"
 
 
+def test_what_is_no_token_yet_stays_none() -> None:
+    assert printable(None) is None
+
+
 @pytest.mark.parametrize("text", ["%", "a", "a b", "ä", "====a"])
 def test_text_that_is_no_token_is_told(text: str) -> None:
     with pytest.raises(MalformedError, match="base64"):
