@@ -41,7 +41,7 @@ def _iterated(
     ) -> AsyncIterator[T]:
         return client._items(call(client.calls, *args, **kwargs))
 
-    return as_method(method, call)
+    return as_method(method, call, "AsyncIterator[{}]")
 
 
 class AsyncClientSession:

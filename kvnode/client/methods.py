@@ -4,12 +4,44 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from types import FunctionType
+from typing import Any, Final, TypeVar
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+#: What a call is annotated to return, of which a client returns what is in it.
+_HULLS: Final = (("Call[Page[", "]]"), ("Call[", "]"))
 
-def as_method(method: Method, call: Callable[..., object]) -> Method:
-    """Give a method the name, the words and the signature of the call that it makes."""
+
+class _Shown(str):
+    """An annotation that help() and inspect.signature show without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def as_method(method: Method, call: Callable[..., object], returns: str = "{}") -> Method:
+    """Give a method the name, the words and the signature of the call that it makes; what that
+    brings, it returns as `returns` says."""
     functools.update_wrapper(method, call)
+    assert isinstance(call, FunctionType)
+    # inspect looks for a signature where __wrapped__ is: there is a copy of the call, which tells
+    # what the method returns. To make a signature itself would load inspect whenever `kv` starts.
+    shown = FunctionType(
+        call.__code__, call.__globals__, call.__name__, call.__defaults__, call.__closure__
+    )
+    shown.__kwdefaults__ = call.__kwdefaults__
+    annotations = call.__annotations__ | {"return": returns.format(_inside(call))}
+    shown.__annotations__ = {name: _Shown(text) for name, text in annotations.items()}
+    method.__annotations__ = shown.__annotations__
+    method.__wrapped__ = shown  # type: ignore[attr-defined]
     return method
+
+
+def _inside(call: FunctionType) -> str:
+    """The annotation of what a call brings."""
+    returned = str(call.__annotations__["return"])
+    for start, end in _HULLS:
+        if returned.startswith(start):
+            return returned.removeprefix(start).removesuffix(end)
+    return returned

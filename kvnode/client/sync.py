@@ -41,7 +41,7 @@ def _iterated(
     def method(client: ClientSession, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         return client._items(call(client.calls, *args, **kwargs))
 
-    return as_method(method, call)
+    return as_method(method, call, "Iterator[{}]")
 
 
 class ClientSession:
