@@ -83,10 +83,16 @@ def concern(replicas: int | None, timeout_s: float | None) -> Call[None] | None:
     return Call([operation], lambda results: raise_error(results[0]), None, held_s)
 
 
+def writes(operations: Sequence[ask.Operation]) -> bool:
+    """Whether there is anything among these that replicas could have."""
+    return any(operation[0] in ask.WRITES for operation in operations)
+
+
 def with_concern(call: Call[T], replicas: int | None, timeout_s: float | None) -> Call[T]:
-    """The call, answered once so many members have its write."""
+    """The call, answered once so many members have its write; what writes nothing waits for
+    none."""
     waiting = concern(replicas, timeout_s)
-    if waiting is None:
+    if waiting is None or not writes(call.operations):
         return call
 
     def read(results: Results) -> T | Call[T]:

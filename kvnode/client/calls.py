@@ -6,7 +6,7 @@ methods of all three are made from these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from kvnode.client import writes
@@ -102,7 +102,8 @@ class Calls:
         else:
             conditions = [(packed_key(key), writes.dots(if_version))]
             operation = ask.write(conditions, [change], ttl_ms)
-        return with_concern(one(operation, unpacked_dot, wait_s), replicas, timeout_s)
+        call = one(operation, writes.as_given(unpacked_dot, [key]), wait_s)
+        return with_concern(call, replicas, timeout_s)
 
     def put_many(
         self,
@@ -113,16 +114,13 @@ class Calls:
         replicas: int | None = None,
         timeout_s: float | None = None,
         wait_s: float | None = None,
-    ) -> Call[Written]:
+    ) -> Call[Written | None]:
         """Write all of these, up to 4096 keys and 12 MiB, as one write: no node ever shows some
         of them without the others. `if_version` has what must be held by which keys, as for
         `put`; keys and conditions are 4096 together. All expire together, if they do. For
-        `replicas` see `put`."""
-        call = one(
-            writes.write(writes.conditions(if_version), writes.puts(items), ttl_s),
-            unpacked_dot,
-            wait_s,
-        )
+        `replicas` see `put`. Where there is nothing to write it does nothing, and gives None."""
+        made = writes.write(writes.conditions(if_version), writes.puts(items), ttl_s)
+        call = Call(made, _dot_of(if_version or ()), wait_s)
         return with_concern(call, replicas, timeout_s)
 
     def delete(
@@ -141,7 +139,8 @@ class Calls:
         else:
             conditions = [(packed_key(key), writes.dots(if_version))]
             operation = ask.write(conditions, [(packed_key(key),)])
-        return with_concern(one(operation, unpacked_dot, wait_s), replicas, timeout_s)
+        call = one(operation, writes.as_given(unpacked_dot, [key]), wait_s)
+        return with_concern(call, replicas, timeout_s)
 
     def delete_many(
         self,
@@ -151,12 +150,11 @@ class Calls:
         replicas: int | None = None,
         timeout_s: float | None = None,
         wait_s: float | None = None,
-    ) -> Call[Written]:
+    ) -> Call[Written | None]:
         """Delete up to 4096 keys as one write. For `if_version` see `put_many`, for `replicas`
-        `put`."""
-        call = one(
-            writes.write(writes.conditions(if_version), writes.deletes(keys)), unpacked_dot, wait_s
-        )
+        `put`. Where there are no keys it does nothing, and gives None."""
+        made = writes.write(writes.conditions(if_version), writes.deletes(keys))
+        call = Call(made, _dot_of(if_version or ()), wait_s)
         return with_concern(call, replicas, timeout_s)
 
     def transact(
@@ -179,20 +177,20 @@ class Calls:
         to 1023 reads see the write. With `ttl_s` the puts expire, as for `put`. Without anything to
         write there may be no conditions. These are judged by what the answering node has: this is
         no consensus with the others. For `replicas` see `put`; with it there are 1022 reads, which
-        show what was there when the write was made.
+        show what was there when the write was made. Where there is nothing to write it only reads.
         """
-        conditions = writes.conditions(if_version, if_absent)
-        changes: writes.Changes = [*writes.puts(puts or {}), *writes.deletes(deletes)]
-        made = [writes.write(conditions, changes, ttl_s)] if changes or conditions else []
-        keys = list(writes.several(reads, "reads"))
-        operations = [*made, *(self._to_get(key) for key in keys)]
+        absent = writes.several(if_absent, "if_absent")
+        conditions = writes.conditions(if_version, absent)
+        changes = writes.puts({} if puts is None else puts)
+        made = writes.write(conditions, [*changes, *writes.deletes(deletes)], ttl_s)
+        dot_of = _dot_of([*(if_version or ()), *absent])
+        keys = writes.several(reads, "reads")
 
         def read(results: Results) -> Transacted:
-            dot = unpacked_dot(results[0]) if made else None
-            return Transacted(dot, self._values(keys, results[len(made) :], None))
+            values = self._values(keys, results[len(made) :], None)
+            return Transacted(dot_of(results[: len(made)]), values)
 
-        if replicas is not None and not made:
-            raise InvalidRequest("there is nothing to write that could wait for replicas")
+        operations = [*made, *(self._to_get(key) for key in keys)]
         return with_concern(Call(operations, read, wait_s), replicas, timeout_s)
 
     def touch(
@@ -240,7 +238,7 @@ class Calls:
         self, keys: Iterable[Key], default: Any = None, *, wait_s: float | None = None
     ) -> Call[list[Any]]:
         """The values of up to 1024 keys, of 12 MiB together, as the node had them at one moment."""
-        asked = list(writes.several(keys, "keys"))
+        asked = writes.several(keys, "keys")
         operations = [self._to_get(key) for key in asked]
         return Call(operations, lambda results: self._values(asked, results, default), wait_s)
 
@@ -399,6 +397,12 @@ class Calls:
         if len(versions) > 1 and self._resolver is not None:
             return self._resolver(key, versions)
         return versions[0].value if versions else default
+
+
+def _dot_of(given: Collection[Key]) -> Callable[[Results], Written | None]:
+    """Reads the dot of a write with conditions on these keys; None where nothing was to do."""
+    read = writes.as_given(unpacked_dot, given)
+    return lambda results: read(results[0]) if results else None
 
 
 def _read_on(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from kvnode.client.call import Call, concern, together
+from kvnode.client.call import Call, concern, together, writes
 from kvnode.client.calls import Calls
 from kvnode.client.methods import as_method
 from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError
@@ -30,14 +30,14 @@ class Pending(Generic[T]):
         """Whether there is a result or an error."""
         return bool(self._outcome)
 
-    def settle(self, outcome: Any) -> None:
+    def _settle(self, outcome: Any) -> None:
         """It has brought this: a result, or an error."""
         self._outcome = [outcome]
 
     def result(self) -> T:
         """The result; raises the error of this operation, or InvalidRequest before it was sent."""
         if not self._outcome:
-            raise InvalidRequest("the pipeline was not sent")
+            raise InvalidRequest("the pipeline was not sent: it is at the end of its block")
         (outcome,) = self._outcome
         if isinstance(outcome, KvnodeError):
             raise outcome
@@ -49,18 +49,21 @@ def _queued(
     call: Callable[Concatenate[Calls, P], Call[T]],
 ) -> Callable[Concatenate[Queue, P], Pending[T]]:
     def method(queue: Queue, /, *args: P.args, **kwargs: P.kwargs) -> Pending[T]:
-        return queue.add(call(queue.calls, *args, **kwargs))
+        return queue._add(call(queue._calls, *args, **kwargs))
 
-    return as_method(method, call)
+    return as_method(method, call, "Pending[{}]")
 
 
 class Queue:
     """The operations that a pipeline will send, in order."""
 
+    #: The words that begin its block.
+    _begins: ClassVar[str]
+
     def __init__(
         self, calls: Calls, wait_s: float | None, replicas: int | None, timeout_s: float | None
     ) -> None:
-        self.calls = calls
+        self._calls = calls
         self._wait_s = wait_s
         #: What the writes of all operations wait for together, if they do.
         self._concern = concern(replicas, timeout_s)
@@ -86,8 +89,13 @@ class Queue:
         """The result of each operation, in order; where there was an error, the error."""
         return [outcome for pending in self._pending for outcome in pending._outcome]
 
-    def add(self, call: Call[T]) -> Pending[T]:
+    def _add(self, call: Call[T]) -> Pending[T]:
         """One operation more."""
+        if not self._is_begun:
+            raise InvalidRequest(
+                "a pipeline takes operations in its block, and sends them at its end: "
+                f"`{self._begins} client.pipeline() as pipeline:`"
+            )
         if self._is_over:
             raise InvalidRequest("this pipeline is over: begin another one")
         if call.wait_s is not None:
@@ -105,14 +113,16 @@ class Queue:
         self._is_begun = True
 
     def _together(self) -> Call[list[Any]]:
-        waiting = [] if self._concern is None else [self._concern]
-        return together([*self._queued, *waiting], self._wait_s)
+        asked = together(self._queued, self._wait_s)
+        if self._concern is None or not writes(asked.operations):
+            return asked
+        return together([*self._queued, self._concern], self._wait_s)
 
     def _settle(self, outcomes: Sequence[Any]) -> None:
         """Each operation has its own outcome; that of the wait for replicas concerns all."""
         own = len(self._pending)
         for pending, outcome in zip(self._pending, outcomes[:own], strict=True):
-            pending.settle(outcome)
+            pending._settle(outcome)
         for outcome in outcomes[own:]:
             if isinstance(outcome, KvnodeError):
                 raise outcome
@@ -123,7 +133,7 @@ class Queue:
             error = IndefiniteError("the pipeline was interrupted; this may have happened")
         for pending in self._pending:
             if not pending.is_settled:
-                pending.settle(error)
+                pending._settle(error)
 
 
 class Pipeline(Queue):
@@ -136,6 +146,8 @@ class Pipeline(Queue):
     With `replicas` the answer waits until so many members have all that was written, see `put`;
     if not, the block raises `Unreplicated`, and the operations have their results all the same.
     """
+
+    _begins = "with"
 
     def __init__(
         self,
@@ -176,6 +188,8 @@ class Pipeline(Queue):
 
 class AsyncPipeline(Queue):
     """A pipeline of an `AsyncClient`; see `Pipeline`."""
+
+    _begins = "async with"
 
     def __init__(
         self,

@@ -113,6 +113,9 @@ class Scan(NamedTuple):
 
 
 def scan_page(asked: Scan, cut: int | None, item: Callable[[Any], T]) -> Call[Page[T]]:
+    if asked.limit == 0:
+        return Call([], lambda _: Page([], None), asked.wait_s)
+
     def unpacked(result: list[Any]) -> Page[T]:
         cut, records, goes_on_at = unpacked_page(result)
         if type(records) is not list:
@@ -142,4 +145,4 @@ def page_size(page: Any) -> int:
 
 
 def checked_limit(limit: Any) -> int | None:
-    return None if limit is None else checked_count(limit, 1, INTEGER_MAX, "limit")
+    return None if limit is None else checked_count(limit, 0, INTEGER_MAX, "limit")

@@ -178,10 +178,10 @@ def test_a_cut_that_is_gone_is_an_error_of_its_own() -> None:
 
 def test_a_condition_that_does_not_hold_is_an_error_that_tells_what_is_there() -> None:
     call = CALLS.put("a", 1, if_version=())
-    with pytest.raises(Conflict, match=rf"b'a' holds {X}:3") as raised:
+    with pytest.raises(Conflict, match=rf"'a' holds {X}:3") as raised:
         call.read([["conflict", [[b"a", [[X, 3]]]]]])
-    assert raised.value.found == {b"a": {DOT}}
-    with pytest.raises(Conflict, match="b'a' holds nothing"):
+    assert raised.value.found == {"a": {DOT}}
+    with pytest.raises(Conflict, match="'a' holds nothing"):
         call.read([["conflict", [[b"a", []]]]])
 
 
@@ -254,10 +254,10 @@ def test_a_version_tells_its_origin() -> None:
 # --- the same everywhere
 
 
-def methods(of: type) -> dict[str, inspect.Signature]:
-    """Those that are made of calls."""
+def methods(of: type) -> dict[str, list[inspect.Parameter]]:
+    """Those that are made of calls, and what they take."""
     return {
-        name: inspect.signature(value)
+        name: list(inspect.signature(value).parameters.values())
         for name, value in inspect.getmembers(of, callable)
         if name in vars(Calls) and not name.startswith("_")
     }

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+
 import pytest
 
-from kvnode import Client, Conflict, InvalidRequest, TimedOut, Unreachable, Unreplicated
+from kvnode import (
+    AsyncClient,
+    Client,
+    Conflict,
+    InvalidRequest,
+    TimedOut,
+    Unreachable,
+    Unreplicated,
+)
 from kvnode.client.pipeline import Pending
 from kvnode.codec.answers import encode_answer
 from kvnode.codec.packing import pack
@@ -83,9 +94,9 @@ def test_who_waits_for_replicas_in_vain_is_told_by_the_block_and_has_all_results
 
 def test_no_operation_of_a_pipeline_waits_for_replicas_by_itself():
     with Client("127.0.0.1:1") as client:
-        pipeline = client.pipeline()
+        pipeline = client.pipeline().__enter__()
         with pytest.raises(InvalidRequest, match="give it replicas itself"):
-            pipeline.put("a", 1, replicas=1, timeout_s=0)
+            pipeline.put("a", 1, replicas=1, timeout_s=1)
         with pytest.raises(InvalidRequest):
             client.pipeline(replicas=0)
 
@@ -135,18 +146,47 @@ def test_a_pipeline_is_used_once():
         assert len(node.asked) == 1
 
 
+def test_a_pipeline_outside_its_block_says_how_to_use_it():
+    advice = re.escape("`with client.pipeline() as pipeline:`")
+    with Client("127.0.0.1:1") as client, pytest.raises(InvalidRequest, match=advice):
+        client.pipeline().put("a", 1)
+
+
+def test_a_pipeline_of_asyncio_outside_its_block_says_how_to_use_it():
+    async def put():
+        async with AsyncClient("127.0.0.1:1") as client:
+            client.pipeline().get("a")
+
+    with pytest.raises(InvalidRequest, match=re.escape("`async with client.pipeline() as")):
+        asyncio.run(put())
+
+
+def test_what_comes_to_nothing_is_not_sent_and_is_settled():
+    with FakeNode(answering()) as node, Client(node.listen) as client:
+        with client.pipeline(replicas=2) as pipeline:
+            puts, gets = pipeline.put_many({}), pipeline.get_many([])
+        assert (puts.result(), gets.result(), node.asked) == (None, [], [])
+
+
+def test_reads_wait_for_no_replicas():
+    with FakeNode(answering(["ok", [], 0])) as node, Client(node.listen) as client:
+        with client.pipeline(replicas=2) as pipeline:
+            pipeline.get("a")
+        assert [len(asked.operations) for asked in node.asked] == [1]
+
+
 def test_what_no_node_takes_spoils_nothing_else():
     with FakeNode(answering(OK)) as node, Client(node.listen) as client:
         with client.pipeline() as pipeline:
             pipeline.put("a", 1)
-            with pytest.raises(InvalidRequest, match="nothing to write"):
-                pipeline.put_many({})
+            with pytest.raises(InvalidRequest, match="a key must not be empty"):
+                pipeline.put("", 1)
         assert len(node.asked) == 1
 
 
 def test_operations_of_a_pipeline_wait_together():
     with Client("127.0.0.1:1") as client, pytest.raises(InvalidRequest, match="give it wait_s"):
-        client.pipeline().put("a", 1, wait_s=1)
+        client.pipeline().__enter__().put("a", 1, wait_s=1)
 
 
 def test_what_does_not_fit_the_answer_is_asked_for_afterwards():
@@ -169,5 +209,5 @@ def test_a_result_is_there_once_it_was_sent():
     pending: Pending[int] = Pending()
     with pytest.raises(InvalidRequest):
         pending.result()
-    pending.settle(1)
+    pending._settle(1)
     assert pending.result() == 1

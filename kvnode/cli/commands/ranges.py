@@ -53,7 +53,7 @@ def _add_range(parser: argparse.ArgumentParser) -> None:
     add("prefix", metavar="PREFIX", nargs="?", default="", help="what the keys start with")
     add("--start", default=None, metavar="KEY", help="from this key on")
     add("--end", default=None, metavar="KEY", help="to before this key")
-    add("--limit", default=None, type=number(1, INTEGER_MAX), metavar="N", help="so many at most")
+    add("--limit", default=None, type=number(0, INTEGER_MAX), metavar="N", help="so many at most")
     add("--reverse", default=False, action="store_true", help="from the last one on")
 
 

@@ -33,6 +33,7 @@ def lines(output):
         (["r/"], KEYS),
         (["r/b"], KEYS[1:3]),
         (["r/", "--limit", "2"], KEYS[:2]),
+        (["r/", "--limit", "0"], []),
         (["r/", "--reverse"], KEYS[::-1]),
         (["r/", "--reverse", "--limit", "1"], KEYS[3:]),
         (["r/", "--start", "r/b"], KEYS[1:]),
