@@ -12,7 +12,6 @@ if __name__ == "__main__":
     hold()  # before what takes a moment to load
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +26,10 @@ from kvnode.cli.output import Output
 from kvnode.cli.parser import Parser, seconds
 from kvnode.cli.streams import expect_output, printing
 from kvnode.cli.tokens import read_token, write_token
+from kvnode.client.addresses import DEFAULT_ADDRESS, VARIABLE
 from kvnode.client.call import Call
 from kvnode.client.session import Session
-from kvnode.client.sync import DEFAULT_ADDRESS, Client
+from kvnode.client.sync import Client
 from kvnode.errors import KvnodeError, SessionLost
 
 T = TypeVar("T")
@@ -126,10 +126,9 @@ class Seat:
 
     def _client(self, token: bytes | None) -> Client:
         flags = self._flags
-        nodes = flags.node or [os.environ.get("KVNODE_NODE", DEFAULT_ADDRESS)]
         make = _AcceptingClient if flags.accept_loss else Client
         return make(
-            *",".join(nodes).split(","),
+            *(address for nodes in flags.node or () for address in nodes.split(",")),
             timeout_s=flags.timeout,
             wait_s=flags.timeout if flags.wait is None else flags.wait,
             token=token,
@@ -212,7 +211,7 @@ def _add_connection(parser: argparse.ArgumentParser, *, has_defaults: bool) -> N
         action="append",
         metavar="ADDRESS",
         help="the node; more of them, by commas or by more --node, are asked when one does not "
-        f"answer (KVNODE_NODE, {DEFAULT_ADDRESS})",
+        f"answer ({VARIABLE}, {DEFAULT_ADDRESS})",
     )
     add("--token-file", None, type=Path, metavar="FILE", help="carry a session in this file")
     add("--timeout", 5.0, type=seconds, metavar="S", help="seconds for an answer (5)")

@@ -20,7 +20,7 @@ from kvnode import __version__
 from kvnode.cli.exits import FAILED, OK, USAGE, epilog, guarded
 from kvnode.cli.parser import Parser, seconds
 from kvnode.cli.streams import expect_output
-from kvnode.client.sync import DEFAULT_ADDRESS
+from kvnode.client.addresses import DEFAULT_ADDRESS
 
 #: So many new objects make Python look for cycles. A busy turn makes tens of thousands of
 #: tuples, none in a cycle; looking after each 700, Python's own choice, slows a catch-up by a

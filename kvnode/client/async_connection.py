@@ -12,7 +12,6 @@ from itertools import count
 from kvnode.client.async_link import AsyncLink
 from kvnode.client.connection import jitter
 from kvnode.client.failover import Course, Endpoints, Patience, Results, follows_changes
-from kvnode.client.hosts import expect_addresses
 from kvnode.client.late import GivenUp
 from kvnode.client.pool import no_place
 from kvnode.client.session import Session
@@ -29,7 +28,6 @@ class AsyncConnection:
         self.endpoints = endpoints
         #: Of all requests of all sessions that share it.
         self.ids = count(1)
-        expect_addresses(endpoints.addresses)
         self._is_closed = False
         self._begin()
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from kvnode.client.addresses import addresses_of
 from kvnode.client.async_connection import AsyncConnection
 from kvnode.client.async_watches import AsyncWatch
 from kvnode.client.call import Call
@@ -15,10 +16,8 @@ from kvnode.client.methods import as_method
 from kvnode.client.pipeline import AsyncPipeline
 from kvnode.client.scans import Page
 from kvnode.client.session import Session
-from kvnode.client.sync import DEFAULT_ADDRESS
 from kvnode.client.writes import Key
 from kvnode.errors import InvalidRequest
-from kvnode.transport.sockets import tcp_address
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -175,7 +174,7 @@ class AsyncClient(AsyncClientSession):
         retry_writes: bool = False,
         resolver: Resolver | None = None,
     ) -> None:
-        endpoints = Endpoints([tcp_address(it) for it in addresses or (DEFAULT_ADDRESS,)])
+        endpoints = Endpoints(addresses_of(addresses))
         super().__init__(
             AsyncConnection(endpoints),
             Calls(resolver),

@@ -10,7 +10,6 @@ from itertools import count
 
 from kvnode.client.channel import Channel
 from kvnode.client.failover import Course, Endpoints, Patience, Results, follows_changes
-from kvnode.client.hosts import expect_addresses
 from kvnode.client.line import LOOK_AGAIN_S
 from kvnode.client.pool import Closing, Pool
 from kvnode.client.session import Session
@@ -23,7 +22,6 @@ class Connection:
     and leaves the sockets of the other one alone."""
 
     def __init__(self, endpoints: Endpoints) -> None:
-        expect_addresses(endpoints.addresses)
         self.endpoints = endpoints
         #: Of all requests of all sessions that share it.
         self.ids = count(1)

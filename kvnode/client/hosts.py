@@ -10,13 +10,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread
 from typing import Final
-
-from kvnode.errors import InvalidRequest
-from kvnode.transport.addresses import host_of
 
 #: What a lookup found is for whoever connects next, but not for one who comes later: the host may
 #: have moved meanwhile. A resolver takes up to 30 s: 5 s for each of 3 servers, twice.
@@ -24,13 +21,6 @@ KEPT_S: Final = 30.0
 
 #: How many numbers of a host are tried. Each is given a second or more.
 NUMBERS_MAX: Final = 16
-
-
-def expect_addresses(addresses: Iterable[str]) -> None:
-    """Raises InvalidRequest if one is no address of a node."""
-    for address in addresses:
-        if host_of(address) in (None, "*"):
-            raise InvalidRequest(f"{address!r} is no address of a node; write HOST:PORT")
 
 
 class Lookup:

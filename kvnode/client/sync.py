@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from kvnode.client.addresses import addresses_of
 from kvnode.client.call import Call
 from kvnode.client.calls import Calls, Resolver
 from kvnode.client.connection import Connection
@@ -18,9 +19,6 @@ from kvnode.client.session import Session
 from kvnode.client.watches import Watch
 from kvnode.client.writes import Key
 from kvnode.errors import InvalidRequest
-from kvnode.transport.sockets import tcp_address
-
-DEFAULT_ADDRESS: Final = "tcp://127.0.0.1:7411"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -188,7 +186,7 @@ class Client(ClientSession):
         retry_writes: bool = False,
         resolver: Resolver | None = None,
     ) -> None:
-        endpoints = Endpoints([tcp_address(it) for it in addresses or (DEFAULT_ADDRESS,)])
+        endpoints = Endpoints(addresses_of(addresses))
         Session(token)  # a wrong one is told before there is a connection to close
         super().__init__(
             Connection(endpoints),

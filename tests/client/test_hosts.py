@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import zmq
 
-from kvnode import AsyncClient, Client, InvalidRequest, Unreachable
+from kvnode import Client, Unreachable
 from kvnode.cli.cluster import PATIENCE_S, until
 from kvnode.client import hosts, line
-from kvnode.client.hosts import expect_addresses, looked_up, taken
+from kvnode.client.hosts import looked_up, taken
 from tests.client.fake_node import FakeNode, answering
 from tests.names import is_asked, telling
 
@@ -265,14 +265,3 @@ def test_a_client_that_is_closed_leaves_nothing(trio):
 
 def files_open():
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-BAD = ["127.0.0.1:0", "127.0.0.1:65536", "node.example:65536", "*:7411", "a*b:1", "[::::]:7411"]
-
-
-@pytest.mark.parametrize("address", BAD)
-def test_where_no_node_can_be_is_told_at_once(address):
-    for make in (Client, AsyncClient):
-        with pytest.raises(InvalidRequest, match="is no address of a node; write HOST:PORT"):
-            make("127.0.0.1:7411", address)
-    expect_addresses(["tcp://node.example:7411", "tcp://[::1]:7411"])

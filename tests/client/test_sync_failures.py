@@ -103,12 +103,6 @@ def test_what_can_never_succeed_is_refused_and_not_sent(call):
         assert len(node.asked) == 1
 
 
-@pytest.mark.parametrize("address", ["", "nowhere", "tcp://", "smoke://signals", "host:port"])
-def test_an_impossible_address_is_refused(address):
-    with pytest.raises(InvalidRequest, match="no address of a node"):
-        Client(address)
-
-
 @pytest.mark.parametrize("token", [b"", b"\xc1", b"garbage", msgpack.packb(["kvnode", []])])
 def test_a_garbage_token_is_refused_at_once(token):
     with pytest.raises(InvalidRequest, match="no session token"):
