@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from kvnode.client import arguments
 from kvnode.client.watches import WAIT_S, Change, Feed
 from kvnode.client.writes import Key
 
@@ -48,7 +49,7 @@ class AsyncWatch:
 
     async def poll(self, wait_s: float = 0.0) -> list[Change]:
         """See `Watch.poll`."""
-        end_s = time.monotonic() + wait_s
+        end_s = time.monotonic() + arguments.wait_s(wait_s)
         while not (changes := self._feed.all_taken()):
             await self._ask(max(0.0, end_s - time.monotonic()))
             if (changes := self._feed.all_taken()) or time.monotonic() >= end_s:

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from kvnode.client import arguments
 from kvnode.client.addresses import addresses_of
 from kvnode.client.async_connection import AsyncConnection
 from kvnode.client.async_watches import AsyncWatch
 from kvnode.client.call import Call
 from kvnode.client.calls import Calls, Resolver
-from kvnode.client.failover import Endpoints, Patience
+from kvnode.client.failover import Endpoints
 from kvnode.client.methods import as_method
 from kvnode.client.pipeline import AsyncPipeline
 from kvnode.client.scans import Page
@@ -116,8 +117,7 @@ class AsyncClientSession:
         while True:
             if self.seen.is_over:
                 raise InvalidRequest("this session is over: begin another one")
-            wait_s = self.wait_s if call.wait_s is None else call.wait_s
-            patience = Patience(self.timeout_s, wait_s, call.held_s or 0)
+            patience = call.patience(self.timeout_s, self.wait_s)
             results = (
                 await self._connection.run(
                     session or self.seen, call.operations, patience, retry_writes=self.retry_writes
@@ -175,9 +175,13 @@ class AsyncClient(AsyncClientSession):
         resolver: Resolver | None = None,
     ) -> None:
         endpoints = Endpoints(addresses_of(addresses))
+        # What is wrong is told before there is a connection to close.
+        arguments.expect_of_client(timeout_s, wait_s, retry_writes)
+        calls = Calls(resolver)
+        Session(token)
         super().__init__(
             AsyncConnection(endpoints),
-            Calls(resolver),
+            calls,
             token,
             timeout_s=timeout_s,
             wait_s=wait_s,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from kvnode.client import arguments
+from kvnode.client.failover import Patience
 from kvnode.client.session import raise_error
 from kvnode.codec import client as ask
 from kvnode.core.limits import CONCERN_TIMEOUT_MS_MAX, REPLICAS_MAX
 from kvnode.errors import InvalidRequest, KvnodeError
 
 T = TypeVar("T")
-
-#: How long a write waits for its replicas if it is not told.
-REPLICAS_TIMEOUT_S: Final = 5.0
 
 #: The result of each operation, as it came.
 Results = Sequence[list[Any]]
@@ -27,9 +26,16 @@ class Call(NamedTuple, Generic[T]):
     read: Callable[[Results], T | Call[T]]
     #: How long the node may wait for the session's past; None is the client's own choice.
     wait_s: float | None = None
-    #: How long the node may then hold the answer back until others have the writes; None if it does
-    #: not.
-    held_s: float | None = None
+    #: How long it may take as a whole; None is the client's own choice.
+    timeout_s: float | None = None
+    #: Whether it waits for what is yet to come: that is no part of what it may take as a whole.
+    follows: bool = False
+
+    def patience(self, timeout_s: Any, wait_s: Any) -> Patience:
+        """How long it may take, of a client with these. Raises InvalidRequest."""
+        total_s = arguments.timeout_s(timeout_s if self.timeout_s is None else self.timeout_s)
+        waits_s = arguments.wait_s(wait_s if self.wait_s is None else self.wait_s)
+        return Patience(total_s + waits_s if self.follows else total_s, waits_s)
 
 
 def one(
@@ -53,8 +59,8 @@ def together(calls: Sequence[Call[Any]], wait_s: float | None) -> Call[list[Any]
             at += len(call.operations)
         return outcomes
 
-    held_s = max((call.held_s for call in calls if call.held_s is not None), default=None)
-    return Call(operations, read, wait_s, held_s)
+    timeouts_s = (call.timeout_s for call in calls if call.timeout_s is not None)
+    return Call(operations, read, wait_s, max(timeouts_s, default=None))
 
 
 def _outcome(call: Call[Any], results: Results) -> Any:
@@ -72,15 +78,16 @@ def concern(replicas: int | None, timeout_s: float | None) -> Call[None] | None:
     What it reads is all well, or an error."""
     if replicas is None:
         if timeout_s is not None:
-            raise InvalidRequest("timeout_s bounds the wait for replicas: say for how many, too")
+            message = "a call has its own timeout_s where it waits for replicas"
+            raise InvalidRequest(f"{message}: say for how many, or give the client a timeout_s")
         return None
-    if type(replicas) is not int or not 1 <= replicas <= REPLICAS_MAX:
-        raise InvalidRequest(f"replicas must be a number from 1 to {REPLICAS_MAX}")
-    held_s = REPLICAS_TIMEOUT_S if timeout_s is None else timeout_s
-    if not 0 <= held_s <= CONCERN_TIMEOUT_MS_MAX / 1000:  # nor is that so for NaN
-        raise InvalidRequest(f"timeout_s must be from 0 to {CONCERN_TIMEOUT_MS_MAX // 1000}")
-    operation = ask.replicated(replicas, int(held_s * 1000))
-    return Call([operation], lambda results: raise_error(results[0]), None, held_s)
+    arguments.count(replicas, 1, REPLICAS_MAX, "replicas")
+    if timeout_s is not None:
+        timeout_s = arguments.timeout_s(timeout_s)
+    operation = ask.replicated(
+        replicas, CONCERN_TIMEOUT_MS_MAX
+    )  # what is sent has less: see Course
+    return Call([operation], lambda results: raise_error(results[0]), None, timeout_s)
 
 
 def writes(operations: Sequence[ask.Operation]) -> bool:
@@ -101,4 +108,4 @@ def with_concern(call: Call[T], replicas: int | None, timeout_s: float | None) -
         return result
 
     operations = [*call.operations, *waiting.operations]
-    return Call(operations, read, call.wait_s, waiting.held_s)
+    return Call(operations, read, call.wait_s, waiting.timeout_s)

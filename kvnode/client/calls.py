@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from kvnode.client import writes
+from kvnode.client import arguments, writes
 from kvnode.client.call import Call, Results, one, with_concern
 from kvnode.client.scans import (
     Entry,
     Page,
+    Range,
     Scan,
-    checked_limit,
     count_on,
-    page_size,
     range_of,
     scan_page,
 )
@@ -26,7 +25,6 @@ from kvnode.client.session import (
     Written,
     packed_key,
     packed_name,
-    packed_ttl,
     raise_error,
     unpacked_dot,
     unpacked_members,
@@ -39,9 +37,10 @@ from kvnode.client.session import (
 from kvnode.client.values import packed_value, readable
 from kvnode.client.writes import Key, Seen
 from kvnode.codec import client as ask
-from kvnode.codec.packing import told
+from kvnode.codec.packing import INTEGER_MAX, told
 from kvnode.core.limits import (
     SCAN_COUNT_MAX,
+    SCAN_RECORDS_MAX,
 )
 from kvnode.core.vector import Dot
 from kvnode.errors import InvalidRequest, UnreadableAnswer
@@ -65,6 +64,9 @@ class Calls:
     """Each of these is a method of every kind of client."""
 
     def __init__(self, resolver: Resolver | None = None) -> None:
+        if resolver is not None and not callable(resolver):
+            message = "resolver must be a function of a key and its versions"
+            raise InvalidRequest(f"{message}; not {told(resolver)}")
         self._resolver = resolver
 
     def put(
@@ -94,8 +96,9 @@ class Calls:
         one of them) have the write synced to disk. After `timeout_s` (5 if not given, at most 600)
         `Unreplicated` is raised, and tells who surely has it: the write itself stays.
         """
-        change, ttl_ms = (packed_key(key), packed_value(value, key)), packed_ttl(ttl_s)
-        if if_absent:
+        change = packed_key(key), packed_value(value, key)
+        ttl_ms = None if ttl_s is None else arguments.ttl_ms(ttl_s)
+        if arguments.flag(if_absent, "if_absent"):
             if_version = writes.absent(if_version)
         if if_version is None:
             operation = ask.put(*change, ttl_ms)
@@ -208,7 +211,7 @@ class Calls:
         It is a put of the value that the node has, of the winner if there are siblings, which it
         settles. For `replicas` see `put`.
         """
-        call = one(ask.touch(packed_key(key), packed_ttl(ttl_s)), unpacked_touched, wait_s)
+        call = one(ask.touch(packed_key(key), arguments.ttl_ms(ttl_s)), unpacked_touched, wait_s)
         return with_concern(call, replicas, timeout_s)
 
     def persist(
@@ -275,7 +278,7 @@ class Calls:
         and `Overloaded` if too many others scan.
         """
         range_ = range_of(prefix, start, end)
-        asked = Scan(range_, ask.ENTRIES, reverse, page_size(page), checked_limit(limit), wait_s)
+        asked = _scan(range_, ask.ENTRIES, reverse, page, limit, wait_s)
 
         def item(record: Any) -> tuple[Any, Any]:
             key, version, _ = unpacked_record(record, range_.key)
@@ -297,7 +300,7 @@ class Calls:
         """Iterate over keys with their winning versions, and how many siblings these have; see
         `scan`."""
         range_ = range_of(prefix, start, end)
-        asked = Scan(range_, ask.ENTRIES, reverse, page_size(page), checked_limit(limit), wait_s)
+        asked = _scan(range_, ask.ENTRIES, reverse, page, limit, wait_s)
 
         def item(record: Any) -> Entry:
             return Entry(*unpacked_record(record, range_.key))
@@ -317,7 +320,7 @@ class Calls:
     ) -> Call[Page[Any]]:
         """Iterate over keys alone; see `scan`."""
         range_ = range_of(prefix, start, end)
-        asked = Scan(range_, ask.KEYS, reverse, page_size(page), checked_limit(limit), wait_s)
+        asked = _scan(range_, ask.KEYS, reverse, page, limit, wait_s)
 
         def item(record: Any) -> Any:
             if type(record) is not bytes:
@@ -360,6 +363,8 @@ class Calls:
         """The members of the cluster as the node knows them, itself included: see
         docs/PROTOCOL.md for the fields. `lag_updates` counts writes of the vector `of` alone, such
         as `status()["vector"]` of a moment ago; so it comes to 0 though others go on writing."""
+        if of is not None and not isinstance(of, Mapping):
+            raise InvalidRequest(f"a vector maps origins to numbers; not {told(of)}")
         return one(ask.members(of), unpacked_members, 0)
 
     def fault(self, peer: str, channel: str, action: str) -> Call[None]:
@@ -397,6 +402,17 @@ class Calls:
         if len(versions) > 1 and self._resolver is not None:
             return self._resolver(key, versions)
         return versions[0].value if versions else default
+
+
+def _scan(
+    range_: Range, shows: str, reverse: bool, page: int, limit: int | None, wait_s: float | None
+) -> Scan:
+    """Raises InvalidRequest for what no node takes."""
+    arguments.flag(reverse, "reverse")
+    arguments.count(page, 1, SCAN_RECORDS_MAX, "page")
+    if limit is not None:
+        arguments.count(limit, 0, INTEGER_MAX, "limit")
+    return Scan(range_, shows, reverse, page, limit, wait_s)
 
 
 def _dot_of(given: Collection[Key]) -> Callable[[Results], Written | None]:

@@ -17,7 +17,7 @@
 
 A write with a request id whose outcome is in doubt is asked for again at the same node only, until
 the call's time is over; then the error is raised that left it in doubt. What concerns a node
-itself is asked once. All of this takes `timeout_s` and `wait_s` together at the most.
+itself is asked once. All of this takes `timeout_s` at the most.
 """
 
 from __future__ import annotations
@@ -55,6 +55,10 @@ PAUSE_MAX_S: Final = 1.0
 #: How long a node may take to be connected to while there are others: on any network where it can
 #: serve, three round trips take less.
 CONNECT_MAX_S: Final = 1.0
+
+#: What of an attempt's time is left for the way there and back, when the node itself waits: a part
+#: of it, and no more than a connection may take.
+ON_THE_WAY: Final = 0.2
 
 #: What a client thinks that may pass, or be otherwise elsewhere; nothing was done.
 _PASSING: Final = (Unreachable, Unavailable, Overloaded, Delayed, Compacted, Unsupported)
@@ -122,15 +126,19 @@ class Endpoints:
 class Patience(NamedTuple):
     """How long a call may take."""
 
-    #: Beside what the node may wait for the session's past.
+    #: As a whole.
     timeout_s: float
+    #: How long a node may wait for the session's past, if the whole has room for that.
     wait_s: float
-    #: How long the node may then hold the answer back, until others have the writes.
-    held_s: float = 0
 
     def after(self, waited_s: float) -> Patience:
         """What is left when the call has waited so long before it could begin."""
         return self._replace(timeout_s=max(0.0, self.timeout_s - waited_s))
+
+
+def _answered_s(patience_s: float) -> float:
+    """How long a node may wait, whose answer is to come within so long."""
+    return patience_s - min(ON_THE_WAY * patience_s, CONNECT_MAX_S)
 
 
 class Attempt(NamedTuple):
@@ -169,7 +177,7 @@ class Course:
         self._random = random
         self._effect = effect_of(operations)
         self._id = id_ if self._effect is Effect.WRITES else None
-        self._give_up_s = now_s + sum(patience)
+        self._give_up_s = now_s + patience.timeout_s
         self._attempts = [0] * len(endpoints.addresses)
         #: Nodes that have not what the session has seen, not any more what it has not, or no such
         #: operation.
@@ -210,11 +218,19 @@ class Course:
     def request(self) -> Sequence[ask.Operation]:
         """What to ask now. In doubt, it is word for word what was asked before."""
         if self._id is None:
-            return self._operations
+            return self._in_time()
         if self._doubt is None:
             node, done = self._endpoints.positions[self._at]
-            self._sent = [ask.once(self._id, node, done), *self._operations]
+            self._sent = [ask.once(self._id, node, done), *self._in_time()]
         return self._sent
+
+    def _in_time(self) -> Sequence[ask.Operation]:
+        """The operations, of which no wait for replicas takes longer than there is time."""
+        match self._operations:
+            case [*others, ["replicated", replicas, timeout_ms]]:
+                most_ms = int(1000 * _answered_s(self.attempt.patience_s))
+                return [*others, ask.replicated(replicas, min(timeout_ms, most_ms))]
+        return self._operations
 
     def results(self, results: Results) -> Results:
         """The results of the operations that were wanted."""
@@ -296,12 +312,12 @@ class Course:
         """What time is left is divided among the nodes that are still to be tried. A write whose
         outcome would stay in doubt gets all of it; one that can be asked for again, half."""
         start_s = now_s + pause_s
-        total_s = sum(self._patience)
-        left = (self._give_up_s - start_s) / total_s if total_s else 1.0
+        total_s = self._patience.timeout_s
+        left = max(0.0, self._give_up_s - start_s) / total_s if total_s else 1.0
         share = left
         if self._effect is not Effect.OF_THE_NODE and self._doubt is None:
             share /= self._left_in_round(at)
-        connect_s = self._patience.timeout_s * share
+        connect_s = share * total_s
         is_first = not self._attempts[at] and len(self._attempts) == 1
         if not is_first and self._doubt is None:
             connect_s = min(connect_s, CONNECT_MAX_S)
@@ -309,7 +325,7 @@ class Course:
         if self._id is not None:
             given /= 2
         self._attempts[at] += 1
-        wait_s = self._patience.wait_s * min(share, given)
+        wait_s = min(self._patience.wait_s, _answered_s(min(share, given) * total_s))
         patience_s = given * total_s
         return Attempt(at, pause_s, connect_s, wait_s, patience_s, start_s + patience_s)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kvnode.client.session import Version
 from kvnode.client.values import readable
-from kvnode.errors import Conflict, UnreadableValue
+from kvnode.codec.packing import told
+from kvnode.errors import Conflict, InvalidRequest, UnreadableValue
 
 if TYPE_CHECKING:
     from kvnode.client.sync import ClientSession
@@ -34,6 +35,8 @@ class KeyMapping(MutableMapping[K, Any]):
     """
 
     def __init__(self, client: ClientSession, prefix: K) -> None:
+        if not isinstance(prefix, str | bytes):
+            raise InvalidRequest(f"a prefix is a string, or bytes; not {told(prefix)}")
         self._client = client
         self._prefix: K = prefix
 
@@ -41,13 +44,13 @@ class KeyMapping(MutableMapping[K, Any]):
         return f"<keys with {self._prefix!r} at {self._client.address}>"
 
     def __getitem__(self, key: K) -> Any:
-        value = self._client.get(self._prefix + key, _NONE)
+        value = self._client.get(self._whole(key), _NONE)
         if value is _NONE:
             raise KeyError(key)
         return value
 
     def __setitem__(self, key: K, value: Any) -> None:
-        self._client.put(self._prefix + key, value)
+        self._client.put(self._whole(key), value)
 
     def __delitem__(self, key: K) -> None:
         if self._deleted(key) is None:
@@ -94,16 +97,16 @@ class KeyMapping(MutableMapping[K, Any]):
         """See `dict.setdefault`."""
         while True:
             try:
-                self._client.put(self._prefix + key, default, if_version=())
+                self._client.put(self._whole(key), default, if_version=())
                 return default
             except Conflict:
-                value = self._client.get(self._prefix + key, _NONE)
+                value = self._client.get(self._whole(key), _NONE)
                 if value is not _NONE:
                     return value
 
     def update(self, *others: Any, **values: Any) -> None:
         """See `dict.update`."""
-        items = {self._prefix + key: value for key, value in dict(*others, **values).items()}
+        items = {self._whole(key): value for key, value in dict(*others, **values).items()}
         if items:
             self._client.put_many(items)
 
@@ -120,14 +123,23 @@ class KeyMapping(MutableMapping[K, Any]):
 
     def _deleted(self, key: K, look: Callable[[Version], object] = bool) -> Version | None:
         """Delete a key, after a look at its winner, which may raise; that winner, if there was."""
-        while seen := self._client.read(self._prefix + key):
+        while seen := self._client.read(self._whole(key)):
             look(seen[0])
             try:
-                self._client.delete(self._prefix + key, if_version=seen)
+                self._client.delete(self._whole(key), if_version=seen)
                 return seen[0]
             except Conflict:
                 pass  # somebody was faster
         return None
+
+    def _whole(self, key: Any) -> K:
+        kind = str if isinstance(self._prefix, str) else bytes
+        if not isinstance(key, kind):
+            raise InvalidRequest(
+                f"the keys here are {kind.__name__}, as the prefix is; not {told(key)}"
+            )
+        whole: K = self._prefix + key
+        return whole
 
     def _own(self, key: K) -> K:
         return key[len(self._prefix) :]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar
 
+from kvnode.client import arguments
 from kvnode.client.call import Call, concern, together, writes
 from kvnode.client.calls import Calls
 from kvnode.client.methods import as_method
@@ -64,7 +65,7 @@ class Queue:
         self, calls: Calls, wait_s: float | None, replicas: int | None, timeout_s: float | None
     ) -> None:
         self._calls = calls
-        self._wait_s = wait_s
+        self._wait_s = None if wait_s is None else arguments.wait_s(wait_s)
         #: What the writes of all operations wait for together, if they do.
         self._concern = concern(replicas, timeout_s)
         self._queued: list[Call[Any]] = []
@@ -100,7 +101,7 @@ class Queue:
             raise InvalidRequest("this pipeline is over: begin another one")
         if call.wait_s is not None:
             raise InvalidRequest("a pipeline's operations wait together: give it wait_s itself")
-        if call.held_s is not None:
+        if any(operation[0] == "replicated" for operation in call.operations):
             raise InvalidRequest("a pipeline's writes wait together: give it replicas itself")
         self._queued.append(call)
         self._pending.append(Pending())

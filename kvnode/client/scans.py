@@ -8,8 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from kvnode.client.call import Call, one
 from kvnode.client.session import Version, encoded, unpacked_page
 from kvnode.codec import client as ask
-from kvnode.codec.packing import INTEGER_MAX, bound
-from kvnode.core.limits import SCAN_RECORDS_MAX
+from kvnode.codec.packing import bound
 from kvnode.errors import InvalidRequest, MalformedError, UnreadableAnswer
 
 T = TypeVar("T")
@@ -83,13 +82,6 @@ def _bound(value: Any, what: str) -> bytes | None:
         raise InvalidRequest(str(error)) from None
 
 
-def checked_count(value: Any, low: int, high: int, what: str) -> int:
-    """An integer between these, both included. Raises InvalidRequest."""
-    if type(value) is not int or not low <= value <= high:
-        raise InvalidRequest(f"{what} must be an integer from {low} to {high}; not {value!r:.80}")
-    return value
-
-
 class Scan(NamedTuple):
     """What is left of a scan."""
 
@@ -138,11 +130,3 @@ def count_on(asked: Scan, cut: int | None, known: int) -> Call[int]:
         return count_on(asked.after(goes_on_at, count), cut, known + count)
 
     return Call([asked.operation(cut)], lambda results: unpacked(results[0]), asked.wait_s)
-
-
-def page_size(page: Any) -> int:
-    return checked_count(page, 1, SCAN_RECORDS_MAX, "page")
-
-
-def checked_limit(limit: Any) -> int | None:
-    return None if limit is None else checked_count(limit, 0, INTEGER_MAX, "limit")

@@ -17,7 +17,7 @@ from kvnode.client.values import unpacked_value
 from kvnode.codec.client import Answer, Operation, decode_answer, encode_request
 from kvnode.codec.packing import MESSAGE_BYTES_MAX, client_key, node_name, told
 from kvnode.codec.token import decode_token, encode_token, merge_tokens, token_of
-from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, REQUEST_OPERATIONS_MAX, TTL_MS_MAX
+from kvnode.core.limits import REQUEST_OPERATIONS_MAX
 from kvnode.core.vector import Dot
 from kvnode.errors import (
     CommitFailed,
@@ -121,6 +121,10 @@ class Session:
     ) -> None:
         """The ids of its requests come from `ids`, where sessions share a connection. It ends with
         the one that it is within."""
+        if not isinstance(token, bytes | str | None):
+            raise InvalidRequest(
+                f"a session token is bytes, or text of printable(); not {told(token)}"
+            )
         try:
             if isinstance(token, str):
                 token = token_of(token)
@@ -144,14 +148,15 @@ class Session:
 
     def request(self, operations: Sequence[Operation], wait_s: float) -> Request:
         """Encode a request that the node may keep waiting for so long."""
-        if not 0 <= wait_s <= REQUEST_DEADLINE_MS_MAX / 1000:  # nor is that so for NaN
-            raise InvalidRequest(f"wait_s must be from 0 to {REQUEST_DEADLINE_MS_MAX // 1000}")
         if len(operations) > REQUEST_OPERATIONS_MAX:
             message = f"a request has at most {REQUEST_OPERATIONS_MAX} operations"
             raise InvalidRequest(f"{message}; this has {len(operations)}")
         deadline_ms = int(wait_s * 1000)
         id_, token = next(self.ids), self.token
-        payload = encode_request(id_, token, deadline_ms, operations)
+        try:
+            payload = encode_request(id_, token, deadline_ms, operations)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InvalidRequest(f"this can't be asked for: {error}") from None
         if len(payload) > MESSAGE_BYTES_MAX:
             message = f"a request has at most {MESSAGE_BYTES_MAX} bytes"
             raise InvalidRequest(f"{message}; this has {len(payload)}")
@@ -289,16 +294,6 @@ def packed_name(name: str) -> str:
         return node_name(name)
     except MalformedError as error:
         raise InvalidRequest(str(error)) from None
-
-
-def packed_ttl(ttl_s: float | None) -> int | None:
-    """How long a value lives, in milliseconds, as the node takes it. Raises InvalidRequest."""
-    if ttl_s is None:
-        return None
-    if not isinstance(ttl_s, int | float) or not 0.001 <= ttl_s <= TTL_MS_MAX / 1000:
-        message = f"a ttl must be from 0.001 to {TTL_MS_MAX // 1000} seconds"
-        raise InvalidRequest(f"{message}; this is {ttl_s!r:.80}")
-    return int(ttl_s * 1000)
 
 
 def unpacked_versions(result: list[Any], key: str | bytes) -> tuple[tuple[Version, ...], int]:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
+from kvnode.client import arguments
 from kvnode.client.addresses import addresses_of
 from kvnode.client.call import Call
 from kvnode.client.calls import Calls, Resolver
 from kvnode.client.connection import Connection
-from kvnode.client.failover import Endpoints, Patience
+from kvnode.client.failover import Endpoints
 from kvnode.client.mapping import K, KeyMapping
 from kvnode.client.methods import as_method
 from kvnode.client.pipeline import Pipeline
@@ -119,8 +120,7 @@ class ClientSession:
         while True:
             if self.seen.is_over:
                 raise InvalidRequest("this session is over: begin another one")
-            wait_s = self.wait_s if call.wait_s is None else call.wait_s
-            patience = Patience(self.timeout_s, wait_s, call.held_s or 0)
+            patience = call.patience(self.timeout_s, self.wait_s)
             results = (
                 self._connection.run(
                     session or self.seen, call.operations, patience, retry_writes=self.retry_writes
@@ -187,10 +187,13 @@ class Client(ClientSession):
         resolver: Resolver | None = None,
     ) -> None:
         endpoints = Endpoints(addresses_of(addresses))
-        Session(token)  # a wrong one is told before there is a connection to close
+        # What is wrong is told before there is a connection to close.
+        arguments.expect_of_client(timeout_s, wait_s, retry_writes)
+        calls = Calls(resolver)
+        Session(token)
         super().__init__(
             Connection(endpoints),
-            Calls(resolver),
+            calls,
             token,
             timeout_s=timeout_s,
             wait_s=wait_s,

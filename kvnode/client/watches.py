@@ -11,6 +11,7 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from kvnode.client import arguments
 from kvnode.client.call import Call, Results
 from kvnode.client.scans import range_of
 from kvnode.client.session import Request, Session, unpacked_expiry
@@ -146,7 +147,9 @@ class Feed:
             self._take(results[0], _Page(self.position.token, after))
 
         operation = ask.watch(self._prefix, is_now=not self.is_begun)
-        return Call([operation], read, wait_s if self.is_begun else None)
+        if not self.is_begun:
+            return Call([operation], read)
+        return Call([operation], read, wait_s, follows=True)
 
     def expect_open(self) -> None:
         """Raises InvalidRequest if the watch was closed."""
@@ -226,7 +229,7 @@ class Watch:
 
     def poll(self, wait_s: float = 0.0) -> list[Change]:
         """What has come, or comes within so many seconds; perhaps nothing."""
-        end_s = time.monotonic() + wait_s
+        end_s = time.monotonic() + arguments.wait_s(wait_s)
         with self._alone():
             while not (changes := self._feed.all_taken()):
                 self._ask(max(0.0, end_s - time.monotonic()))

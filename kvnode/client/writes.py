@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from kvnode.client.session import Version, packed_key, packed_ttl
+from kvnode.client import arguments
+from kvnode.client.session import Version, packed_key
 from kvnode.client.values import packed_value
 from kvnode.codec import client as ask
 from kvnode.codec.packing import told
@@ -30,7 +31,7 @@ def write(
 ) -> list[ask.Operation]:
     """The operation, or none where there is nothing to do. What no node would take is told at once,
     and to whom it concerns."""
-    ttl_ms = packed_ttl(ttl_s)
+    ttl_ms = None if ttl_s is None else arguments.ttl_ms(ttl_s)
     if not changes and not conditions:
         return []
     if not changes:
@@ -99,7 +100,7 @@ def dots(seen: Any) -> list[Dot]:
     """Of what `read` gave, or of some of it."""
     if isinstance(seen, Version | Dot):
         seen = [seen]
-    if isinstance(seen, Mapping) or not isinstance(seen, Iterable):
+    if isinstance(seen, Mapping | str | bytes) or not isinstance(seen, Iterable):
         raise InvalidRequest("if_version takes what read() gave, or dots; () for an absent key")
     dots = []
     for it in seen:

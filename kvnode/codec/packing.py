@@ -56,6 +56,8 @@ class WrongVersion(MalformedError):
 def told(value: Any) -> str:
     """Something undecoded, for a message: what nests is only called by its type, since to
     spell it out would recurse as deep as it nests."""
+    if isinstance(value, int) and value.bit_length() > 512:
+        return "a number too long to write down"
     plain = value is None or isinstance(value, bool | int | float | str | bytes)
     return f"{value!r:.80}" if plain else f"a {type(value).__name__}"
 

@@ -116,7 +116,7 @@ def test_what_concerns_a_node_is_asked_once():
         assert len(bad.asked) == 1
 
 
-@pytest.mark.parametrize("address", ["", "nowhere", "smoke://signals"])
+@pytest.mark.parametrize("address", ["", "nowhere:", "smoke://signals"])
 def test_any_address_that_is_none_is_refused_at_once(address):
     async def play():
         with pytest.raises(InvalidRequest, match="no address of a node"):

@@ -161,7 +161,7 @@ def test_an_error_is_that_of_its_own_request():
         asyncio.run(play())
 
 
-@pytest.mark.parametrize("address", ["", "nowhere", "smoke://signals"])
+@pytest.mark.parametrize("address", ["", "nowhere:", "smoke://signals"])
 def test_an_impossible_address_is_refused(address):
     async def play():
         with pytest.raises(InvalidRequest, match="no address of a node"):

@@ -6,6 +6,7 @@ import pytest
 
 from kvnode.client.call import Call, together
 from kvnode.client.calls import Calls, Transacted
+from kvnode.client.failover import Patience
 from kvnode.client.values import packed_value
 from kvnode.core.vector import Dot, new_origin
 from kvnode.errors import Conflict, InvalidRequest, Unavailable, Unreplicated
@@ -35,7 +36,7 @@ OK = ["ok", X, 3, 7, None]
 )
 def test_every_write_can_wait_for_replicas(call: Call[object]) -> None:
     _, asked = call.operations
-    assert asked == ["replicated", 2, 500] and call.held_s == 0.5
+    assert asked == ["replicated", 2, 600_000] and call.timeout_s == 0.5
     assert call.read([OK, ["ok", 2]]) in (DOT, Transacted(DOT, []))
     with pytest.raises(Unreplicated) as raised:
         call.read([OK, ["unreplicated", "the time is up", [X, 3], 2, ["X"]]])
@@ -58,10 +59,11 @@ def test_a_transaction_reads_before_it_waits() -> None:
     assert call.read([OK, ["ok", [VERSION], 0], ["ok", 2]]) == Transacted(DOT, [1])
 
 
-def test_who_does_not_say_how_long_waits_for_five_seconds() -> None:
-    call = CALLS.put("a", 1, replicas=1024)
-    assert call.operations[-1] == ["replicated", 1024, 5000] and call.held_s == 5
-    assert CALLS.put("a", 1).held_s is None
+def test_a_call_takes_as_long_as_its_client_may_or_as_it_was_told_itself() -> None:
+    assert CALLS.put("a", 1, replicas=2).patience(3, 5) == Patience(3, 5)
+    assert CALLS.put("a", 1, replicas=2, timeout_s=7).patience(3, 5) == Patience(7, 5)
+    assert CALLS.get("a", wait_s=1).patience(3, 5) == Patience(3, 1)
+    assert Call([], len, 20, follows=True).patience(3, 5) == Patience(23, 20)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,9 @@ def test_who_does_not_say_how_long_waits_for_five_seconds() -> None:
         {"replicas": 2.0},
         {"replicas": True},
         {"replicas": 2, "timeout_s": -0.1},
-        {"replicas": 2, "timeout_s": 601},
+        {"replicas": 2, "timeout_s": 0},
+        {"replicas": 2, "timeout_s": 10**12},
+        {"replicas": 2, "timeout_s": "5"},
         {"replicas": 2, "timeout_s": float("nan")},
         {"timeout_s": 1},
     ],

@@ -102,7 +102,7 @@ def test_what_concerns_a_node_is_asked_of_the_one_that_the_client_is_at():
         assert (len(bad.asked), len(good.asked)) == (1, 0)
 
 
-@pytest.mark.parametrize("address", ["", "nowhere", "smoke://signals"])
+@pytest.mark.parametrize("address", ["", "nowhere:", "smoke://signals"])
 def test_any_address_that_is_none_is_refused_at_once(address):
     with pytest.raises(InvalidRequest, match="no address of a node"):
         Client("127.0.0.1:1", address)

@@ -215,6 +215,13 @@ def test_a_node_waits_so_long_and_then_says_what_it_lacks(x, heal, trio):
     assert (dot.origin, dot.seq) in [(origin, last) for origin, _, last in raised.value.missing]
 
 
+def test_a_node_says_what_it_lacks_while_the_call_has_time_to_hear_it(x, heal, trio):
+    x.put("k", 1)
+    z = Client(trio["Z"].listen, timeout_s=3, wait_s=600, token=x.token)
+    with z, pytest.raises(Delayed, match="deadline passed"):
+        z.get("k")
+
+
 def test_a_parked_request_is_answered_when_the_write_arrives(x, heal, trio):
     x.put("k", "awaited")
     with trio["Z"].client(x.token) as z, ThreadPoolExecutor(1) as pool:

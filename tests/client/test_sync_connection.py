@@ -12,12 +12,12 @@ import msgpack
 import pytest
 import zmq
 
-from kvnode import AsyncClient, Client, TimedOut, Unreachable
+from kvnode import AsyncClient, Client, TimedOut, Unreachable, Unreplicated
 from kvnode.cli.cluster import PATIENCE_S, until
 from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import encode_token
 from kvnode.core.vector import Dot, new_origin
-from tests.client.fake_node import FakeNode
+from tests.client.fake_node import FakeNode, silent
 
 ORIGIN = new_origin("X", 1, 1)
 IMPATIENT_S = 0.2
@@ -45,6 +45,44 @@ def test_and_so_is_who_uses_asyncio():
 
     with FakeNode(held_back) as node:
         assert asyncio.run(put(node)) == Dot(ORIGIN, 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.get("k"),
+        lambda client: client.put("k", "v"),
+        lambda client: client.put("k", "v", replicas=2),
+        lambda client: client.count("k"),
+        lambda client: client.ping(),
+    ],
+    ids=["get", "put", "replicas", "count", "ping"],
+)
+def test_a_call_takes_no_longer_than_its_time_out_whatever_else_may_wait(call):
+    with FakeNode(silent) as node, Client(node.listen, timeout_s=0.5, wait_s=600) as client:
+        start = time.monotonic()
+        with pytest.raises(TimedOut):
+            call(client)
+        assert 0.4 < time.monotonic() - start < 60
+
+
+def test_a_call_with_a_time_out_of_its_own_takes_no_longer_than_that():
+    with FakeNode(silent) as node, Client(node.listen, timeout_s=600, wait_s=600) as client:
+        start = time.monotonic()
+        with pytest.raises(TimedOut):
+            client.put("k", "v", replicas=2, timeout_s=0.5)
+        assert 0.4 < time.monotonic() - start < 60
+
+
+def test_who_has_a_write_is_told_while_there_is_time(make_node):
+    node = make_node("X")
+    node.start()
+    with Client(node.listen, timeout_s=PATIENCE_S, wait_s=600) as client:
+        client.ping()
+        client.timeout_s = 3
+        with pytest.raises(Unreplicated, match="only 1 of 2 members") as raised:
+            client.put("k", "v", replicas=2)
+        assert raised.value.names == ["X"]
 
 
 def test_a_late_answer_is_not_taken_for_the_next_ones():

@@ -29,6 +29,7 @@ X = new_origin("X", 1, 1)
         lambda: CALLS.put("a", 1, if_version={}),
         lambda: CALLS.put("a", 1, if_version=3),
         lambda: CALLS.put("a", 1, if_version=["X:1"]),
+        lambda: CALLS.put("a", 1, if_version=""),
         lambda: CALLS.put(["a"], 1, if_version=()),
         lambda: CALLS.delete_many("user"),
         lambda: CALLS.delete_many([], if_version={"a": ()}),

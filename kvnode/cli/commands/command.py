@@ -12,7 +12,7 @@ from kvnode.cli.output import Output
 from kvnode.cli.parser import seconds
 from kvnode.client.session import Version
 from kvnode.client.sync import Client
-from kvnode.core.limits import CONCERN_TIMEOUT_MS_MAX, REPLICAS_MAX, REQUEST_OPERATIONS_MAX
+from kvnode.core.limits import REPLICAS_MAX, REQUEST_OPERATIONS_MAX
 from kvnode.core.vector import Dot, is_origin
 from kvnode.errors import InvalidRequest
 
@@ -107,7 +107,7 @@ def add_replicas(parser: argparse.ArgumentParser) -> None:
         default=None,
         type=seconds,
         metavar="S",
-        help=f"seconds that --replicas may take (5; at most {CONCERN_TIMEOUT_MS_MAX // 1000})",
+        help="seconds that a command with --replicas may take (as --timeout)",
     )
 
 
