@@ -18,6 +18,7 @@ from kvnode.errors import (
     TimedOut,
     Unavailable,
     Unreachable,
+    UnreadableValue,
     Unreplicated,
 )
 
@@ -29,6 +30,7 @@ UNREACHABLE: Final = 3
 REJECTED: Final = 4
 UNHEALTHY: Final = 5
 UNPRINTED: Final = 6
+UNREADABLE: Final = 7
 FAULT: Final = 70  # as sysexits.h has it
 INTERRUPTED: Final = 128 + signal.SIGINT
 READER_LEFT: Final = 128 + signal.SIGPIPE
@@ -48,6 +50,8 @@ MEANINGS: Final = {
     "node is not",
     UNPRINTED: "the output can't be written; standard error says so, and for a command that writes "
     "to the node, whether it did",
+    UNREADABLE: "a value can't be read, as another client may put one; standard error names its "
+    "key, and the others are shown",
     FAULT: "a fault of kvnode's own, with a traceback: please report it",
     INTERRUPTED: "Ctrl-C",
     READER_LEFT: "whoever read the output has left, as head does",
@@ -71,6 +75,8 @@ def code_of(error: KvnodeError) -> int:
         return UNREACHABLE
     if isinstance(error, InvalidRequest):
         return USAGE
+    if isinstance(error, UnreadableValue):
+        return UNREADABLE
     return UNHEALTHY if isinstance(error, Unavailable | CommitFailed) else REJECTED
 
 

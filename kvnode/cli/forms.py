@@ -39,7 +39,11 @@ def json_or_repr(value: Any) -> str:
     try:
         return as_json(value)
     except KvnodeError:
+        pass
+    try:
         return repr(value)
+    except RecursionError:
+        return as_json(jsonable(value))
 
 
 def _escaped(character: str) -> str:

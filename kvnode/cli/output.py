@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kvnode.cli.exits import OK, UNREADABLE
 from kvnode.cli.forms import (
     as_json,
     in_line,
@@ -30,6 +31,7 @@ from kvnode.errors import (
     IndefiniteError,
     KvnodeError,
     SessionLost,
+    UnreadableValue,
     Unreplicated,
 )
 
@@ -40,13 +42,18 @@ class Output:
     def __init__(self, *, as_json: bool, program: str = "kv") -> None:
         self._as_json = as_json
         self._program = program
+        #: How a command ends that has shown all this.
+        self.code = OK
 
     def value(self, key: str, versions: Sequence[Version]) -> None:
         """The winner; raw where it is text or bytes and nobody but a program looks."""
         winner, *siblings = versions
         if self._as_json:
             document = {"key": key_as_json(key), "value": winner.value, "siblings": len(siblings)}
-            self._print_json(document | {"dot": winner.dot})
+            self._print_json(self._read(document) | {"dot": winner.dot})
+            return
+        if isinstance(winner.value, UnreadableValue):
+            self.unreadable(winner.value)
             return
         terminal = sys.stdout.isatty()
         sys.stdout.flush()
@@ -60,12 +67,18 @@ class Output:
     def versions(self, key: str, versions: Sequence[Version]) -> None:
         """All of them, the winner first: a line each, the value as JSON."""
         if self._as_json:
-            shown = [{"value": jsonable(it.value)} | _about(it) for it in versions]
+            shown = [self._read({"value": it.value}) | _about(it) for it in versions]
+            shown = [it | {"value": jsonable(it["value"])} for it in shown]
             self._print_json({"key": key_as_json(key), "versions": shown})
             return
         for it in versions:
             expiry = f"  expires {it.expires_at.isoformat()}" if it.expires_at else ""
-            print(f"{_whole(it.dot)}  {json_or_repr(it.value)}{expiry}")
+            text = "-"
+            if isinstance(it.value, UnreadableValue):
+                self.unreadable(it.value)
+            else:
+                text = json_or_repr(it.value)
+            print(f"{_whole(it.dot)}  {text}{expiry}")
 
     def siblings(self, count: int) -> None:
         """So many of the keys that were shown have siblings, which were not."""
@@ -115,8 +128,10 @@ class Output:
         if self._as_json:
             document = {"key": key_as_json(key), "value": winner.value, "siblings": siblings}
             self._print_one_of_many(document | _about(winner))
-            return
-        print(in_line(key), in_line(winner.value), sep="\t")
+        elif isinstance(winner.value, UnreadableValue):
+            self.unreadable(winner.value)
+        else:
+            print(in_line(key), in_line(winner.value), sep="\t")
 
     def count(self, count: int) -> None:
         """How many keys there are."""
@@ -134,6 +149,8 @@ class Output:
             self._print_one_of_many(document | _about(change))
         elif change.is_delete:
             print("del", in_line(change.key), sep="\t")
+        elif isinstance(change.value, UnreadableValue):
+            self.unreadable(change.value)
         else:
             print("put", in_line(change.key), in_line(change.value), sep="\t")
 
@@ -186,8 +203,24 @@ class Output:
         for line in error_lines(error):
             print(f"{self._program}: {line}" if line[:1] != " " else line, file=sys.stderr)
 
+    def unreadable(self, value: UnreadableValue) -> None:
+        """Name a key whose value is not among what is shown."""
+        self.code = UNREADABLE
+        sys.stdout.flush()
+        told = f"the value of {in_line(value.key)} can't be read: {value.reason}"
+        print(f"{self._program}: {told}; `kv read --json` shows its bytes", file=sys.stderr)
+
+    def _read(self, document: dict[str, Any]) -> dict[str, Any]:
+        """A value that can't be read as its bytes, and why it can't."""
+        value = document["value"]
+        if not isinstance(value, UnreadableValue):
+            return document
+        self.code = UNREADABLE
+        return document | {"value": jsonable(value), "unreadable": value.reason}
+
     def _print_one_of_many(self, document: dict[str, Any]) -> None:
         """One value that JSON has no form for is no reason not to show the others."""
+        document = self._read(document)
         try:
             self._print_json(document)
         except KvnodeError:

@@ -38,6 +38,7 @@ CODES = {
     errors.Unsupported("why"): 4,
     errors.WrongNode("why"): 4,
     errors.UnreadableAnswer("why"): 4,
+    errors.UnreadableValue("k", b"\xc1", "why"): 7,
     errors.MalformedError("why"): 4,
     errors.DefiniteError("why"): 4,
     errors.IndefiniteError("why"): 4,

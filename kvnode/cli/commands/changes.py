@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from kvnode.cli.commands.command import Command, number, typed
-from kvnode.cli.exits import OK
 from kvnode.cli.output import Output
 from kvnode.cli.parser import seconds
 from kvnode.cli.tokens import read_token, write_token
@@ -37,7 +36,7 @@ def watch(client: Client, given: argparse.Namespace, output: Output) -> int:
             # After what was printed: who is killed in between sees that twice, and misses nothing.
             write_token(given.resume, found[-1].token if found else changes.token)
             left = None if left is None else left - len(found)
-    return OK
+    return output.code
 
 
 def _add_watch(parser: argparse.ArgumentParser) -> None:

@@ -66,7 +66,9 @@ def _deleted(client: Client, given: argparse.Namespace, keys: Sequence[str]) -> 
             return {}
         seen = {typed(key): versions for key, versions in held.items()}
         try:
-            return dict.fromkeys(held, client.delete_many(seen, if_version=seen, **concern))
+            dot = client.delete_many(seen, if_version=seen, **concern)
+            assert dot is not None, "there are keys"
+            return dict.fromkeys(held, dot)
         except Conflict:  # somebody writes them meanwhile
             if not left:
                 raise

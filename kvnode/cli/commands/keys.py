@@ -51,7 +51,7 @@ def get(client: Client, given: argparse.Namespace, output: Output) -> int:
             output.absent(key)
             return NOT_FOUND
         output.value(key, found)
-        return OK
+        return output.code
     code, with_siblings = OK, 0
     for key, versions in read_all(client, given.keys):
         if versions:
@@ -61,7 +61,7 @@ def get(client: Client, given: argparse.Namespace, output: Output) -> int:
             output.absent(key)
             code = NOT_FOUND
     output.siblings(with_siblings)
-    return code
+    return code or output.code
 
 
 def read(client: Client, given: argparse.Namespace, output: Output) -> int:
@@ -71,7 +71,7 @@ def read(client: Client, given: argparse.Namespace, output: Output) -> int:
         output.absent(given.key)
         return NOT_FOUND
     output.versions(given.key, versions)
-    return OK
+    return output.code
 
 
 def touch(client: Client, given: argparse.Namespace, output: Output) -> int:

@@ -35,7 +35,7 @@ def scan(client: Client, given: argparse.Namespace, output: Output) -> int:
         output.entry(entry)
         with_siblings += entry.siblings > 0
     output.siblings(with_siblings)
-    return OK
+    return output.code
 
 
 def _bounds(given: argparse.Namespace) -> dict[str, Any]:

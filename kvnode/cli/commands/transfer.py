@@ -21,7 +21,7 @@ from kvnode.cli.output import Output
 from kvnode.cli.progress import Progress
 from kvnode.cli.streams import expect_output
 from kvnode.client.sync import Client
-from kvnode.errors import InvalidRequest, KvnodeError
+from kvnode.errors import InvalidRequest, KvnodeError, UnreadableValue
 
 
 def export(client: Client, given: argparse.Namespace, output: Output) -> int:
@@ -34,6 +34,9 @@ def export(client: Client, given: argparse.Namespace, output: Output) -> int:
     sys.stdout.flush()
     try:
         for entry in client.entries(typed(given.prefix)):
+            if isinstance(entry.version.value, UnreadableValue):
+                output.unreadable(entry.version.value)
+                continue
             out.write(line_of(entry))
             exported += 1
             with_siblings += entry.siblings > 0
@@ -47,7 +50,7 @@ def export(client: Client, given: argparse.Namespace, output: Output) -> int:
     progress.end(f"{exported:,} keys")
     if with_siblings:
         progress.tell(f"of {with_siblings:,} keys with siblings only the winners are exported")
-    return OK
+    return output.code
 
 
 def import_(client: Client, given: argparse.Namespace, output: Output) -> int:
