@@ -249,7 +249,7 @@ def test_every_command_ends_so_where_nobody_is_and_where_the_node_fails(name, kv
     (tmp_path / "file").write_text('{"key": "k", "value": 1}\n')
     arguments = {"put": ["k", "1"], "touch": ["k", 5], "import": [tmp_path / "file"]}
     arguments |= {one: ["k"] for one in ("get", "read", "del", "persist", "forget")}
-    command = [name, *arguments.get(name, []), "--timeout", "0.1", "--json"]
+    command = [name, *arguments.get(name, []), "--timeout", "0.5", "--json"]
     said = json.loads(kv(*command, "--node", nobody).output.splitlines()[0])
     assert said["error"] == "Unreachable"
     assert kv(*command, "--node", nobody).code == 3

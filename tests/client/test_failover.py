@@ -279,6 +279,14 @@ def test_no_call_ends_later_than_its_patience() -> None:
                     it.fail(error, now_s)
 
 
+def test_a_write_that_was_surely_not_made_is_not_left_in_doubt_by_a_last_try() -> None:
+    it, refused = course(WRITE, addresses=ABC[:1], timeout_s=1), Unavailable("no")
+    it.fail(refused, START_S + 0.7)
+    assert it.attempt.pause_s + it.attempt.patience_s == pytest.approx(0.3)
+    with pytest.raises(Unavailable):
+        it.fail(refused, START_S + 0.8)
+
+
 def test_pauses_double_and_are_cut_at_random() -> None:
     for random, factor in ((0.0, 1.0), (1.0, 0.5)):
         it = course(WRITE, id_=ID, timeout_s=600, random=random)
