@@ -93,8 +93,9 @@ class Calls:
         at another node makes a sibling. It is no consensus.
 
         With `replicas`, returns once so many members (by name, up to 1024; the node that answers is
-        one of them) have the write synced to disk. After `timeout_s` (5 if not given, at most 600)
-        `Unreplicated` is raised, and tells who surely has it: the write itself stays.
+        one of them) have the write synced to disk. When the time is up `Unreplicated` is raised,
+        and tells who surely has it: the write itself stays. `timeout_s` is how long this call may
+        take then, instead of the client's own.
         """
         change = packed_key(key), packed_value(value, key)
         ttl_ms = None if ttl_s is None else arguments.ttl_ms(ttl_s)

@@ -160,17 +160,18 @@ class ClientSession:
 class Client(ClientSession):
     """A session with a node, or with whichever of several answers.
 
-    `addresses` are nodes' request addresses, `tcp://host:port` or `host:port`. The client stays
+    `addresses` are nodes' request addresses, `tcp://host:port`, `host:port`, or `host` for port
+    7411. Without any it asks those of KVNODE_NODE, or else the node at 127.0.0.1. The client stays
     with one node as long as that answers. Else it goes on to the next with its token: for reads,
     and for writes that surely were not done; see the table in `kvnode.client.failover`.
 
-    `timeout_s` bounds how long a call may take, all attempts together, beside the time that nodes
-    may spend waiting for the session's past, which is `wait_s`; with 0 a node that is behind
-    answers at once, and `Delayed` is raised. A write that waits for replicas may take its own
-    `timeout_s` more. `token` carries on a session begun elsewhere. With
-    `retry_writes` a write that got no answer is asked for again at the same node, which makes it
-    once. `resolver(key, versions)` makes a value of siblings, the winner first, for `get`,
-    `get_many` and the reads of `transact`; it writes nothing.
+    `timeout_s` bounds how long a call may take as a whole, all attempts together. Within that time
+    a node may spend up to `wait_s` waiting for what the session has seen; with 0 a node that is
+    behind answers at once, and `Delayed` is raised. A call of several requests, as `count`, has
+    that time for each. `token` carries on a session begun elsewhere. With `retry_writes` a write
+    that got no answer is asked for again at the same node, which makes it once.
+    `resolver(key, versions)` makes a value of siblings, the winner first, for `get`, `get_many` and
+    the reads of `transact`; it writes nothing.
 
     Threads may share a client, and a process that is forked may go on with it; a watch, a scan and
     a pipeline belong to one thread each. Its errors are in `kvnode.errors`: definite ones say
