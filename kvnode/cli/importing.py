@@ -136,7 +136,7 @@ class Import:
         self.imported = 0
         self.expired = 0
         if state.token is not None:
-            client.seen.merge(state.token)
+            client._seen.merge(state.token)
 
     def run(self, replicas: int | None, timeout_s: float | None) -> Iterator[int]:
         """Put all that is left, and tell after each batch how many lines are done."""

@@ -28,7 +28,7 @@ class AsyncWatch:
 
     def __init__(self, client: AsyncClientSession, prefix: Key, since: bytes | str | None) -> None:
         self._client = client
-        self._feed = Feed(prefix, since, client.seen)
+        self._feed = Feed(prefix, since, client._seen)
         self._asking: asyncio.Future[None] | None = None
         #: How many coroutines wait for that, and what ends it when they have all left.
         self._waiting = 0
@@ -41,6 +41,9 @@ class AsyncWatch:
 
     def __aiter__(self) -> Self:
         return self
+
+    def __repr__(self) -> str:
+        return f"<AsyncWatch of {self._feed.followed} at {self._client.address}>"
 
     async def __anext__(self) -> Change:
         while (change := self._feed.taken()) is None:
@@ -80,7 +83,7 @@ class AsyncWatch:
         patience_s = wait_s
         if self._asking is None:
             patience_s = None  # the answer comes in time
-            call = self._client.make(self._feed.call(wait_s), self._feed.position)
+            call = self._client._make(self._feed.call(wait_s), self._feed.position)
             self._asking = asyncio.ensure_future(call)
             self._asking.add_done_callback(_look_at)
         asked = self._asking

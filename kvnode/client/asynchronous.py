@@ -13,7 +13,7 @@ from kvnode.client.async_watches import AsyncWatch
 from kvnode.client.call import Call
 from kvnode.client.calls import Calls, Resolver
 from kvnode.client.failover import Endpoints
-from kvnode.client.methods import as_method
+from kvnode.client.methods import as_method, called, written
 from kvnode.client.pipeline import AsyncPipeline
 from kvnode.client.scans import Page
 from kvnode.client.session import Session
@@ -28,7 +28,7 @@ def _asked(
     call: Callable[Concatenate[Calls, P], Call[T]],
 ) -> Callable[Concatenate[AsyncClientSession, P], Coroutine[Any, Any, T]]:
     async def method(client: AsyncClientSession, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await client.make(call(client.calls, *args, **kwargs))
+        return await client._make(call(client._calls, *args, **kwargs))
 
     return as_method(method, call)
 
@@ -39,7 +39,8 @@ def _iterated(
     def method(
         client: AsyncClientSession, /, *args: P.args, **kwargs: P.kwargs
     ) -> AsyncIterator[T]:
-        return client._items(call(client.calls, *args, **kwargs))
+        items = client._items(call(client._calls, *args, **kwargs))
+        return called(items, written(call, args, kwargs), client.address)
 
     return as_method(method, call, "AsyncIterator[{}]")
 
@@ -60,10 +61,15 @@ class AsyncClientSession:
         self.timeout_s = timeout_s
         self.wait_s = wait_s
         self.retry_writes = retry_writes
-        self.calls = calls
+        self._calls = calls
         self._connection = connection
         #: What it has seen.
-        self.seen = Session(token, connection.ids)
+        self._seen = Session(token, connection.ids)
+
+    def __repr__(self) -> str:
+        nodes = len(self._connection.endpoints.addresses)
+        others = f", one of {nodes} nodes" if nodes > 1 else ""
+        return f"<{type(self).__name__} at {self.address}{others}>"
 
     put = _asked(Calls.put)
     put_many = _asked(Calls.put_many)
@@ -95,7 +101,7 @@ class AsyncClientSession:
     def token(self) -> bytes | None:
         """What this session has seen, for `token=` of another; None if nothing yet. As text:
         `kvnode.printable`."""
-        return self.seen.token
+        return self._seen.token
 
     def pipeline(
         self,
@@ -112,15 +118,15 @@ class AsyncClientSession:
         session's, a change's, or that of an earlier watch. See `AsyncWatch`."""
         return AsyncWatch(self, prefix, since)
 
-    async def make(self, call: Call[T], session: Session | None = None) -> T:
+    async def _make(self, call: Call[T], session: Session | None = None) -> T:
         """Make a call, and those that it takes to know its result; in another session, if given."""
         while True:
-            if self.seen.is_over:
+            if self._seen.is_over:
                 raise InvalidRequest("this session is over: begin another one")
             patience = call.patience(self.timeout_s, self.wait_s)
             results = (
                 await self._connection.run(
-                    session or self.seen, call.operations, patience, retry_writes=self.retry_writes
+                    session or self._seen, call.operations, patience, retry_writes=self.retry_writes
                 )
                 if call.operations
                 else []
@@ -134,14 +140,14 @@ class AsyncClientSession:
         """Those of one page after another, each asked for when the one before is used up."""
         following: Call[Page[T]] | None = call
         while following is not None:
-            page = await self.make(following)
+            page = await self._make(following)
             following = page.following
             for item in page.items:
                 yield item
 
     async def close(self) -> None:
         """End the session. The token stays readable; the connection is the client's."""
-        self.seen.end()
+        self._seen.end()
 
     async def __aenter__(self) -> Self:
         return self
@@ -194,7 +200,7 @@ class AsyncClient(AsyncClientSession):
         not change."""
         return AsyncClientSession(
             self._connection,
-            self.calls,
+            self._calls,
             self.token if token is None else token,
             timeout_s=self.timeout_s,
             wait_s=self.wait_s,

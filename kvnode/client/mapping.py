@@ -116,7 +116,7 @@ class KeyMapping(MutableMapping[K, Any]):
         while together := list(islice(keys, _CLEARED_TOGETHER)):
             self._client.delete_many(together)
 
-    def scanned(self) -> Iterator[tuple[K, Any]]:
+    def _scanned(self) -> Iterator[tuple[K, Any]]:
         """The items as the node has them at one moment."""
         pages = self._client.scan(self._prefix)
         return ((self._own(key), value) for key, value in pages)
@@ -149,11 +149,11 @@ class _Items(ItemsView[K, Any]):
     _mapping: KeyMapping[K]
 
     def __iter__(self) -> Iterator[tuple[K, Any]]:
-        return self._mapping.scanned()
+        return self._mapping._scanned()
 
 
 class _Values(ValuesView[Any]):
     _mapping: KeyMapping[Any]
 
     def __iter__(self) -> Iterator[Any]:
-        return (value for _, value in self._mapping.scanned())
+        return (value for _, value in self._mapping._scanned())

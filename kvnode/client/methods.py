@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final, TypeVar
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+Items = TypeVar("Items")
 
 #: What a call is annotated to return, of which a client returns what is in it.
 _HULLS: Final = (("Call[Page[", "]]"), ("Call[", "]"))
@@ -45,3 +46,15 @@ def _inside(call: FunctionType) -> str:
         if returned.startswith(start):
             return returned.removeprefix(start).removesuffix(end)
     return returned
+
+
+def called(items: Items, text: str, address: str) -> Items:
+    """A generator that shows what was asked for, and where, instead of a function of ours."""
+    items.__qualname__ = f"{text} at {address}"  # type: ignore[attr-defined]  # generators have it
+    return items
+
+
+def written(call: Callable[..., object], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """A call as it stands in a program."""
+    given = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
+    return f"{call.__name__}({', '.join(given)})"

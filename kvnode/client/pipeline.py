@@ -35,6 +35,9 @@ class Pending(Generic[T]):
         """It has brought this: a result, or an error."""
         self._outcome = [outcome]
 
+    def __repr__(self) -> str:
+        return f"<Pending: {self._outcome[0]!r}>" if self._outcome else "<Pending: not sent yet>"
+
     def result(self) -> T:
         """The result; raises the error of this operation, or InvalidRequest before it was sent."""
         if not self._outcome:
@@ -107,6 +110,10 @@ class Queue:
         self._pending.append(Pending())
         return self._pending[-1]
 
+    def _shown(self, address: str) -> str:
+        state = "over" if self._is_over else "open" if self._is_begun else "not begun"
+        return f"<{type(self).__name__} at {address}: {state}, operations: {len(self._queued)}>"
+
     def _begin(self) -> None:
         """Only once: what it has would be sent again."""
         if self._is_begun:
@@ -157,8 +164,11 @@ class Pipeline(Queue):
         replicas: int | None = None,
         timeout_s: float | None = None,
     ) -> None:
-        super().__init__(client.calls, wait_s, replicas, timeout_s)
+        super().__init__(client._calls, wait_s, replicas, timeout_s)
         self._client = client
+
+    def __repr__(self) -> str:
+        return self._shown(self._client.address)
 
     def __enter__(self) -> Self:
         self._begin()
@@ -174,7 +184,7 @@ class Pipeline(Queue):
         if error is not None or not self._queued:
             return
         try:
-            outcomes = self._client.make(self._together())
+            outcomes = self._client._make(self._together())
             self._settle([self._rest(it) if isinstance(it, Call) else it for it in outcomes])
         except BaseException as failure:
             self._fail(failure)
@@ -182,7 +192,7 @@ class Pipeline(Queue):
 
     def _rest(self, call: Call[Any]) -> Any:
         try:
-            return self._client.make(call)
+            return self._client._make(call)
         except KvnodeError as error:
             return error
 
@@ -199,8 +209,11 @@ class AsyncPipeline(Queue):
         replicas: int | None = None,
         timeout_s: float | None = None,
     ) -> None:
-        super().__init__(client.calls, wait_s, replicas, timeout_s)
+        super().__init__(client._calls, wait_s, replicas, timeout_s)
         self._client = client
+
+    def __repr__(self) -> str:
+        return self._shown(self._client.address)
 
     async def __aenter__(self) -> Self:
         self._begin()
@@ -216,7 +229,7 @@ class AsyncPipeline(Queue):
         if error is not None or not self._queued:
             return
         try:
-            outcomes = await self._client.make(self._together())
+            outcomes = await self._client._make(self._together())
             self._settle([await self._rest(it) if isinstance(it, Call) else it for it in outcomes])
         except BaseException as failure:
             self._fail(failure)
@@ -224,6 +237,6 @@ class AsyncPipeline(Queue):
 
     async def _rest(self, call: Call[Any]) -> Any:
         try:
-            return await self._client.make(call)
+            return await self._client._make(call)
         except KvnodeError as error:
             return error

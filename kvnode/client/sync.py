@@ -13,7 +13,7 @@ from kvnode.client.calls import Calls, Resolver
 from kvnode.client.connection import Connection
 from kvnode.client.failover import Endpoints
 from kvnode.client.mapping import K, KeyMapping
-from kvnode.client.methods import as_method
+from kvnode.client.methods import as_method, called, written
 from kvnode.client.pipeline import Pipeline
 from kvnode.client.scans import Page
 from kvnode.client.session import Session
@@ -29,7 +29,7 @@ def _asked(
     call: Callable[Concatenate[Calls, P], Call[T]],
 ) -> Callable[Concatenate[ClientSession, P], T]:
     def method(client: ClientSession, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return client.make(call(client.calls, *args, **kwargs))
+        return client._make(call(client._calls, *args, **kwargs))
 
     return as_method(method, call)
 
@@ -38,7 +38,8 @@ def _iterated(
     call: Callable[Concatenate[Calls, P], Call[Page[T]]],
 ) -> Callable[Concatenate[ClientSession, P], Iterator[T]]:
     def method(client: ClientSession, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return client._items(call(client.calls, *args, **kwargs))
+        items = client._items(call(client._calls, *args, **kwargs))
+        return called(items, written(call, args, kwargs), client.address)
 
     return as_method(method, call, "Iterator[{}]")
 
@@ -59,10 +60,15 @@ class ClientSession:
         self.timeout_s = timeout_s
         self.wait_s = wait_s
         self.retry_writes = retry_writes
-        self.calls = calls
+        self._calls = calls
         self._connection = connection
         #: What it has seen.
-        self.seen = Session(token, connection.ids)
+        self._seen = Session(token, connection.ids)
+
+    def __repr__(self) -> str:
+        nodes = len(self._connection.endpoints.addresses)
+        others = f", one of {nodes} nodes" if nodes > 1 else ""
+        return f"<{type(self).__name__} at {self.address}{others}>"
 
     put = _asked(Calls.put)
     put_many = _asked(Calls.put_many)
@@ -94,7 +100,7 @@ class ClientSession:
     def token(self) -> bytes | None:
         """What this session has seen, for `token=` of another; None if nothing yet. As text:
         `kvnode.printable`."""
-        return self.seen.token
+        return self._seen.token
 
     def pipeline(
         self,
@@ -115,15 +121,15 @@ class ClientSession:
         """The keys with this prefix as a dictionary, without the prefix: see `KeyMapping`."""
         return KeyMapping(self, prefix)
 
-    def make(self, call: Call[T], session: Session | None = None) -> T:
+    def _make(self, call: Call[T], session: Session | None = None) -> T:
         """Make a call, and those that it takes to know its result; in another session, if given."""
         while True:
-            if self.seen.is_over:
+            if self._seen.is_over:
                 raise InvalidRequest("this session is over: begin another one")
             patience = call.patience(self.timeout_s, self.wait_s)
             results = (
                 self._connection.run(
-                    session or self.seen, call.operations, patience, retry_writes=self.retry_writes
+                    session or self._seen, call.operations, patience, retry_writes=self.retry_writes
                 )
                 if call.operations
                 else []
@@ -137,13 +143,13 @@ class ClientSession:
         """Those of one page after another, each asked for when the one before is used up."""
         following: Call[Page[T]] | None = call
         while following is not None:
-            page = self.make(following)
+            page = self._make(following)
             following = page.following
             yield from page.items
 
     def close(self) -> None:
         """End the session. The token stays readable; the connection is the client's."""
-        self.seen.end()
+        self._seen.end()
 
     def __enter__(self) -> Self:
         return self
@@ -207,7 +213,7 @@ class Client(ClientSession):
         not change."""
         return ClientSession(
             self._connection,
-            self.calls,
+            self._calls,
             self.token if token is None else token,
             timeout_s=self.timeout_s,
             wait_s=self.wait_s,

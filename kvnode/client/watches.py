@@ -121,6 +121,8 @@ class Feed:
     def __init__(self, prefix: Key, since: bytes | str | None, session: Session) -> None:
         range_ = range_of(prefix, None, None)
         self.session = session
+        #: What it follows, for people.
+        self.followed = f"keys with {prefix!r}" if prefix else "all keys"
         self._key = range_.key
         self._prefix = range_.start or b""
         #: Whether it knows where it begins.
@@ -208,7 +210,7 @@ class Watch:
 
     def __init__(self, client: ClientSession, prefix: Key, since: bytes | str | None) -> None:
         self._client = client
-        self._feed = Feed(prefix, since, client.seen)
+        self._feed = Feed(prefix, since, client._seen)
         self._followed = Lock()
         if since is None:
             self._ask(None)
@@ -220,6 +222,9 @@ class Watch:
 
     def __iter__(self) -> Self:
         return self
+
+    def __repr__(self) -> str:
+        return f"<Watch of {self._feed.followed} at {self._client.address}>"
 
     def __next__(self) -> Change:
         with self._alone():
@@ -264,4 +269,4 @@ class Watch:
             self._followed.release()
 
     def _ask(self, wait_s: float | None) -> None:
-        self._client.make(self._feed.call(wait_s), self._feed.position)
+        self._client._make(self._feed.call(wait_s), self._feed.position)

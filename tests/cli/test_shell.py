@@ -90,7 +90,7 @@ def test_a_session_that_is_lost_goes_on_where_that_was_said(kv):
     with FakeNode(answering(("lost", [(x, 2, 3)], {x: 1}))) as node:
         flags.node = [node.listen]
         with Seat(flags) as seat:
-            seat.client.seen.merge(encode_token("c", {x: 3}))
+            seat.client._seen.merge(encode_token("c", {x: 3}))
             given = parser_of(in_shell=True).parse_args(["get", "k"])
             assert seat.run(given, _Quiet()) == 4  # lost once more, as this node says so always
             assert [asked.token for asked in node.asked] == [{x: 3}, {x: 1}]
@@ -251,7 +251,7 @@ def test_a_node_that_is_away_costs_a_moment_and_no_shell(terminal):
 def test_a_long_vector_is_cut_in_the_prompt(monkeypatch):
     origins = {new_origin(name, 1, 1): 1 for name in "ABCDEFGH"}
     with FakeNode(answering(("ok", "X"))) as node, Client(node.listen) as client:
-        client.seen.merge(encode_token("c", origins))
+        client._seen.merge(encode_token("c", origins))
         seat = argparse.Namespace(client=client)
         shell = Shell(seat, parser_of(in_shell=True), as_json=False)
         assert shell._prompt() == "X {A:1 B:1 C:1 D:1 E:1 +3}> "

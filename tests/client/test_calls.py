@@ -266,7 +266,7 @@ def methods(of: type) -> dict[str, list[inspect.Parameter]]:
 def test_all_clients_have_the_same_methods() -> None:
     assert methods(kvnode.Client) == methods(kvnode.AsyncClient)
     assert methods(kvnode.Client).keys() >= {"put", "get", "read", "delete", "transact", "status"}
-    own = {"pipeline", "watch", "make", "close", "token", "address"}
+    own = {"pipeline", "watch", "close", "token", "address"}
     for client, session, only_here in (
         (kvnode.Client, kvnode.ClientSession, {"mapping"}),
         (kvnode.AsyncClient, kvnode.AsyncClientSession, set()),

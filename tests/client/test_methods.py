@@ -9,10 +9,12 @@ import pytest
 
 import kvnode
 from kvnode.client.call import Call
+from kvnode.client.calls import Calls
 from kvnode.client.methods import as_method
+from kvnode.codec.token import encode_token
 
 
-class Calls:
+class Own:
     def call(self, key: str, *, wait_s: float | None = None) -> Call[int | None]:
         """What it does."""
 
@@ -21,7 +23,7 @@ class Client:
     def _method(self, *arguments, **named):
         return arguments, named
 
-    method = as_method(_method, Calls.call)
+    method = as_method(_method, Own.call)
 
 
 def test_it_has_the_name_the_words_and_the_signature_of_its_call() -> None:
@@ -34,9 +36,7 @@ def test_it_has_the_name_the_words_and_the_signature_of_its_call() -> None:
 def test_it_shows_what_it_returns_itself() -> None:
     shown = "(key: str, *, wait_s: float | None = None) -> int | None"
     assert str(inspect.signature(Client().method)) == shown
-    assert str(inspect.signature(Calls().call)).endswith("-> 'Call[int | None]'"), (
-        "that of the call"
-    )
+    assert str(inspect.signature(Own().call)).endswith("-> 'Call[int | None]'"), "that of the call"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,53 @@ def test_every_kind_of_client_shows_what_its_methods_return(of, shown: str) -> N
     assert shown in pydoc.plain(pydoc.render_doc(of))
 
 
+def test_no_public_method_shows_a_call() -> None:
+    for kind in (kvnode.Client, kvnode.AsyncClient, kvnode.Pipeline, kvnode.AsyncPipeline):
+        for name, method in inspect.getmembers(kind, inspect.isfunction):
+            assert name.startswith("_") or "Call[" not in str(inspect.signature(method)), name
+
+
 def test_those_of_asyncio_are_coroutines() -> None:
     assert inspect.iscoroutinefunction(kvnode.AsyncClient.put)
     assert not inspect.iscoroutinefunction(kvnode.Client.put)
+
+
+# --- what people see
+
+
+def public(of: object) -> set[str]:
+    return {name for name in dir(of) if not name.startswith("_")}
+
+
+def test_completion_offers_what_is_for_users_alone() -> None:
+    calls = public(Calls)
+    own = {"address", "close", "pipeline", "session", "token", "watch"}
+    settings = {"timeout_s", "wait_s", "retry_writes"}
+    with kvnode.Client("127.0.0.1:1") as client:
+        assert public(client) == calls | own | settings | {"mapping"}
+        assert public(kvnode.AsyncClient("127.0.0.1:1")) == calls | own | settings
+        assert public(client.session()) == public(client) - {"session"}
+        assert public(client.pipeline()) < calls | {"results"}
+        assert public(client.watch(since=encode_token("c", {}))) == {"close", "poll", "token"}
+        assert public(client.mapping("a")) == public(dict) - {"copy", "fromkeys"}
+    assert public(kvnode.Pending) == {"is_settled", "result"}
+
+
+def test_each_kind_tells_where_it_is_and_what_it_follows() -> None:
+    here = "tcp://127.0.0.1:1"
+    since = encode_token("c", {})
+    with kvnode.Client(here) as client, kvnode.Client(here, "localhost:2") as other:
+        assert repr(client) == f"<Client at {here}>"
+        assert repr(other) == f"<Client at {here}, one of 2 nodes>"
+        assert repr(client.session()) == f"<ClientSession at {here}>"
+        assert repr(client.watch("a/", since=since)) == f"<Watch of keys with 'a/' at {here}>"
+        assert repr(client.watch(since=since)) == f"<Watch of all keys at {here}>"
+        assert repr(client.mapping("a/")) == f"<keys with 'a/' at {here}>"
+        assert repr(client.pipeline()) == f"<Pipeline at {here}: not begun, operations: 0>"
+        assert f"scan('a/', limit=2) at {here} " in repr(client.scan("a/", limit=2))
+    many = kvnode.AsyncClient(here)
+    assert repr(many) == f"<AsyncClient at {here}>"
+    assert repr(many.session()) == f"<AsyncClientSession at {here}>"
+    assert repr(many.watch("a/", since=since)) == f"<AsyncWatch of keys with 'a/' at {here}>"
+    assert f"keys() at {here} " in repr(many.keys())
+    assert repr(kvnode.Pending()) == "<Pending: not sent yet>"

@@ -215,7 +215,7 @@ def test_a_watch_goes_on_at_another_node_where_its_own_is_killed(make_cluster):
                 for at in range(300):
                     with cluster["XY"[at % 2]].client(writer.token) as other:
                         other.put(f"n/{at}", at)
-                        writer.seen.merge(other.token)
+                        writer._seen.merge(other.token)
                     written.append(at)
 
             thread = threading.Thread(target=write)
