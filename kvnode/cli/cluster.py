@@ -25,6 +25,9 @@ PATIENCE_S: Final = 30.0
 
 _LOOK_AGAIN_S: Final = 0.01
 
+#: What a node logs once its sockets listen.
+LISTENING: Final = b" listening at "
+
 
 class NotSeen(KvnodeError):
     """Something that was waited for did not come about."""
@@ -66,10 +69,18 @@ class LocalNode:
         self.founds = False
         self.process: subprocess.Popen[bytes] | None = None
         self._flags = flags
+        #: How long the log was before the latest start.
+        self._logged_before = 0
         self._prefix = prefix
 
     def start(self) -> None:
-        """Start it, without waiting for its first answer."""
+        """Start it, and wait until it listens, or ends: who connected to it sooner would be
+        refused."""
+        self.launch()
+        self.wait_until_it_listens()
+
+    def launch(self) -> None:
+        """Start it."""
         assert self.process is None
         command = [*self._prefix, sys.executable, "-m", "kvnode.cli.kvnode", "serve"]
         command += ["--name", self.name]
@@ -81,6 +92,7 @@ class LocalNode:
             port.make_way()
         # A session of its own: Ctrl-C at the terminal reaches us, and we stop it in order.
         with self.log.open("ab") as log:
+            self._logged_before = log.tell()
             self.process = subprocess.Popen(
                 [*command, *self._flags],
                 stdin=subprocess.DEVNULL,
@@ -89,6 +101,18 @@ class LocalNode:
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
                 start_new_session=True,
             )
+
+    def wait_until_it_listens(self) -> None:
+        """See `start`. The log tells, which needs no connection: not all nodes can be reached from
+        here."""
+
+        def listens_or_has_ended() -> bool:
+            assert self.process is not None
+            with self.log.open("rb") as log:
+                log.seek(self._logged_before)
+                return LISTENING in log.read() or self.process.poll() is not None
+
+        until(f"{self.name} listens", listens_or_has_ended)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; the exit code."""
@@ -142,7 +166,9 @@ class LocalCluster:
     def __enter__(self) -> Self:
         try:
             for node in self.nodes.values():
-                node.start()
+                node.launch()
+            for node in self.nodes.values():
+                node.wait_until_it_listens()
         except BaseException:
             self._stop()
             raise

@@ -5,7 +5,7 @@
     Unavailable, Overloaded             the next node; each node  the same: nothing was done
                                         up to three times
     Unreachable                         the same; but who is      the same
-                                        alone had all the time
+                                        alone is not asked again
     Delayed                             the next node; each once  the same
     Unsupported                         the same              the same
     Compacted                           the next node; each once

@@ -1,14 +1,17 @@
 """A line: a socket to one node, which is made anew where it does not come to a connection.
 
 libzmq connects again by itself, but not for ever: where the other side is no ROUTER, or has
-another security mechanism, it gives up for good, and says so to nobody. And where a host goes by
-a name, only a new socket goes where the name points by now.
+another security mechanism, it gives up for good, and says so to nobody. Where a host goes by a
+name, only a new socket goes where the name points by now. And whoever waits is to know at once that
+nothing listens. So each socket connects just once.
 """
 
 from __future__ import annotations
 
 import os
 import time
+import warnings
+import weakref
 from threading import RLock
 from typing import Final
 
@@ -17,14 +20,13 @@ import zmq
 from kvnode.client.hosts import Lookup, looked_up, taken
 from kvnode.errors import Unreachable
 from kvnode.transport.addresses import named_host
-from kvnode.transport.sockets import Context, Socket, dealer, is_connected
+from kvnode.transport.sockets import Attempt, Context, Socket, is_connected
 
 #: How often whoever waits for a connection or an answer sees to the line.
 LOOK_AGAIN_S: Final = 0.05
 
-#: How long a socket has until it is made anew; then twice as long, up to the maximum. libzmq's own
-#: tries, which follow each other within 2 s, shall have a chance; and a call shall live to see one
-#: made anew within the 5 s that it has.
+#: How long a socket that hears nothing has until it is made anew; then twice as long, up to the
+#: maximum. A call shall live to see one made anew within the 5 s that it has.
 PATIENCE_S: Final = 2.0
 PATIENCE_MAX_S: Final = 4.0
 
@@ -60,17 +62,27 @@ def process_context() -> Context:
         return _contexts[pid]
 
 
+def _forgotten(attempt: Attempt, process: int, address: str) -> None:
+    """Of another process nothing may be touched."""
+    if os.getpid() == process:
+        attempt.close(LINGER_MS)
+        warnings.warn(f"Unclosed client of {address}", ResourceWarning, stacklevel=2)
+
+
 class Line:
     """Sees to it that there is a connection to an address, and tells whether there is."""
 
     def __init__(self, address: str) -> None:
         self.address = address
         #: None as long as the host's name is being looked up.
-        self.socket: Socket | None = None
+        self._attempt: Attempt | None = None
         #: Why the host is not known.
         self.trouble: str | None = None
         #: What is waited for if there is no socket.
         self.lookup: Lookup | None = None
+        #: Closes the attempt where the line is forgotten: an attempt has two sockets, and of those
+        #: that Python forgets it closes any first.
+        self._forgotten: weakref.finalize[..., Line] | None = None
         self._host = named_host(address)
         self._numbers: list[str] = []
         self._made_s = 0.0
@@ -80,15 +92,26 @@ class Line:
 
     def tend(self, now_s: float) -> bool:
         """Whether there is a connection, or something to read that came over one. If not, and it
-        is time for that, the socket is made anew. Raises Unreachable if the process may open no
-        more of them."""
-        if self.socket is not None and is_connected(self.socket):
+        is time for that, the socket is made anew. Raises Unreachable where the attempt to connect
+        has failed; what tends then begins another one."""
+        if self._attempt is not None and is_connected(self._attempt.socket):
             self._was_connected = True
             self._patience_s = self._first_patience_s
+            self._attempt.succeed()
             return True
-        if self._is_due(now_s):
+        if self._attempt is not None and (why := self._attempt.failure()) is not None:
+            self.close()
+            if not self._numbers:
+                raise Unreachable(f"no connection to {self.address}: {why}")
+            self._make(now_s)
+        elif self._is_due(now_s):
             self._make(now_s)
         return False
+
+    @property
+    def socket(self) -> Socket | None:
+        """What to send by and to read from."""
+        return None if self._attempt is None else self._attempt.socket
 
     @property
     def has_connection(self) -> bool:
@@ -111,9 +134,10 @@ class Line:
 
     def close(self) -> None:
         """Close it; what was sent over it may still leave."""
-        if self.socket is not None:
-            self.socket.close(LINGER_MS)
-            self.socket = None
+        if self._attempt is not None and self._forgotten is not None:
+            if self._forgotten.detach() is not None:
+                self._attempt.close(LINGER_MS)
+            self._attempt = self._forgotten = None
 
     def _is_due(self, now_s: float) -> bool:
         if self.lookup is not None:
@@ -131,7 +155,7 @@ class Line:
         self._made_s = now_s
         self.close()
         if self._host is None:
-            self.socket = self._opened(self.address)
+            self._open(self.address)
         elif self._numbers:
             self._open_next()
         elif self.lookup is None:
@@ -145,12 +169,13 @@ class Line:
     def _open_next(self) -> None:
         """Those that were tried are asked for again: a name may point elsewhere by then."""
         number = self._numbers.pop(0)
-        self.socket = self._opened(f"tcp://{number}:{self.address.rpartition(':')[2]}")
+        self._open(f"tcp://{number}:{self.address.rpartition(':')[2]}")
 
-    def _opened(self, address: str) -> Socket:
-        """To a host with a name libzmq must not connect again by itself: where a node has been
-        there may be another one by now."""
+    def _open(self, address: str) -> None:
         try:
-            return dealer(process_context(), address, reconnects=self._host is None)
+            self._attempt = Attempt(process_context(), address)
         except zmq.ZMQError as error:
             raise Unreachable(f"can't connect to {self.address}: {error}") from None
+        forgotten = weakref.finalize(self, _forgotten, self._attempt, os.getpid(), self.address)
+        forgotten.atexit = False
+        self._forgotten = forgotten

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Final, TypeVar
 
+from kvnode.codec.packing import told
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 Items = TypeVar("Items")
 
@@ -56,5 +58,5 @@ def called(items: Items, text: str, address: str) -> Items:
 
 def written(call: Callable[..., object], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """A call as it stands in a program."""
-    given = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
+    given = [*map(told, args), *(f"{name}={told(value)}" for name, value in kwargs.items())]
     return f"{call.__name__}({', '.join(given)})"

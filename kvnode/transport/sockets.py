@@ -10,6 +10,7 @@ A request is one frame, after the sender's identity; REQ's empty delimiter is ac
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Final, NamedTuple, TypeVar
 
 import zmq
@@ -51,6 +52,13 @@ Socket = zmq.Socket[bytes]
 AnySocket = TypeVar("AnySocket", bound=zmq.Socket[Any])
 Context = zmq.Context[zmq.Socket[bytes]]
 
+#: A connection did not come about, or ended.
+_NOT_ACCEPTED: Final = int(zmq.EVENT_CLOSED)
+_DROPPED: Final = int(zmq.EVENT_DISCONNECTED)
+
+#: What a monitor sends first: an event and its value.
+_EVENT: Final = struct.Struct("=hi")
+
 # Plain numbers: as enumerations they would cost as much as the calls that take them.
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 _NOBLOCK_MORE: Final = int(zmq.NOBLOCK) | int(zmq.SNDMORE)
@@ -85,22 +93,61 @@ def subscriber(context: Context) -> Socket:
     return socket
 
 
-def dealer(context: zmq.Context[AnySocket], address: str, *, reconnects: bool = True) -> AnySocket:
-    """A DEALER that is connecting; again, unless told otherwise, whenever its connection is lost
-    or does not come about. Raises zmq.ZMQError for an address that can't be.
+def dealer(context: zmq.Context[AnySocket], address: str) -> AnySocket:
+    """A DEALER that is connecting, and again whenever its connection is lost or does not come
+    about. Raises zmq.ZMQError for an address that can't be.
 
     It sends only over a connection that is there: what can't be sent surely was not.
     """
     socket = _socket(context, zmq.DEALER)
     socket.setsockopt(zmq.IMMEDIATE, 1)
-    if not reconnects:
-        socket.setsockopt(zmq.RECONNECT_IVL, -1)
     try:
         connect(socket, address)
     except zmq.ZMQError:
         socket.close(linger=0)
         raise
     return socket
+
+
+class Attempt:
+    """A DEALER that connects once, if at all, and tells how that ended. It must be closed: see
+    `close`."""
+
+    def __init__(self, context: Context, address: str) -> None:
+        """Raises zmq.ZMQError for an address that can't be."""
+        self.socket = _socket(context, zmq.DEALER)
+        self.socket.setsockopt(zmq.IMMEDIATE, 1)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, -1)
+        # It has one event at the most, so that nobody need read it.
+        self._monitor: Socket | None = self.socket.get_monitor_socket(_NOT_ACCEPTED | _DROPPED)
+        try:
+            connect(self.socket, address)
+        except zmq.ZMQError:
+            self.close(0)
+            raise
+
+    def failure(self) -> str | None:
+        """Why there is no connection; None if there is one, or may yet be."""
+        frames = None if self._monitor is None else receive_frames(self._monitor, 2)
+        if not frames:
+            return None
+        event, _ = _EVENT.unpack(frames[0])
+        if event == _NOT_ACCEPTED:
+            return "it was refused, or no way leads there; is a node running at that address?"
+        return "it was accepted and dropped; is that where a node takes requests?"
+
+    def succeed(self) -> None:
+        """There is a connection: nobody asks why not."""
+        if self._monitor is not None:
+            # In this order: libzmq's thread waits for ever to tell an event to nobody.
+            self.socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self._monitor = None
+
+    def close(self, linger_ms: int) -> None:
+        """Close it; what was sent has so long to leave."""
+        self.succeed()
+        self.socket.close(linger_ms)
 
 
 def is_connected(socket: zmq.Socket[Any]) -> bool:

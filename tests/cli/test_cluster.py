@@ -39,7 +39,7 @@ def test_leaving_a_cluster_ends_what_runs_of_it(tmp_path):
 
 
 def test_ctrl_c_between_the_starts_of_two_nodes_leaves_none(tmp_path, monkeypatch):
-    start, processes = LocalNode.start, []
+    start, processes = LocalNode.launch, []
 
     def interrupted_at_the_second(node):
         if processes:
@@ -47,7 +47,7 @@ def test_ctrl_c_between_the_starts_of_two_nodes_leaves_none(tmp_path, monkeypatc
         start(node)
         processes.append(node.process)
 
-    monkeypatch.setattr(LocalNode, "start", interrupted_at_the_second)
+    monkeypatch.setattr(LocalNode, "launch", interrupted_at_the_second)
     with pytest.raises(KeyboardInterrupt), LocalCluster("XY", tmp_path):
         pytest.fail("it was not interrupted")
     assert processes[0].poll() is not None

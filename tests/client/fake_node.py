@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 import zmq
@@ -67,3 +69,12 @@ def answering(*results: Sequence[Any], token: bytes | None = None) -> Answers:
 def silent(_: Asked) -> Iterable[bytes]:
     """Answers nothing."""
     return ()
+
+
+@contextmanager
+def mute() -> Iterator[str]:
+    """The address of what accepts connections, and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield "tcp://{}:{}".format(*listener.getsockname())

@@ -14,7 +14,7 @@ from kvnode.client.failover import Attempt
 from kvnode.client.late import GivenUp
 from kvnode.client.session import Session
 from kvnode.codec.client import PING
-from tests.client.fake_node import FakeNode, answering, silent
+from tests.client.fake_node import FakeNode, answering, mute, silent
 from tests.client.test_connection import FOUND, WRITTEN, nodes
 from tests.client.test_sync_failures import nobodys_address
 
@@ -30,43 +30,58 @@ async def timed(call):
 
 
 def test_where_the_only_node_is_dead_each_waits_for_its_own_time_alone():
-    async def play():
-        async with AsyncClient(nobodys_address(), timeout_s=0.5, wait_s=0) as client:
+    async def play(dead):
+        async with AsyncClient(dead, timeout_s=0.5, wait_s=0) as client:
             return await asyncio.gather(*(timed(client.get("k")) for _ in range(20)))
 
-    for error, took_s in asyncio.run(play()):
-        assert isinstance(error, Unreachable)
-        assert 0.4 < took_s < 5, "one after the other they would take 10 s"
+    with mute() as dead:
+        for error, took_s in asyncio.run(play(dead)):
+            assert isinstance(error, Unreachable)
+            assert 0.4 < took_s < 5, "one after the other they would take 10 s"
+
+
+def test_where_nobody_listens_all_know_at_once_and_nothing_is_sent_when_somebody_does(free_port):
+    async def play():
+        async with AsyncClient(f"127.0.0.1:{free_port}", timeout_s=600) as client:
+            refused = [asyncio.create_task(timed(client.put("k", 1))) for _ in range(20)]
+            refused = await asyncio.gather(*refused)
+            with FakeNode(answering(WRITTEN), port=str(free_port)) as node:
+                await client.put("k", 2)
+                return refused, len(node.asked)
+
+    refused, asked = asyncio.run(play())
+    for error, took_s in refused:
+        assert isinstance(error, Unreachable) and "refused" in str(error) and took_s < 60
+    assert asked == 1
 
 
 def test_where_the_first_node_is_dead_all_go_on_at_once():
-    async def play(node):
-        async with AsyncClient(nobodys_address(), node.listen, timeout_s=60) as client:
+    async def play(dead, node):
+        async with AsyncClient(dead, node.listen, timeout_s=60) as client:
             found = [asyncio.create_task(timed(client.get("k"))) for _ in range(30)]
             # Those that come while the others wait learn from them.
             await asyncio.sleep(0.8)
             late = [asyncio.create_task(timed(client.get("k"))) for _ in range(30)]
             return await asyncio.gather(*found), await asyncio.gather(*late)
 
-    with FakeNode(answering(FOUND)) as node:
-        found, late = asyncio.run(play(node))
+    with mute() as dead, FakeNode(answering(FOUND)) as node:
+        found, late = asyncio.run(play(dead, node))
     assert [result for result, _ in (*found, *late)] == 60 * [1]
     assert max(took_s for _, took_s in found) < 15, "one after the other they would take 30 s"
     assert max(took_s for _, took_s in late) < min(took_s for _, took_s in found)
 
 
-def test_those_that_wait_for_a_connection_are_sent_in_the_order_of_their_making(free_port):
-    async def play():
-        async with AsyncClient(f"127.0.0.1:{free_port}", timeout_s=PATIENCE_S) as client:
+def test_those_that_wait_for_a_connection_are_sent_in_the_order_of_their_making():
+    async def play(node):
+        async with AsyncClient(node.listen, timeout_s=PATIENCE_S) as client:
             putting = [asyncio.create_task(client.put("k", number)) for number in range(50)]
-            await asyncio.sleep(0)
-            with FakeNode(answering(WRITTEN), port=str(free_port)) as node:
-                await putting[0]
-                putting += [asyncio.create_task(client.put("k", number)) for number in (50, 51)]
-                await asyncio.gather(*putting)
-                return [asked.id for asked in node.asked]
+            await putting[0]
+            putting += [asyncio.create_task(client.put("k", number)) for number in (50, 51)]
+            await asyncio.gather(*putting)
+            return [asked.id for asked in node.asked]
 
-    asked = asyncio.run(play())
+    with FakeNode(answering(WRITTEN)) as node:
+        asked = asyncio.run(play(node))
     assert asked == sorted(asked)
     assert len(asked) == 52
 
@@ -180,7 +195,7 @@ def test_who_is_told_that_nothing_was_sent_is_not_sent(free_port):
         with FakeNode(answering(("ok", "X")), port=str(free_port)) as node:
             with pytest.raises(Unreachable):
                 link._give_up_connecting(PATIENCE_S)
-            until("there is a connection", lambda: link._line.tend(time.monotonic()))
+            until("there is a connection", lambda: is_connected(link._line))
             link._see_to_it()
             errors = await asyncio.gather(*asking, return_exceptions=True)
             assert [type(error) for error in errors] == 3 * [Unreachable]
@@ -189,6 +204,13 @@ def test_who_is_told_that_nothing_was_sent_is_not_sent(free_port):
         link.close()
 
     asyncio.run(play())
+
+
+def is_connected(line):
+    try:
+        return line.tend(time.monotonic())
+    except Unreachable:  # of an attempt before the node was there
+        return False
 
 
 def test_a_connection_that_is_lost_ends_what_waits_for_answers():

@@ -24,8 +24,7 @@ from kvnode.cli.cluster import PATIENCE_S, until
 from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import decode_token, encode_token
 from kvnode.core.vector import new_origin
-from tests.client.fake_node import FakeNode, answering, silent
-from tests.client.test_sync_failures import nobodys_address
+from tests.client.fake_node import FakeNode, answering, mute, silent
 
 X = new_origin("X", 1, 1)
 
@@ -237,22 +236,24 @@ def test_closing_it_ends_what_waits():
 def test_closing_it_tells_who_waits_for_a_connection_that_nothing_was_sent():
     """The first waits for the connection, the others for their turns."""
 
-    async def play():
-        client = AsyncClient(nobodys_address(), timeout_s=PATIENCE_S)
+    async def play(address):
+        client = AsyncClient(address, timeout_s=PATIENCE_S)
         waiting = [asyncio.create_task(client.put("a", n)) for n in range(3)]
         for _ in range(10):
             await asyncio.sleep(0)
         await client.close()
         return await asyncio.gather(*waiting, return_exceptions=True)
 
-    for error in asyncio.run(play()):
+    with mute() as address:
+        errors = asyncio.run(play(address))
+    for error in errors:
         assert isinstance(error, Unreachable)
         assert "closed before anything was sent to" in str(error)
 
 
 def test_who_is_cancelled_while_it_is_closed_is_cancelled():
-    async def play():
-        client = AsyncClient(nobodys_address(), timeout_s=PATIENCE_S)
+    async def play(address):
+        client = AsyncClient(address, timeout_s=PATIENCE_S)
         waiting = asyncio.create_task(client.get("a"))
         for _ in range(10):
             await asyncio.sleep(0)
@@ -261,4 +262,5 @@ def test_who_is_cancelled_while_it_is_closed_is_cancelled():
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
-    asyncio.run(play())
+    with mute() as address:
+        asyncio.run(play(address))

@@ -13,9 +13,8 @@ import pytest
 from kvnode import Client, IndefiniteError, InvalidRequest, KvnodeError, Unreachable
 from kvnode.cli.cluster import PATIENCE_S, until
 from kvnode.codec.token import encode_token
-from tests.client.fake_node import FakeNode, answering, silent
+from tests.client.fake_node import FakeNode, answering, mute, silent
 from tests.client.test_connection import COMMIT_FAILED, X, nodes
-from tests.client.test_sync_failures import nobodys_address
 
 LONG_S = 10 * PATIENCE_S
 
@@ -57,11 +56,12 @@ def test_closing_a_client_ends_the_call_of_another_thread():
 
 
 def test_closing_a_client_ends_what_waits_for_a_connection():
-    client = Client(nobodys_address(), timeout_s=LONG_S)
-    call = InThread(lambda: client.put("k", 1))
-    until("it is connecting", lambda: client._connection._pool()._calls._free < 128)
-    client.close()
-    error = call.ended()
+    with mute() as address:
+        client = Client(address, timeout_s=LONG_S)
+        call = InThread(lambda: client.put("k", 1))
+        until("it is connecting", lambda: client._connection._pool()._calls._free < 128)
+        client.close()
+        error = call.ended()
     assert isinstance(error, Unreachable)
     assert "closed before anything was sent" in str(error)
 

@@ -97,7 +97,7 @@ def test_what_passes_is_tried_at_each_node_three_times(
     assert ATTEMPTS_MAX == 3
 
 
-def test_who_is_alone_and_can_not_be_reached_was_given_all_the_time_there_is() -> None:
+def test_who_is_alone_and_can_not_be_reached_is_not_asked_again() -> None:
     lost = Unreachable("no")
     assert visited(course(READ, addresses=ABC[:1]), always(lost)) == ([0], lost)
     refused = Overloaded("no")

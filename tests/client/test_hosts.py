@@ -235,7 +235,7 @@ def test_a_process_that_may_open_no_more_is_told_so(host, monkeypatch):
     def full(*_, **__):
         raise zmq.ZMQError(errno.EMFILE)
 
-    monkeypatch.setattr(line, "dealer", full)
+    monkeypatch.setattr(line, "Attempt", full)
     with (
         Client(f"{host}:7411") as client,
         pytest.raises(Unreachable, match="Too many open files"),

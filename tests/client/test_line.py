@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import time
 from itertools import pairwise
 
 import pytest
 import zmq
 
-from kvnode import AsyncClient, Client, KvnodeError
+from kvnode import AsyncClient, Client, KvnodeError, Unreachable
 from kvnode.cli.cluster import PATIENCE_S, until
+from kvnode.client import line as line_module
 from kvnode.client.line import PATIENCE_MAX_S, Line, process_context
 from kvnode.client.line import PATIENCE_S as FIRST_PATIENCE_S
-from tests.client.fake_node import FakeNode, answering
+from tests.client.fake_node import FakeNode, answering, mute
 from tests.client.test_connection import FOUND
 from tests.client.test_sync_failures import nobodys_address
 
@@ -34,6 +36,8 @@ class WrongSocket:
     def close(self):
         self._context.destroy(linger=0)
 
+
+REAL = line_module.Attempt
 
 WRONG = pytest.mark.parametrize(
     ("kind", "is_encrypted"),
@@ -79,27 +83,79 @@ def test_and_so_does_one_that_uses_asyncio(kind, is_encrypted):
     assert asyncio.run(play(WrongSocket(kind, is_encrypted=is_encrypted))) == 1
 
 
-def test_one_call_that_has_time_lives_to_see_the_node_come():
-    wrong = WrongSocket(zmq.PUB)
-    line = Line(f"tcp://{wrong.address}")
-    assert not line.tend(0.0)
-    first = line.socket
-    wrong.close()
-    with FakeNode(answering(FOUND), port=str(wrong.port)):
-        until("it is connected", lambda: line.tend(FIRST_PATIENCE_S))
-        assert line.socket is not first
+def test_a_socket_that_hears_nothing_is_made_anew():
+    with mute() as address:
+        line = Line(address)
+        assert not line.tend(0.0)
+        first = line.socket
+        assert not line.tend(FIRST_PATIENCE_S - 0.1) and line.socket is first
+        assert not line.tend(FIRST_PATIENCE_S) and line.socket is not first
         line.close()
 
 
-def test_a_socket_is_made_anew_the_more_seldom_the_longer_nobody_is_there():
-    line, now_s, made_s = Line(f"tcp://{nobodys_address()}"), 0.0, []
-    while now_s < 5 * PATIENCE_MAX_S:
-        before = line.socket
-        assert not line.tend(now_s)
-        if line.socket is not before:
-            made_s.append(now_s)
-        now_s += 0.1
+def failure(line):
+    """Why no connection comes about, once that is known."""
+    try:
+        assert not line.tend(0.0)
+    except Unreachable as error:
+        return str(error)
+    return None
+
+
+def test_who_connects_to_nobody_knows_at_once():
+    line = Line(f"tcp://{nobodys_address()}")
+    for _ in range(3):  # what is tended again tries again
+        assert "refused" in until("it is refused", lambda: failure(line))
+        assert line.socket is None
     line.close()
+
+
+@WRONG
+def test_who_connects_to_what_is_no_node_knows_at_once(kind, is_encrypted):
+    wrong = WrongSocket(kind, is_encrypted=is_encrypted)
+    line = Line(f"tcp://{wrong.address}")
+    assert "takes requests" in until("it is dropped", lambda: failure(line))
+    wrong.close()
+    with FakeNode(answering(FOUND), port=str(wrong.port)):
+        until("it is connected", lambda: line.tend(0.0))
+        line.close()
+
+
+def test_of_a_name_each_number_is_tried_before_it_is_refused(monkeypatch):
+    port = nobodys_address().rpartition(":")[2]
+    tried = []
+    monkeypatch.setattr(
+        line_module, "Attempt", lambda _, address: tried.append(address) or REAL(_, address)
+    )
+    line = Line(f"tcp://localhost:{port}")
+    assert "localhost" in until("all are refused", lambda: failure(line))
+    numbers = {it[4][0] for it in socket.getaddrinfo("localhost", None)}
+    assert len(tried) == len(set(tried)) == len(numbers)
+
+
+def test_who_forgets_a_line_that_is_not_connected_stops_no_other():
+    """libzmq's thread would wait for ever to tell an event to a socket that was closed first."""
+    with mute() as address, pytest.warns(ResourceWarning):
+        for each in [address, f"tcp://{nobodys_address()}"] * 20:
+            line = Line(each)
+            line.tend(0.0)
+            line.itself = line
+            del line
+        gc.collect()
+    with FakeNode(answering(FOUND)) as node, Client(node.listen) as client:
+        assert client.get("k") == 1
+
+
+def test_a_socket_is_made_anew_the_more_seldom_the_longer_it_hears_nothing():
+    with mute() as address:
+        line, now_s, made_s = Line(address), 0.0, []
+        while now_s < 5 * PATIENCE_MAX_S:
+            before = line.socket
+            assert not line.tend(now_s)
+            if line.socket is not before:
+                made_s.append(now_s)
+            now_s += 0.1
+        line.close()
     pauses_s = [round(after - before) for before, after in pairwise(made_s)]
     assert pauses_s[:3] == [FIRST_PATIENCE_S, PATIENCE_MAX_S, PATIENCE_MAX_S]
 
@@ -123,9 +179,12 @@ def test_more_lines_than_zeromq_has_room_for_by_default():
 
 def test_a_line_that_is_forgotten_is_closed_by_the_garbage_collector():
     """The context of all lines is never ended, so that nothing waits for that."""
-    line = Line(f"tcp://{nobodys_address()}")
-    line.tend(0.0)
-    with pytest.warns(ResourceWarning, match="Unclosed socket"):
-        del line
-        gc.collect()
-    assert not process_context().closed
+    with mute() as address:
+        line = Line(address)
+        line.tend(0.0)
+        forgotten = line.socket
+        assert forgotten is not None and not forgotten.closed
+        with pytest.warns(ResourceWarning, match="Unclosed client of tcp://127.0.0.1"):
+            del line
+            gc.collect()
+        assert forgotten.closed and not process_context().closed

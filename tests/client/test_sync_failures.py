@@ -9,6 +9,7 @@ import time
 
 import msgpack
 import pytest
+import zmq
 
 from kvnode import (
     Client,
@@ -115,6 +116,28 @@ def test_where_nobody_listens_nothing_is_sent():
     with client, pytest.raises(Unreachable, match=client.address):
         client.put("k", "v")
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_where_nobody_listens_that_is_told_at_once_with_a_hint(host):
+    port = nobodys_address().rpartition(":")[2]
+    start = time.monotonic()
+    with Client(f"{host}:{port}", timeout_s=600) as client:
+        for _ in range(3):
+            hint = f"{host}:{port}: it was refused, .*is a node running at that address"
+            with pytest.raises(ConnectionError, match=hint):
+                client.get("k")
+        with FakeNode(answering(("ok", "X")), port=port):
+            assert client.ping() == "X", "and it is tried anew"
+    assert time.monotonic() - start < 60
+
+
+def test_what_is_no_node_is_told_at_once_too():
+    with zmq.Context() as context, context.socket(zmq.PUB) as gossip:
+        port = gossip.bind_to_random_port("tcp://127.0.0.1")
+        client = Client(f"127.0.0.1:{port}", timeout_s=600)
+        with client, pytest.raises(Unreachable, match="is that where a node takes requests"):
+            client.ping()
 
 
 def test_a_node_that_never_answers_may_have_done_it():
