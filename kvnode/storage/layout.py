@@ -19,9 +19,8 @@ that they sort.
 
 from __future__ import annotations
 
-import heapq
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
@@ -111,9 +110,14 @@ def logged(key: bytes, size_bytes: int) -> Logged:
     return Logged(
         log_position(key),
         key[_NUMBER_BYTES : -_NUMBER_BYTES - 1].decode(),
-        _NUMBER.unpack_from(key, len(key) - _NUMBER_BYTES)[0],
+        log_last(key),
         size_bytes,
     )
+
+
+def log_last(key: bytes) -> int:
+    """The last seq of the batch with this log key."""
+    return int(_NUMBER.unpack_from(key, len(key) - _NUMBER_BYTES)[0])
 
 
 def due_key(expires_us: int, key: bytes) -> bytes:
@@ -209,7 +213,7 @@ def encode_switch(saved: Saved, live: int, log_bytes: int) -> Puts:
 
 def _encode_origins(origins: Mapping[str, OriginState]) -> Puts:
     return [
-        ("meta", ORIGIN + origin.encode(), encode_origin_state(state))
+        ("meta", origin_key(origin), encode_origin_state(state))
         for origin, state in origins.items()
     ]
 
@@ -261,6 +265,21 @@ def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
     return Saved(origins, state.clock_us, state.digest, floor)
 
 
+def origin_key(origin: str) -> bytes:
+    """Where the family `meta` has what is kept of an origin."""
+    return ORIGIN + origin.encode()
+
+
+def decode_origin(origin: str, record: bytes | None) -> OriginState:
+    """What is kept of an origin that was delivered from; raises StorageError."""
+    if record is None:
+        raise StorageError(f"the data directory has lost its record of {origin}")
+    try:
+        return decode_origin_state(record)
+    except (ValueError, TypeError) as error:
+        raise StorageError(f"the data directory has unreadable records: {error!r}") from error
+
+
 def decode_floor(record: bytes) -> Vector:
     """The vector below which the log has gaps; raises StorageError."""
     try:
@@ -309,25 +328,3 @@ def decoded(batches: Iterable[bytes]) -> list[Batch]:
         return [decode_batch(encoded) for encoded in batches]
     except MalformedError as error:
         raise StorageError(f"the log has an unreadable batch: {error}") from error
-
-
-def collect(
-    lacking: Mapping[str, int],
-    bytes_max: int,
-    positions: Callable[[str, int], Iterator[bytes]],
-    batch_at: Callable[[bytes], bytes],
-) -> list[bytes]:
-    """The batches at the merged positions of all origins that are asked for.
-
-    The work is that of the batches found, wherever in the log they stand.
-    """
-    streams = [positions(origin, seq) for origin, seq in lacking.items()]
-    found: list[bytes] = []
-    size_bytes = 0
-    for position in heapq.merge(*streams):
-        batch = batch_at(position)
-        size_bytes += len(batch)
-        if found and (size_bytes > bytes_max or len(found) == PULLED_BATCHES_MAX):
-            break
-        found.append(batch)
-    return found

@@ -29,16 +29,18 @@ from rocksdict import (
 
 from kvnode.core.batch import Batch
 from kvnode.core.limits import KEY_BYTES_MAX, MIB
-from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.once import Span
 from kvnode.core.overlay import Record as TableRecord
 from kvnode.core.overlay import TableView
 from kvnode.core.results import WriteResults
+from kvnode.core.succession import NO_ENDS, Ends
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 from kvnode.storage import layout, once
+from kvnode.storage.collecting import collect
 from kvnode.storage.families import (
     behind,
     iterator,
@@ -151,6 +153,10 @@ class RocksStore:
         """See `Store.page`."""
         return _page(self._table, prefix, after, records_max)
 
+    def origin_state(self, origin: str) -> OriginState:
+        """See `Store.origin_state`."""
+        return layout.decode_origin(origin, read(self._meta, layout.origin_key(origin)))
+
     @property
     def remembered_span(self) -> Span:
         """See `Store.remembered_span`."""
@@ -179,16 +185,20 @@ class RocksStore:
         except Exception as error:
             raise StorageError(f"can't sync: {error}") from error
 
-    def since(self, lacking: Mapping[str, int], bytes_max: int) -> list[bytes]:
+    def since(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[bytes]:
         """See `Store.since`."""
         try:
-            return layout.collect(lacking, bytes_max, self._positions, self._batch_at)
+            return collect(lacking, ends, bytes_max, self._positions, self._batch_at)
         except Exception as error:
             raise StorageError(f"can't read the log: {error}") from error
 
-    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+    def batches(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[Batch]:
         """See `Store.batches`."""
-        return layout.decoded(self.since(lacking, bytes_max))
+        return layout.decoded(self.since(lacking, bytes_max, ends))
 
     def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
         """See `Store.log_head`."""

@@ -162,7 +162,8 @@ class _Examination:
 
     def log(self) -> None:
         """Batch after batch, as a node that starts at the floor would take them in."""
-        reading = Reading(self._origins, self._floor, self._cut, self._add)
+        floor = self._cut.succession.expanded(self._floor)
+        reading = Reading(self._origins, floor, self._cut, self._add)
         position: int | None = None
         for key, encoded in self._store.scan("log"):
             self.findings.batches += 1

@@ -190,6 +190,12 @@ MUTANTS: Final = (
         "                if its_place.comes_after(place):\n",
     ),
     mutant(
+        "go on beyond an end as if nothing had been seen before",
+        _STATE,
+        "            known = self._table.origin_state(batch.origin)\n",
+        "            known = self._table.origin_state(batch.origin)._replace(row={})\n",
+    ),
+    mutant(
         "read an own next seq without value",
         _AUTHOR,
         "        first = self._cut.entries.get(self.origin, 0) + 1\n",
