@@ -21,7 +21,7 @@ from typing import Final
 from kvnode.core.holdback import Holdback
 from kvnode.core.limits import VECTOR_ENTRIES_MAX
 from kvnode.core.messages import Chunk, Claim, Fetch, Pull, Snapshot
-from kvnode.core.snapshot import Staging
+from kvnode.core.snapshot import Staging, is_credible
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.vector import Dot, Vector, name_of
 
@@ -113,12 +113,12 @@ class Repair:
         if self._asked is None:
             self._look_us = 0
 
-    def fetched(self, chunk: Chunk, steady_us: int) -> tuple[bool, Snapshot | None]:
+    def fetched(self, chunk: Chunk, cut: Cut, steady_us: int) -> tuple[bool, Snapshot | None]:
         """A part of a peer's state came: whether it counts, and the snapshot if it is whole."""
         if self.staging is None or not self.staging.expects(chunk):
             return False, None
         snapshot = self.staging.take(chunk)
-        is_sound = snapshot is None or snapshot.digest == chunk.digest
+        is_sound = snapshot is None or is_credible(snapshot, chunk.digest, cut)
         if snapshot is not None:
             self.staging = None
         self.answered(chunk.name, steady_us, advanced=is_sound)

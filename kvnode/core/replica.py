@@ -345,7 +345,7 @@ class Replica:
     def _receive_chunk(self, chunk: Chunk, now: Now) -> None:
         staging = self.repair.staging
         is_first = staging is not None and staging.number is None
-        counts, snapshot = self.repair.fetched(chunk, now.steady_us)
+        counts, snapshot = self.repair.fetched(chunk, self.cut, now.steady_us)
         if counts:
             self._stage = Stage(is_first, chunk.table, snapshot)
             if snapshot is not None:

@@ -36,6 +36,7 @@ from kvnode.core.batch import Batch
 from kvnode.core.expiry import due_of
 from kvnode.core.limits import MIB, PULLED_BATCHES_MAX
 from kvnode.core.messages import Commit, Due, OriginState, Saved
+from kvnode.core.succession import contradiction
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -262,6 +263,10 @@ def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
     except (ValueError, TypeError, KeyError) as error:
         raise StorageError(f"the data directory has unreadable records: {error!r}") from error
     floor = decode_floor(records[FLOOR]) if FLOOR in records else {}
+    delivered = {origin: state.delivered for origin, state in origins.items()}
+    ends = {origin: state.ends for origin, state in origins.items() if state.ends}
+    if found := contradiction(delivered, ends):
+        raise StorageError(f"the data directory contradicts itself: {found}")
     return Saved(origins, state.clock_us, state.digest, floor)
 
 

@@ -123,6 +123,8 @@ class _Examination:
         delivered = {origin: state.delivered for origin, state in self._origins.items()}
         ends = {origin: state.ends for origin, state in self._origins.items()}
         self._cut = Cut.restored(delivered, ends)
+        if circular := sorted(o for o in ends if ends[o] and o not in self._cut.succession.ends):
+            self._add(f"{circular[0]} ends what ends it")
         self.findings.origins = len(self._origins)
         self.findings.vector = dict(self._cut.heads)
 

@@ -214,5 +214,5 @@ def test_a_snapshot_comes_over_a_link_however_slow_and_hardly_any_part_twice(par
             sent += 1
         node.now_us += HEARTBEAT_US
         while whole is None and on_its_way and on_its_way[0][0] <= node.now_us:
-            _, whole = node.repair.fetched(on_its_way.pop(0)[1], node.now_us)
+            _, whole = node.repair.fetched(on_its_way.pop(0)[1], node.cut, node.now_us)
     assert sent <= parts + PATIENT_ATTEMPTS_MAX

@@ -41,6 +41,22 @@ def test_a_commit_comes_back_as_it_was():
     assert decode_saved(written("meta", puts).items()) == Saved(origins, 11, (1 << 128) - 1)
 
 
+@pytest.mark.parametrize(
+    "origins",
+    [
+        {X: OriginState(3, 9, {}, {X0: 2})},
+        {X: OriginState(3, 9, {}, {X0: 2}), X0: OriginState(1, 8, {}, {})},
+        {X: OriginState(3, 9, {}, {X0: 2}), X0: OriginState(2, 8, {}, {X: 1})},
+        {X: OriginState(3, 9, {}, {X: 1})},
+        {X: OriginState(3, 9, {}, {Y: 1}), Y: OriginState(1, 8, {}, {})},
+    ],
+)
+def test_a_store_that_no_node_can_have_made_is_refused(origins):
+    puts = encoded(commit(origins=origins))
+    with pytest.raises(StorageError, match="contradicts itself"):
+        decode_saved(written("meta", puts).items())
+
+
 def test_a_fresh_disk_has_nothing_saved():
     assert decode_saved([]) == Saved({}, 0, 0)
 

@@ -132,7 +132,7 @@ MUTANTS: Final = (
     mutant(
         "trust a snapshot whatever its digest",
         _REPAIR,
-        "snapshot is None or snapshot.digest == chunk.digest",
+        "snapshot is None or is_credible(snapshot, chunk.digest, cut)",
         "True",
     ),
     mutant(
