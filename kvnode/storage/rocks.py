@@ -15,20 +15,10 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakSet
 
-from rocksdict import (
-    AccessType,
-    BlockBasedOptions,
-    Checkpoint,
-    DBRecoveryMode,
-    Options,
-    Rdict,
-    RdictIter,
-    WriteBatch,
-    WriteOptions,
-)
+from rocksdict import AccessType, Cache, Checkpoint, Rdict, RdictIter, WriteBatch, WriteOptions
 
 from kvnode.core.batch import Batch
-from kvnode.core.limits import KEY_BYTES_MAX, MIB
+from kvnode.core.limits import KEY_BYTES_MAX
 from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.once import Span
 from kvnode.core.overlay import Record as TableRecord
@@ -52,35 +42,22 @@ from kvnode.storage.families import (
     scan,
 )
 from kvnode.storage.store import Records, View
-
-#: RocksDB's own log files, for a person who looks into a failure.
-_INFO_LOGS_KEPT: Final = 2
+from kvnode.storage.tuning import (
+    CACHE_BYTES,
+    INFO_LOGS_KEPT,
+    WRITE_AHEAD_BYTES_MAX,
+    family_options,
+    store_options,
+)
 
 #: Tables in memory that are being flushed, or wait for it.
 _UNFLUSHED: Final = "rocksdb.num-immutable-mem-table"
 
 _BEHIND_ALL_KEYS: Final = b"\xff" * (KEY_BYTES_MAX + 1)
 
-#: What a family takes in memory before it is written out and sorted in. Half of RocksDB's
-#: own choice: inserting costs less where there is less to search.
-_WRITE_BUFFER_BYTES: Final = 32 * MIB
-
-#: Write-ahead logs are kept for what is in memory only, so none is the older of two for long if
-#: they are no more than this together: else one family that is rarely written to keeps all.
-_WRITE_AHEAD_BYTES_MAX: Final = 256 * MIB
-
 #: So many batches at most came since the last flush, and can lie in write-ahead logs: those that
-#: these hold, if each was the smallest there is.
-_UNFLUSHED_BATCHES_MAX: Final = _WRITE_AHEAD_BYTES_MAX // 512
-
-#: Every change first reads what it replaces, and most often there is nothing. Filters say so
-#: in half a microsecond where a search costs seven; at 10 bits a key, 99 times in 100.
-_FILTER_BITS: Final = 10
-#: A table file is compacted soon if of so many entries in a row so many are deletions, or this
-#: share of all.
-_DELETIONS: Final = (4096, 2048, 0.5)
-#: The same for what is still in memory: a twentieth of its size, 40 bits and more a key.
-_MEMORY_FILTER_RATIO: Final = 0.05
+#: these hold, and as many again that came meanwhile, if each was the smallest there is.
+_UNFLUSHED_BATCHES_MAX: Final = 2 * WRITE_AHEAD_BYTES_MAX // 512
 
 LOGGER: Final = logging.getLogger("kvnode.storage")
 
@@ -89,14 +66,20 @@ class RocksStore:
     """A `Store` in a directory."""
 
     def __init__(
-        self, directory: Path, *, read_only: bool = False, first_position: int = 0
+        self,
+        directory: Path,
+        *,
+        read_only: bool = False,
+        first_position: int = 0,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         """If it is new, it counts requests with ids from `first_position` on."""
-        families = {name: _family_options(name) for name in layout.FAMILIES}
+        cache = Cache(cache_bytes)
+        families = family_options(cache)
         access = AccessType.read_only() if read_only else AccessType.read_write()
         try:
             self._db = Rdict(
-                str(directory), options(), column_families=families, access_type=access
+                str(directory), store_options(cache), column_families=families, access_type=access
             )
         except Exception as error:
             _remove_info_logs(directory)
@@ -362,7 +345,7 @@ def _remove_info_logs(directory: Path) -> None:
     """Those that RocksDB moved aside: it does so each time, but removes the old ones only when
     it opens the store. A disk that fails for a day would collect 86,400 of them."""
     with suppress(OSError):  # the disk may take no removal either
-        for log in sorted(directory.glob("LOG.old.*"))[: 1 - _INFO_LOGS_KEPT]:
+        for log in sorted(directory.glob("LOG.old.*"))[: 1 - INFO_LOGS_KEPT]:
             log.unlink()
 
 
@@ -422,30 +405,3 @@ def _open(records: RdictIter | None) -> RdictIter:
 
 def _page(family: Rdict, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
     return layout.page_of(behind(iterator(family), prefix, after), records_max)
-
-
-def options() -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.create_missing_column_families(True)
-    options.set_keep_log_file_num(_INFO_LOGS_KEPT)
-    options.set_max_total_wal_size(_WRITE_AHEAD_BYTES_MAX)
-    # A torn end is what a crash leaves. Damage before it is refused: the default would drop
-    # all commits behind it, acknowledged ones too, and say nothing. See `_expect_no_hole`.
-    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
-    return options
-
-
-def _family_options(name: str) -> Options:
-    options = Options(raw_mode=True)
-    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-    if name in (*layout.TABLES, *layout.DUES, "once"):
-        # Where much was deleted, a scan steps over all of it. Let such files be compacted soon.
-        options.add_compact_on_deletion_collector_factory(*_DELETIONS)
-    if name in (*layout.TABLES, "once"):  # the others are not asked for what is not there
-        blocks = BlockBasedOptions()
-        blocks.set_bloom_filter(_FILTER_BITS, block_based=False)
-        options.set_block_based_table_factory(blocks)
-        options.set_memtable_whole_key_filtering(True)
-        options.set_memtable_prefix_bloom_ratio(_MEMORY_FILTER_RATIO)
-    return options
