@@ -10,7 +10,7 @@ from kvnode.core.batch import Batch, Write
 from kvnode.core.requests import Request
 from kvnode.core.results import Entry, Reply, Written
 from kvnode.core.vector import Dot, Vector, name_of
-from kvnode.storage.layout import decode_table_record
+from kvnode.storage.layout import decode_saved, decode_table_record
 from tests.cluster import Machine
 from tests.narrator import Asked
 from tests.scenario import Scenario
@@ -131,7 +131,9 @@ class Judged(Scenario):
         """What two nodes know of an origin is equal where they have as much of it."""
         known: dict[Dot, object] = {}
         for machine in self.machines.values():
-            for origin, state in machine.replica.state.origins.items():
+            for origin, state in decode_saved(
+                machine.disk.families["meta"].items()
+            ).origins.items():
                 assert known.setdefault(Dot(origin, state.delivered), state) == state
 
     def check_equal(self) -> None:

@@ -52,7 +52,7 @@ from kvnode.core.messages import Inputs
 from kvnode.core.requests import Request
 from kvnode.core.versions import DIGEST_MODULUS, fingerprint
 from kvnode.daemon.node import Durability
-from kvnode.storage.layout import decode_table_record
+from kvnode.storage.layout import decode_saved, decode_table_record
 from kvnode.storage.memory import MemoryDisk
 from kvnode.storage.soundness import examined
 from tests.cluster import HEARTBEAT_US, Machine, request
@@ -248,7 +248,7 @@ class Scenario(Narrator):
     def do_log(self, name: str) -> None:
         machine = self.machines[name]
         log = [decode_batch(it) for _, it in sorted(machine.disk.families["log"].items())]
-        floor = machine.replica.cut.succession.normal(machine.replica.state.floor)
+        floor = machine.replica.state.floor
         pins = machine.replica.truncation.pins
         kept = f"for {pins[0].name}" if pins else ""
         self.tell(name, "logs", self.spans(log) or "nothing", "beyond", self.vector(floor), kept)
@@ -269,6 +269,8 @@ class Scenario(Narrator):
             first = group[0].replica.state
             assert replica.state.digest == first.digest, f"digest of {machine.name}"
             assert replica.state.origins == first.origins, f"rows of {machine.name}"
+            rows = [decode_saved(it.disk.families["meta"].items()).origins for it in group]
+            assert rows[-1] == rows[0], f"rows on the disk of {machine.name}"
         for vector, group in groups.items():
             names = " ".join(machine.name for machine in group)
             self.tell(f"{names} {'agree at ' if len(group) > 1 else ''}{vector}")

@@ -77,14 +77,14 @@ class _AcceptingClient(Client):
     """Goes on without what is lost, in whichever session that was seen: its own, or where a watch
     is. Nothing was done by the call that is told so, nor by those that it follows: these read."""
 
-    def make(self, call: Call[T], session: Session | None = None) -> T:
-        """See `ClientSession.make`."""
-        seen = session or self.seen
+    def _make(self, call: Call[T], session: Session | None = None) -> T:
+        """See `ClientSession._make`."""
+        seen = session or self._seen
         try:
-            return super().make(call, seen)
+            return super()._make(call, seen)
         except SessionLost as lost:
             seen.token = lost.token
-            return super().make(call, seen)
+            return super()._make(call, seen)
 
 
 class Seat:

@@ -198,6 +198,7 @@ def _add_serve_flags(serve: argparse.ArgumentParser) -> None:
     add("--log-keep-s", metavar="S", help="keep in the log what all have (default: 600) ...")
     add("--log-keep-mib", metavar="MIB", help="... while it is no greater (default: 256)")
     add("--log-max-mib", metavar="MIB", help="drop even what one lacks beyond (default: 4096)")
+    add("--cache-mib", metavar="MIB", help="memory for what is read of the disk (default: 64)")
     add("--scrub-interval-s", metavar="S", help="between scrubs of the table (default: a day)")
     add("--heartbeat-ms", metavar="MS", help="between two claims to the peers (default: 500)")
     add("--log-format", help="human (default) or json")

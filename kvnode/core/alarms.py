@@ -32,10 +32,10 @@ class Alarms:
         self.raised.pop(f"snapshot {name}", None)
 
     def damaged_snapshot(self, name: str) -> None:
-        """A peer's state does not have the digest that it says."""
+        """A peer's state does not have the digest that it says, or contradicts itself."""
         self.raised[f"snapshot {name}"] = (
-            f"{name} sent {self._name} a state that has not the digest that it says; "
-            f"its table is damaged"
+            f"{name} sent {self._name} a state that has not the digest that it says, or that no "
+            f"node can have; its disk is damaged"
         )
 
     def sound_snapshot(self, name: str) -> None:

@@ -42,7 +42,7 @@ class Saved(NamedTuple):
     origins: Mapping[str, OriginState]
     clock_us: int
     digest: int
-    #: The log has every batch beyond this vector, spelled out.
+    #: The log has every batch beyond this vector.
     floor: Vector = MappingProxyType({})
     #: Whether a node has joined the cluster, or founded it, on this disk: see `catch_up`.
     joined: bool = False

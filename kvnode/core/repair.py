@@ -13,13 +13,15 @@ other one can help.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from kvnode.core.holdback import Holdback
+from kvnode.core.limits import VECTOR_ENTRIES_MAX
 from kvnode.core.messages import Chunk, Claim, Fetch, Pull, Snapshot
-from kvnode.core.snapshot import Staging
+from kvnode.core.snapshot import Staging, is_credible
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.vector import Dot, Vector, name_of
 
@@ -37,6 +39,10 @@ _FAILURES_OF_THE_HEARD: Final = 1
 #: What a peer claimed that is no member, and is silent for so many heartbeats, is forgotten.
 STRANGER_HEARTBEATS: Final = 40
 
+#: Entries of the vector in a pull. To a peer that lacks more incarnations than that the earliest
+#: are not told, and it sends some of what is here already.
+SPELLED_OUT_MAX: Final = VECTOR_ENTRIES_MAX // 2
+
 #: A peer whose heartbeats stay away for longer counts as silent.
 ALIVE_HEARTBEATS: Final = 6
 
@@ -52,6 +58,9 @@ class _Peer:
     not_before_us: int = 0
     #: Pulls in a row that brought nothing.
     failures: int = 0
+    #: Whether it seems that it could not read what a pull said of this node: it is told in full
+    #: until all has come.
+    misreads: bool = False
 
 
 class Repair:
@@ -97,18 +106,19 @@ class Repair:
         if advanced:
             peer.failures, peer.not_before_us = 0, 0
         elif name == self._asked:
+            peer.misreads = self.staging is None
             self._back_off(peer, steady_us)
         if name == self._asked:
             self._asked = None
         if self._asked is None:
             self._look_us = 0
 
-    def fetched(self, chunk: Chunk, steady_us: int) -> tuple[bool, Snapshot | None]:
+    def fetched(self, chunk: Chunk, cut: Cut, steady_us: int) -> tuple[bool, Snapshot | None]:
         """A part of a peer's state came: whether it counts, and the snapshot if it is whole."""
         if self.staging is None or not self.staging.expects(chunk):
             return False, None
         snapshot = self.staging.take(chunk)
-        is_sound = snapshot is None or snapshot.digest == chunk.digest
+        is_sound = snapshot is None or is_credible(snapshot, chunk.digest, cut)
         if snapshot is not None:
             self.staging = None
         self.answered(chunk.name, steady_us, advanced=is_sound)
@@ -158,9 +168,10 @@ class Repair:
             self._look_us = self._next_look_us(claimants, steady_us)
             return None
         choice = self._likeliest(choice, steady_us)
-        chosen = choice[int(self._random() * len(choice))].claim
+        peer = choice[int(self._random() * len(choice))]
+        chosen = peer.claim
         if with_log:
-            vector = spelled_out(cut, chosen.delivered)
+            vector = spelled_out(cut, chosen.delivered, in_full=peer.misreads)
             # What is only held counts too, but not where it would be an incarnation's first
             # entry: that would imply what the incarnation ended, which may be lost.
             vector = {**vector, **holdback.reached(vector)}
@@ -197,7 +208,7 @@ class Repair:
             elif peer.previous is not None and _lacks(peer.previous.delivered, cut, holdback):
                 others.append(peer)
             else:
-                peer.settled = True
+                peer.settled, peer.misreads = True, False
         if not others:
             self._third_party_us = None
         elif self._third_party_us is None:
@@ -283,23 +294,25 @@ def _lacks(claimed: Vector, cut: Cut, holdback: Holdback) -> bool:
     return False
 
 
-def spelled_out(cut: Cut, claimed: Vector) -> Vector:
+def spelled_out(cut: Cut, claimed: Vector, *, in_full: bool) -> Vector:
     """This cut as a peer with that claim can read it.
 
-    A peer can't know what a head that it never saw implies: so all my incarnations are
-    spelled out of each name whose incarnations in its claim differ from mine.
+    A peer can't know what a head implies that it never saw. So where its claim does not cover a
+    head, what that ends is spelled out too, and so on down to what the claim covers. But a claim
+    may name only later incarnations of a name, which this node does not know, or none of it: then
+    the peer most likely knows these heads, or has nothing of that name to serve. So that is spelled
+    out only `in_full`, to a peer that served nothing of use before.
     """
-    mine, theirs = _heads_by_name(cut.heads), _heads_by_name(claimed)
-    differing = {name for name, origins in mine.items() if theirs.get(name) != origins}
-    return {
-        origin: seq
-        for origin, seq in cut.entries.items()
-        if origin in cut.heads or name_of(origin) in differing
-    }
-
-
-def _heads_by_name(vector: Vector) -> dict[str, set[str]]:
-    names: dict[str, set[str]] = {}
-    for origin in vector:
-        names.setdefault(name_of(origin), set()).add(origin)
-    return names
+    reading = cut.succession.reading(claimed)
+    told = {name_of(origin) for origin in claimed if origin in cut.entries}
+    vector = dict(cut.heads)
+    unread = deque(it for it in cut.heads if in_full or name_of(it) in told)
+    while unread and len(vector) < SPELLED_OUT_MAX:
+        origin = unread.popleft()
+        if reading.value(origin):
+            continue
+        for ended in cut.succession.ends.get(origin, ()):
+            if ended not in vector:
+                unread.append(ended)
+            vector[ended] = cut.entries[ended]
+    return vector

@@ -34,6 +34,7 @@ from kvnode.core.messages import (
     Effects,
     Fetch,
     Inputs,
+    OriginState,
     Pull,
     Report,
     Saved,
@@ -61,6 +62,9 @@ class Table(Log, Remembering, Protocol):
 
     def versions(self, key: bytes) -> Versions:
         """The versions of a key, the winner first; empty if it is not there."""
+
+    def origin_state(self, origin: str) -> OriginState:
+        """What is kept of an origin that was delivered from."""
 
     def page(self, prefix: bytes, after: bytes, records_max: int) -> dict[bytes, Versions]:
         """The first keys after `after`, of those with the prefix, in their order; not
@@ -118,7 +122,7 @@ class Replica:
         self._told_records = {
             member_key(record.origin) for record in self.members.records(identity.name)
         }
-        self.truncation = Truncation(limits)
+        self.truncation = Truncation(limits, self.cut.succession)
         self.alarms = Alarms(identity.name)
         self.holdback = Holdback(limits)
         self.watches = Watches(limits)
@@ -156,8 +160,6 @@ class Replica:
         self._turned_us = 0
         self._own: list[Batch] = []
         self._stage: Stage | None = None
-        #: What others claim to have, spelled out, by name; with the claim.
-        self._spelled_out: dict[str, tuple[Claim, Vector]] = {}
         #: Whether there are peers that it knows of and has not heard.
         self._has_unheard = False
 
@@ -240,7 +242,7 @@ class Replica:
 
     def lacking(self, vector: Vector) -> dict[str, int]:
         """Where this replica goes beyond a vector: origin -> first seq that it lacks."""
-        return self.cut.lacking(self.cut.succession.expanded(vector))
+        return self.cut.lacking(vector)
 
     def droppable(
         self, head: Sequence[Logged], log_bytes: int, log_end: int, now: Now
@@ -249,18 +251,9 @@ class Replica:
         not know the members."""
         if self.is_joining:
             return ()
-        members = {name: self._claimed_by(name) for name in self.others()}
+        claims = self.repair.claims
+        members = {name: claims[name].delivered if name in claims else {} for name in self.others()}
         return self.truncation.droppable(head, log_bytes, log_end, members, now)
-
-    def _claimed_by(self, name: str) -> Vector:
-        """Spelled out; nothing if it was not heard of."""
-        claim = self.repair.claims.get(name)
-        if claim is None:
-            return {}
-        known = self._spelled_out.get(name)
-        if known is None or known[0] is not claim:
-            known = self._spelled_out[name] = claim, self.cut.succession.expanded(claim.delivered)
-        return known[1]
 
     def others(self) -> set[str]:
         """The names that count beside one's own: members, and who is about to be one. A node that
@@ -380,7 +373,7 @@ class Replica:
     def _receive_chunk(self, chunk: Chunk, now: Now) -> None:
         staging = self.repair.staging
         is_first = staging is not None and staging.number is None
-        counts, snapshot = self.repair.fetched(chunk, now.steady_us)
+        counts, snapshot = self.repair.fetched(chunk, self.cut, now.steady_us)
         if counts:
             self._stage = Stage(is_first, chunk.table, snapshot)
             if snapshot is not None:
@@ -398,7 +391,6 @@ class Replica:
 
     def _forget_claims_of(self, name: str) -> None:
         self.repair.forget(name)
-        self._spelled_out.pop(name, None)
         self.concerns.retract(name)
         self.alarms.settled(name)
         self.clocks.ahead_us.pop(name, None)
@@ -470,7 +462,7 @@ class Replica:
     def _wake(self, batch: Batch) -> None:
         """A batch is delivered: some of what waited for it may be ready."""
         if batch.first == 1:
-            for ended in self.state.origins[batch.origin].ends:
+            for ended in self.cut.succession.ends.get(batch.origin, ()):
                 self.holdback.drop_batches_of(ended)
         self.holdback.wake(batch.origin, batch.first, batch.last, self.cut.entries)
 
@@ -685,5 +677,5 @@ class Replica:
             return Claim(name, instance, {}, {}, 0, {}, wall_us)
         delivered = dict(self.cut.heads)
         synced = delivered if self._synced is None else self._synced
-        floor = self.cut.succession.normal(self.state.floor)
+        floor = dict(self.state.floor)
         return Claim(name, instance, delivered, synced, self.state.digest, floor, wall_us)

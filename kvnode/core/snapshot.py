@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kvnode.core.messages import Chunk, Fetch, OriginState, Saved, Snapshot
+from kvnode.core.succession import Cut, contradiction
 from kvnode.core.vector import Vector
 from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint, ranked
 
@@ -70,6 +71,19 @@ class Staging:
             self.after = chunk.next
             return None
         return Snapshot(self._origins, chunk.clock_us, self._sum % DIGEST_MODULUS)
+
+
+def is_credible(snapshot: Snapshot, digest: int, cut: Cut) -> bool:
+    """Whether a snapshot has the digest that came with it, and a node can have such a state. What
+    incarnations end decides how vectors are read: so it must agree with itself, and with what is
+    known here."""
+    ends = {origin: state.ends for origin, state in snapshot.origins.items() if state.ends}
+    known = cut.entries.keys() & snapshot.origins.keys()
+    return (
+        snapshot.digest == digest
+        and contradiction(snapshot.entries, ends) is None
+        and all(ends.get(o, {}) == cut.succession.ends.get(o, {}) for o in known)
+    )
 
 
 def merged_versions(

@@ -6,7 +6,7 @@ reads see, and which is just what its commit writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from kvnode.core.batch import Batch, Write
@@ -16,6 +16,7 @@ from kvnode.core.members import MEMBER_PREFIX
 from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.once import Done
 from kvnode.core.succession import Cut, ends_of
+from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import DIGEST_MODULUS, Version, Versions, digest_change, merged
 
@@ -24,10 +25,13 @@ RecordChanged = Callable[[bytes, Versions, str], None]
 
 
 class Committed(Protocol):
-    """The committed table."""
+    """What is committed."""
 
     def versions(self, key: bytes) -> Versions:
         """The versions of a key, the winner first; empty if it is not there."""
+
+    def origin_state(self, origin: str) -> OriginState:
+        """What is kept of an origin that was delivered from."""
 
 
 class State:
@@ -36,13 +40,19 @@ class State:
     def __init__(self, saved: Saved, table: Committed, record_changed: RecordChanged) -> None:
         self.clock = HybridLogicalClock(saved.clock_us)
         self.digest = saved.digest
-        self.origins = dict(saved.origins)
         self.cut = Cut.restored(
             {origin: state.delivered for origin, state in saved.origins.items()},
-            {origin: state.ends for origin, state in saved.origins.items()},
+            {origin: state.ends for origin, state in saved.origins.items() if state.ends},
         )
-        #: The log has every batch beyond this vector, spelled out.
-        self.floor: dict[str, int] = dict(saved.floor)
+        #: Of incarnations that none has ended. What is kept of the others stands on disk only: it
+        #: is needed just if a copy of a disk goes on from where one was ended.
+        self.origins = {
+            origin: state
+            for origin, state in saved.origins.items()
+            if not self.cut.succession.is_ended(origin)
+        }
+        #: The log has every batch beyond this vector, in normal form.
+        self.floor: Vector = self.cut.succession.normal(saved.floor)
         #: Whether a write was ever made on this disk: the first one joins the cluster.
         self.joined = saved.joined
         #: What this turn has changed: versions, when they are due, and the batches that did it.
@@ -66,13 +76,14 @@ class State:
 
     def reaches_log(self, vector: Vector) -> bool:
         """Whether the log has all batches beyond a vector."""
-        theirs = self.cut.succession.expanded(vector) if self.floor else vector
-        return all(theirs.get(origin, 0) >= seq for origin, seq in self.floor.items())
+        return self.cut.succession.reading(vector).covers_all(self.floor)
 
-    def saved(self) -> Saved:
-        """All that is committed beside the table."""
-        clock_us = self.clock.last_us
-        return Saved(dict(self.origins), clock_us, self.digest, dict(self.floor), self.joined)
+    def floor_without(self, dropped: Iterable[Logged]) -> Vector:
+        """The floor when the oldest batches of the log are gone, these."""
+        floor = dict(self.floor)
+        for batch in dropped:
+            floor[batch.origin] = max(floor.get(batch.origin, 0), batch.last)
+        return self.cut.succession.normal(floor)
 
     # --- what changes it
 
@@ -101,22 +112,27 @@ class State:
     def record(self, batch: Batch, row: Vector) -> None:
         """The writes of a batch are applied: count it as delivered."""
         origin = batch.origin
-        is_first = batch.first == 1
-        ends: Mapping[str, int]
-        ends = ends_of(origin, batch.deps) if is_first else self.origins[origin].ends
+        self.cut.advance(
+            origin, batch.last, ends_of(origin, batch.deps) if batch.first == 1 else {}
+        )
+        ends = self.cut.succession.ends.get(origin, {})
         self.origins[origin] = OriginState(batch.last, batch.stamp_us, row, ends)
         self._touched[origin] = None
         self.log.append(batch)
-        self.cut.advance(origin, batch.last, ends if is_first else {})
 
     def commit(self, done: Done, remembered_max: int) -> Commit | None:
         """What the turn has changed; None if it has delivered nothing."""
         if not self.log:
             return None
+        origins = {origin: self.origins[origin] for origin in self._touched}
+        for origin, state in origins.items():
+            for each in (origin, *state.ends):
+                if self.cut.succession.is_ended(each):
+                    self.origins.pop(each, None)
         return Commit(
             table=self.changed,
             batches=tuple(self.log),
-            origins={origin: self.origins[origin] for origin in self._touched},
+            origins=origins,
             clock_us=self.clock.last_us,
             digest=self.digest,
             due=self.due,
@@ -132,7 +148,10 @@ class State:
         """
         if batch.first == 1:
             return dict(batch.deps)
-        before = self.origins[batch.origin].row
+        known = self.origins.get(batch.origin)
+        if known is None:  # it goes on beyond its end
+            known = self._table.origin_state(batch.origin)
+        before = known.row
         row = {**before, **batch.deps, batch.origin: batch.first - 1}
         if not batch.deps and batch.origin in before:
             return row  # nothing came that could imply another entry

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from kvnode.core.clock import Now
 from kvnode.core.limits import Limits
+from kvnode.core.succession import Reading, Succession
 from kvnode.core.vector import Vector
 
 #: Into so many steps the time is divided for which batches are kept.
@@ -50,14 +51,15 @@ class _Mark(NamedTuple):
 class Truncation:
     """Decides what may go."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, succession: Succession) -> None:
         self._limits = limits
+        self._succession = succession
         #: The members that lack the oldest batch, the one that has done so for longest first.
         self.pins: list[Pin] = []
         #: Since when each has been behind that was ever among them, until it has caught up.
         self._behind: dict[str, int] = {}
         #: What went though somebody lacked it; it is behind until it has that from elsewhere.
-        self._gone: dict[str, int] = {}
+        self._gone: Vector = {}
         #: Where the log stood at times past, by the steady clock.
         self._marks: deque[_Mark] = deque()
         #: Where it stood as long ago as batches are kept.
@@ -74,14 +76,15 @@ class Truncation:
     ) -> Sequence[Logged]:
         """The first of these, the oldest of the log, that may go now; they count as gone then.
 
-        `members` has for each other member what it claims to have, spelled out; nothing where that
-        is not known.
+        `members` has for each other member what it claims to have; nothing where that is not known.
         """
+        read = {name: self._succession.reading(has) for name, has in members.items()}
         self._mark(_Mark(now.steady_us, next_position, self._dropped_bytes + log_bytes))
         lacking: list[str] = []
+        gone = dict(self._gone)
         count = 0
         for batch in head:
-            lacking = _lacking(batch, members)
+            lacking = _lacking(batch, read)
             if log_bytes <= self._limits.log_bytes_max:
                 is_kept = (
                     batch.position >= self._old.position
@@ -90,11 +93,12 @@ class Truncation:
                 if lacking or is_kept:
                     break
             elif lacking:
-                self._gone[batch.origin] = batch.last
+                gone[batch.origin] = batch.last
             log_bytes -= batch.size_bytes
             self._dropped_bytes += batch.size_bytes
             count += 1
-        self._pinned_by(lacking, members, now)
+        self._gone = self._succession.normal(gone)
+        self._pinned_by(lacking, read, now)
         return head[:count]
 
     def kept_for_pins_bytes(self, log_bytes: int) -> int:
@@ -102,18 +106,15 @@ class Truncation:
         old_bytes = self._old.logged_bytes - self._dropped_bytes
         return max(0, old_bytes, log_bytes - self._limits.log_kept_bytes)
 
-    def _pinned_by(self, lacking: Sequence[str], members: Mapping[str, Vector], now: Now) -> None:
+    def _pinned_by(self, lacking: Sequence[str], members: Mapping[str, Reading], now: Now) -> None:
         """Each counts for itself: who has just fallen behind must not hide who is long gone."""
         self._behind = {
             name: self._behind.get(name, now.steady_us)
             for name, has in members.items()
-            if name in lacking or (name in self._behind and not self._has_what_is_gone(has))
+            if name in lacking or (name in self._behind and not has.covers_all(self._gone))
         }
         pins = [Pin(name, self._behind[name]) for name in lacking]
         self.pins = sorted(pins, key=lambda pin: (pin.since_us, pin.name))
-
-    def _has_what_is_gone(self, has: Vector) -> bool:
-        return all(has.get(origin, 0) >= seq for origin, seq in self._gone.items())
 
     def _mark(self, mark: _Mark) -> None:
         step_us = self._limits.log_kept_us // _STEPS
@@ -123,6 +124,6 @@ class Truncation:
             self._old = self._marks.popleft()
 
 
-def _lacking(batch: Logged, members: Mapping[str, Vector]) -> list[str]:
+def _lacking(batch: Logged, members: Mapping[str, Reading]) -> list[str]:
     """The members that may lack it."""
-    return [name for name, has in members.items() if has.get(batch.origin, 0) < batch.last]
+    return [name for name, has in members.items() if not has.covers(batch.origin, batch.last)]

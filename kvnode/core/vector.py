@@ -10,6 +10,7 @@ Vectors that are written or sent are in normal form and must be read through
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -86,11 +87,8 @@ def joined(one: Vector, other: Vector) -> dict[str, int]:
 def labels(origins: Iterable[str]) -> dict[str, str]:
     """How people see origins: by name where that is unique among these, else whole."""
     origins = sorted(origins)
-    names = [name_of(origin) for origin in origins]
-    return {
-        origin: name if names.count(name) == 1 else origin
-        for origin, name in zip(origins, names, strict=True)
-    }
+    names = Counter(name_of(origin) for origin in origins)
+    return {origin: name if names[name := name_of(origin)] == 1 else origin for origin in origins}
 
 
 def shown(vector: Vector) -> dict[str, int]:

@@ -19,7 +19,7 @@ from kvnode.core.heap import RemovableHeap
 from kvnode.core.limits import KIB, RESERVED_PREFIX, Limits
 from kvnode.core.requests import Mark, Request, Watch
 from kvnode.core.results import Compacted, Event, Events
-from kvnode.core.succession import Cut
+from kvnode.core.succession import Cut, Ends
 from kvnode.core.vector import Dot, Vector
 
 #: What looking one watch up weighs beside what it reads: its vectors are compared, entry by entry.
@@ -29,9 +29,9 @@ _LOOK_UP_BYTES: Final = 8 * KIB
 class Log(Protocol):
     """What is committed, batch after batch; the storage is one."""
 
-    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+    def batches(self, lacking: Mapping[str, int], bytes_max: int, ends: Ends) -> list[Batch]:
         """Those from these seqs on, in the order of their delivery: as many as fit, at least one
-        if there is any."""
+        if there is any. `ends` says which of the origins come after which."""
 
 
 class Answered(NamedTuple):
@@ -53,7 +53,8 @@ class Page(NamedTuple):
 
 
 def page_of(batches: Iterable[Batch], position: Vector, prefix: bytes, limits: Limits) -> Page:
-    """Of these batches what lies beyond a position (spelled out) and has the prefix.
+    """Of these batches what lies beyond a position and has the prefix. The position spells out
+    what it has of their origins.
 
     The changes of one write stand in one answer: they become visible together.
     """
@@ -86,7 +87,7 @@ def _events(write: Write, dot: Dot, stamp_us: int, prefix: bytes) -> list[Event]
 
 
 def advanced(position: Vector, batches: Iterable[Batch], rest: Dot | None) -> dict[str, int]:
-    """A position (spelled out) after these batches, or before the first write that is left."""
+    """The position after these batches, or before the first write that is left."""
     entries = dict(position)
     for batch in batches:
         if rest is not None and rest.origin == batch.origin and rest.seq <= batch.last:
@@ -292,11 +293,15 @@ def _found(
     watch = _of(request)
     if watch.is_now or request.token == cut.heads:
         return _nothing(request), 0
-    position = cut.succession.expanded(request.token)
-    if any(position.get(origin, 0) < seq for origin, seq in floor.items()):
-        return Answered(request, Compacted(cut.succession.normal(floor))), 0
-    lacking = cut.lacking(position)
-    batches = log.batches(lacking, limits.watch_read_bytes) if lacking else []
+    reading = cut.succession.reading(request.token)
+    if not reading.covers_all(floor):
+        return Answered(request, Compacted(dict(floor))), 0
+    lacking = cut.lacking(request.token)
+    seen = {batch.origin: reading.value(batch.origin) for batch in delivered}
+    seen |= {origin: first - 1 for origin, first in lacking.items()}
+    position = {**request.token, **{origin: seq for origin, seq in seen.items() if seq}}
+    ends = cut.succession.ends
+    batches = log.batches(lacking, limits.watch_read_bytes, ends) if lacking else []
     read_bytes = sum(len(batch.encoded) for batch in batches)
     if _reaches(advanced(position, batches, None), cut, delivered):
         batches = [*batches, *delivered]
@@ -310,7 +315,8 @@ def _found(
 
 def _reaches(position: Vector, cut: Cut, delivered: Sequence[Batch]) -> bool:
     """Whether a position has all that was here before this turn."""
-    before = dict(cut.entries)
-    for batch in reversed(delivered):
-        before[batch.origin] = batch.first - 1
-    return all(position.get(origin, 0) >= seq for origin, seq in before.items())
+    brought: dict[str, int] = {}
+    for batch in delivered:
+        brought.setdefault(batch.origin, batch.first)
+    lacking = cut.lacking(position)
+    return all(first >= brought.get(origin, first + 1) for origin, first in lacking.items())

@@ -20,6 +20,7 @@ from kvnode.core.limits import MIB, Limits
 from kvnode.core.vector import is_name
 from kvnode.daemon.node import Durability
 from kvnode.errors import ConfigError
+from kvnode.storage.tuning import CACHE_BYTES
 from kvnode.transport.addresses import host_of
 from kvnode.transport.sockets import tcp_address
 
@@ -66,6 +67,8 @@ class Config:
     log_keep_mib: int
     #: Beyond this even what a member lacks leaves the log.
     log_max_mib: int
+    #: What RocksDB keeps of the table files in memory.
+    cache_mib: int
     #: Between two scrubs of the table; 0 for none.
     scrub_interval_s: int
     log_format: str
@@ -162,6 +165,7 @@ def _completed(found: dict[str, Setting]) -> dict[str, Setting]:
     default("log_keep_s", Limits().log_kept_us // 1_000_000)
     default("log_keep_mib", Limits().log_kept_bytes // MIB)
     default("log_max_mib", Limits().log_bytes_max // MIB)
+    default("cache_mib", CACHE_BYTES // MIB)
     default("scrub_interval_s", Limits().scrub_interval_us // 1_000_000)
     default("log_format", "human")
     default("log_level", "info")
@@ -306,6 +310,7 @@ _READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "log_keep_mib": _read_number(0, 1 << 20),
     "scrub_interval_s": _read_number(0, 365 * 86_400),
     "log_max_mib": _read_number(1, 1 << 20),
+    "cache_mib": _read_number(8, 1 << 20),
     "log_format": _read_choice(LOG_FORMATS),
     "log_level": _read_choice(LOG_LEVELS),
     "allow_faults": _read_flag,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from kvnode.core.expiry import due_of
-from kvnode.core.messages import Due, Saved, Snapshot
+from kvnode.core.messages import Due, Snapshot
 from kvnode.core.snapshot import merged_state, merged_versions
 from kvnode.core.versions import DIGEST_MODULUS, Versions, digest_change
 from kvnode.errors import StorageError
@@ -21,9 +21,10 @@ class SwitchFailedError(StorageError):
     """Nobody knows which of the two states the disk has now. Until then it is the old one."""
 
 
-def fold(store: Store, mine: Saved, theirs: Snapshot, keys_max: int) -> Iterator[None]:
-    """Fold what is staged in `store` with its table, then switch; a slice of so many keys
+def fold(store: Store, theirs: Snapshot, keys_max: int) -> Iterator[None]:
+    """Fold what is staged in `store` with what it has, then switch; a slice of so many keys
     for each `next`."""
+    mine = store.load()
     my_entries = {origin: state.delivered for origin, state in mine.origins.items()}
     their_entries = theirs.entries
     digest = theirs.digest

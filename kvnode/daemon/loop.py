@@ -387,7 +387,11 @@ class Daemon:
 
     def _open_store(self, *, read_only: bool = False) -> Store:
         first_position = secrets.randbits(FIRST_POSITION_BITS)
-        self._store = self._directory.open_store(read_only=read_only, first_position=first_position)
+        self._store = self._directory.open_store(
+            read_only=read_only,
+            first_position=first_position,
+            cache_bytes=self._config.cache_mib * MIB,
+        )
         return self._store
 
     def _make_replica(self, saved: Saved, store: Store) -> Replica:

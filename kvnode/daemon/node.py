@@ -205,7 +205,8 @@ class Node:
             raise StorageError(self.trouble())
         if not self.replica.state.reaches_log(vector):
             raise Refused("the log starts later; fetch a snapshot")
-        return self._store.since(self.replica.lacking(vector), bytes_max)
+        lacking, ends = self.replica.lacking(vector), self.replica.cut.succession.ends
+        return self._store.since(lacking, bytes_max, ends)
 
     def snapshot(self, number: int | None, after: bytes, steady_us: int) -> Part:
         """A part of a view of what is committed, for a peer. Raises StorageError or Refused."""
@@ -341,7 +342,7 @@ class Node:
         """The claim as it is after the truncation: else peers would pull what just went."""
         if effects.claim is None or self.replica.is_joining:
             return effects
-        floor = self.replica.cut.succession.normal(self.replica.state.floor)
+        floor = dict(self.replica.state.floor)
         return replace(effects, claim=replace(effects.claim, floor=floor))
 
     # --- a state other than before
@@ -356,7 +357,7 @@ class Node:
         assert self._store is not None
         self._carry("the node puts a snapshot in place", outbox)
         keys_max = self.replica.limits.folded_keys_per_turn
-        self._fold = fold(self._store, self.replica.state.saved(), snapshot, keys_max)
+        self._fold = fold(self._store, snapshot, keys_max)
 
     def _folded(self, slices: Iterator[None], inputs: Inputs, now: Now, outbox: Outbox) -> bool:
         """Fold one slice more; whether the node goes on, from what became of it.

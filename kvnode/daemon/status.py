@@ -9,6 +9,7 @@ from kvnode.codec.records import decode_member
 from kvnode.core.batch import Batch
 from kvnode.core.holdback import Waiter
 from kvnode.core.replica import Replica
+from kvnode.core.succession import Reading
 from kvnode.core.truncation import Pin
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Version
@@ -103,7 +104,7 @@ def members_status(
     """Each member, this node included: where it is, how it does, what it holds up, and what it
     lacks: of a vector, or of all that this node has."""
     replica = node.replica
-    counted = None if of is None else replica.cut.succession.expanded(of)
+    counted = None if of is None else replica.cut.succession.reading(of)
     peers = {peer.greeting.name: peer for peer in mesh.peers if peer.greeting}
     pins = {pin.name: pin for pin in replica.truncation.pins}
     shown = []
@@ -159,15 +160,16 @@ def _address(record: Version) -> str:
         return "unreadable"
 
 
-def _lag(replica: Replica, claimed: Vector, counted: Vector | None = None) -> int:
+def _lag(replica: Replica, claimed: Vector, counted: Reading | None = None) -> int:
     """Writes that this node has delivered and the claim does not cover; of what is counted, if that
     is not all."""
-    entries = replica.cut.entries
-    counted = entries if counted is None else counted
-    return sum(
-        max(0, min(entries[origin], counted.get(origin, 0)) - first + 1)
-        for origin, first in replica.lacking(claimed).items()
-    )
+    lag = 0
+    for origin, first in replica.lacking(claimed).items():
+        last = replica.cut.entries[origin]
+        if counted is not None:
+            last = min(last, counted.value(origin))
+        lag += max(0, last - first + 1)
+    return lag
 
 
 def _batch_shown(waiter: Waiter) -> dict[str, Any]:

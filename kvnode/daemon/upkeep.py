@@ -36,9 +36,7 @@ class Upkeep:
         head = store.log_head(limits.dropped_batches_per_turn, limits.dropped_bytes_per_turn)
         dropped = replica.droppable(head, store.log_bytes, store.log_end, now)
         if dropped:
-            floor = dict(replica.state.floor)
-            for batch in dropped:
-                floor[batch.origin] = max(floor.get(batch.origin, 0), batch.last)
+            floor = replica.state.floor_without(dropped)
             store.drop_log(dropped, floor)
             replica.state.floor = floor
         return bool(dropped) and len(dropped) == len(head)

@@ -10,19 +10,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from rocksdict import AccessType, Options, Rdict
+from rocksdict import AccessType, Cache, Rdict
 
+from kvnode.core.limits import MIB
 from kvnode.core.vector import shown
 from kvnode.errors import StorageError
-from kvnode.storage import layout
 from kvnode.storage.directory import CONTENTS, STORE, held, owner_of
 from kvnode.storage.families import read, scan
-from kvnode.storage.rocks import options
 from kvnode.storage.soundness import Findings, examined
 from kvnode.storage.store import Record
+from kvnode.storage.tuning import family_options, store_options
 
 #: The binding's own notes on a store: it rewrites them wherever it opens one.
 _REWRITTEN: Final = "rocksdict-config.json"
+
+#: Each record is read once, in order: a cache is of next to no use.
+_CACHE_BYTES: Final = 8 * MIB
 
 
 @dataclass
@@ -75,10 +78,11 @@ class _ReadOnly:
 
     def __init__(self, directory: Path) -> None:
         self.path = str(directory)
-        families = {name: Options(raw_mode=True) for name in layout.FAMILIES}
+        cache = Cache(_CACHE_BYTES)
+        families = family_options(cache)
         self._db = Rdict(
             str(directory),
-            options(),
+            store_options(cache),
             column_families=families,
             access_type=AccessType.read_only(),
         )

@@ -14,6 +14,7 @@ from typing import Any, Final
 from kvnode.errors import StorageError
 from kvnode.storage import layout
 from kvnode.storage.rocks import RocksStore
+from kvnode.storage.tuning import CACHE_BYTES
 
 #: What a data directory holds, beside the backups that were made of it.
 LOCK: Final = "lock"
@@ -74,7 +75,13 @@ class DataDirectory:
         """Where the store is."""
         return self.path / STORE
 
-    def open_store(self, *, read_only: bool = False, first_position: int = 0) -> RocksStore:
+    def open_store(
+        self,
+        *,
+        read_only: bool = False,
+        first_position: int = 0,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> RocksStore:
         """Open the store. Once it was made, it is never made anew; and what was opened before is
         opened for writing again only where it was. Raises StorageError."""
         if not read_only:
@@ -85,6 +92,7 @@ class DataDirectory:
             first_position=first_position,
             create=self._may_create(),
             expect_in_place=self.expect_in_place,
+            cache_bytes=cache_bytes,
         )
         try:
             self._remember_store()

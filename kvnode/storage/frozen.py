@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.once import Span
 from kvnode.core.overlay import Overlay, TableView
 from kvnode.core.results import WriteResults
+from kvnode.core.succession import NO_ENDS, Ends
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector, joined
 from kvnode.core.versions import Versions
@@ -83,6 +84,10 @@ class FrozenStore:
         found = self._store.page(prefix, after, records_max)
         return {key: self._was.table.get(key, versions) for key, versions in found.items()}
 
+    def origin_state(self, origin: str) -> OriginState:
+        """See `Store.origin_state`."""
+        return self._was.saved.origins[origin]
+
     @property
     def remembered_span(self) -> Span:
         """See `Store.remembered_span`. What is hidden counts: to know of more is no harm."""
@@ -104,9 +109,11 @@ class FrozenStore:
         """See `Store.sync`."""
         self._store.sync()
 
-    def since(self, lacking: Mapping[str, int], bytes_max: int) -> list[bytes]:
+    def since(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[bytes]:
         """See `Store.since`. What is hidden stands at the end of the log."""
-        found = self._store.since(lacking, bytes_max)
+        found = self._store.since(lacking, bytes_max, ends)
         return [batch for batch in found if batch not in self._was.hidden]
 
     @property
@@ -119,9 +126,11 @@ class FrozenStore:
         """See `Store.log_end`."""
         return self._store.log_end
 
-    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+    def batches(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[Batch]:
         """See `Store.batches`."""
-        return layout.decoded(self.since(lacking, bytes_max))
+        return layout.decoded(self.since(lacking, bytes_max, ends))
 
     def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
         """See `Store.log_head`."""

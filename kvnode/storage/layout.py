@@ -19,9 +19,8 @@ that they sort.
 
 from __future__ import annotations
 
-import heapq
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
@@ -37,6 +36,7 @@ from kvnode.core.batch import Batch
 from kvnode.core.expiry import due_of
 from kvnode.core.limits import MIB, PULLED_BATCHES_MAX
 from kvnode.core.messages import Commit, Due, OriginState, Saved
+from kvnode.core.succession import contradiction
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -113,9 +113,14 @@ def logged(key: bytes, size_bytes: int) -> Logged:
     return Logged(
         log_position(key),
         key[_NUMBER_BYTES : -_NUMBER_BYTES - 1].decode(),
-        _NUMBER.unpack_from(key, len(key) - _NUMBER_BYTES)[0],
+        log_last(key),
         size_bytes,
     )
+
+
+def log_last(key: bytes) -> int:
+    """The last seq of the batch with this log key."""
+    return int(_NUMBER.unpack_from(key, len(key) - _NUMBER_BYTES)[0])
 
 
 def due_key(expires_us: int, key: bytes) -> bytes:
@@ -221,7 +226,7 @@ def state_of(saved: Saved, log_bytes: int) -> State:
 
 def _encode_origins(origins: Mapping[str, OriginState]) -> Puts:
     return [
-        ("meta", ORIGIN + origin.encode(), encode_origin_state(state))
+        ("meta", origin_key(origin), encode_origin_state(state))
         for origin, state in origins.items()
     ]
 
@@ -271,7 +276,26 @@ def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
     except (ValueError, TypeError, KeyError) as error:
         raise StorageError(f"the data directory has unreadable records: {error!r}") from error
     floor = decode_floor(records[FLOOR]) if FLOOR in records else {}
+    delivered = {origin: state.delivered for origin, state in origins.items()}
+    ends = {origin: state.ends for origin, state in origins.items() if state.ends}
+    if found := contradiction(delivered, ends):
+        raise StorageError(f"the data directory contradicts itself: {found}")
     return Saved(origins, state.clock_us, state.digest, floor, state.joined)
+
+
+def origin_key(origin: str) -> bytes:
+    """Where the family `meta` has what is kept of an origin."""
+    return ORIGIN + origin.encode()
+
+
+def decode_origin(origin: str, record: bytes | None) -> OriginState:
+    """What is kept of an origin that was delivered from; raises StorageError."""
+    if record is None:
+        raise StorageError(f"the data directory has lost its record of {origin}")
+    try:
+        return decode_origin_state(record)
+    except (ValueError, TypeError) as error:
+        raise StorageError(f"the data directory has unreadable records: {error!r}") from error
 
 
 def decode_floor(record: bytes) -> Vector:
@@ -322,25 +346,3 @@ def decoded(batches: Iterable[bytes]) -> list[Batch]:
         return [decode_batch(encoded) for encoded in batches]
     except MalformedError as error:
         raise StorageError(f"the log has an unreadable batch: {error}") from error
-
-
-def collect(
-    lacking: Mapping[str, int],
-    bytes_max: int,
-    positions: Callable[[str, int], Iterator[bytes]],
-    batch_at: Callable[[bytes], bytes],
-) -> list[bytes]:
-    """The batches at the merged positions of all origins that are asked for.
-
-    The work is that of the batches found, wherever in the log they stand.
-    """
-    streams = [positions(origin, seq) for origin, seq in lacking.items()]
-    found: list[bytes] = []
-    size_bytes = 0
-    for position in heapq.merge(*streams):
-        batch = batch_at(position)
-        size_bytes += len(batch)
-        if found and (size_bytes > bytes_max or len(found) == PULLED_BATCHES_MAX):
-            break
-        found.append(batch)
-    return found

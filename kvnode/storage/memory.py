@@ -10,16 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from weakref import WeakSet
 
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.once import Span
 from kvnode.core.overlay import Record as TableRecord
 from kvnode.core.overlay import TableView
 from kvnode.core.results import WriteResults
+from kvnode.core.succession import NO_ENDS, Ends
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 from kvnode.storage import layout, once
+from kvnode.storage.collecting import collect
 from kvnode.storage.store import Record, Records, View
 
 
@@ -196,6 +198,10 @@ class MemoryStore:
         """See `Store.page`."""
         return _page(self._table, prefix, after, records_max)
 
+    def origin_state(self, origin: str) -> OriginState:
+        """See `Store.origin_state`."""
+        return layout.decode_origin(origin, self._disk.get("meta", layout.origin_key(origin)))
+
     @property
     def remembered_span(self) -> Span:
         """See `Store.remembered_span`."""
@@ -225,14 +231,18 @@ class MemoryStore:
         self._refuse_if_read_only()
         self._disk.sync()
 
-    def since(self, lacking: Mapping[str, int], bytes_max: int) -> list[bytes]:
+    def since(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[bytes]:
         """See `Store.since`."""
         log = self._disk.families["log"]
-        return layout.collect(lacking, bytes_max, self._positions, log.__getitem__)
+        return collect(lacking, ends, bytes_max, self._positions, log.__getitem__)
 
-    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+    def batches(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[Batch]:
         """See `Store.batches`."""
-        return layout.decoded(self.since(lacking, bytes_max))
+        return layout.decoded(self.since(lacking, bytes_max, ends))
 
     def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
         """See `Store.log_head`."""

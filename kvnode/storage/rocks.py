@@ -16,30 +16,22 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakSet
 
-from rocksdict import (
-    AccessType,
-    BlockBasedOptions,
-    Checkpoint,
-    DBRecoveryMode,
-    Options,
-    Rdict,
-    RdictIter,
-    WriteBatch,
-    WriteOptions,
-)
+from rocksdict import AccessType, Cache, Checkpoint, Rdict, RdictIter, WriteBatch, WriteOptions
 
 from kvnode.core.batch import Batch
-from kvnode.core.limits import KEY_BYTES_MAX, MIB
-from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.limits import KEY_BYTES_MAX
+from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.once import Span
 from kvnode.core.overlay import Record as TableRecord
 from kvnode.core.overlay import TableView
 from kvnode.core.results import WriteResults
+from kvnode.core.succession import NO_ENDS, Ends
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 from kvnode.storage import layout, once
+from kvnode.storage.collecting import collect
 from kvnode.storage.families import (
     iterator,
     keys_backwards,
@@ -52,35 +44,22 @@ from kvnode.storage.families import (
     told,
 )
 from kvnode.storage.store import Records, View
-
-#: RocksDB's own log files, for a person who looks into a failure.
-_INFO_LOGS_KEPT: Final = 2
+from kvnode.storage.tuning import (
+    CACHE_BYTES,
+    INFO_LOGS_KEPT,
+    WRITE_AHEAD_BYTES_MAX,
+    family_options,
+    store_options,
+)
 
 #: Tables in memory that are being flushed, or wait for it.
 _UNFLUSHED: Final = "rocksdb.num-immutable-mem-table"
 
 _AFTER_ALL_KEYS: Final = b"\xff" * (KEY_BYTES_MAX + 1)
 
-#: What a family takes in memory before it is written out and sorted in. Half of RocksDB's
-#: own choice: inserting costs less where there is less to search.
-_WRITE_BUFFER_BYTES: Final = 32 * MIB
-
-#: Write-ahead logs are kept for what is in memory only, so none is the older of two for long if
-#: they are no more than this together: else one family that is rarely written to keeps all.
-_WRITE_AHEAD_BYTES_MAX: Final = 256 * MIB
-
 #: So many batches at most came since the last flush, and can lie in write-ahead logs: those that
-#: these hold, if each was the smallest there is.
-_UNFLUSHED_BATCHES_MAX: Final = _WRITE_AHEAD_BYTES_MAX // 512
-
-#: Every change first reads what it replaces, and most often there is nothing. Filters say so
-#: in half a microsecond where a search costs seven; at 10 bits a key, 99 times in 100.
-_FILTER_BITS: Final = 10
-#: A table file is compacted soon if of so many entries in a row so many are deletions, or this
-#: share of all.
-_DELETIONS: Final = (4096, 2048, 0.5)
-#: The same for what is still in memory: a twentieth of its size, 40 bits and more a key.
-_MEMORY_FILTER_RATIO: Final = 0.05
+#: these hold, and as many again that came meanwhile, if each was the smallest there is.
+_UNFLUSHED_BATCHES_MAX: Final = 2 * WRITE_AHEAD_BYTES_MAX // 512
 
 #: Table files that are kept open at least: with fewer, each read would open one anew.
 _FILES_OPEN_MIN: Final = 64
@@ -99,14 +78,17 @@ class RocksStore:
         first_position: int = 0,
         create: bool = True,
         expect_in_place: Callable[[], None] = lambda: None,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         """If it is new, it counts requests with ids from `first_position` on."""
         self.expect_in_place = expect_in_place
-        families = {name: _family_options(name) for name in layout.FAMILIES}
+        cache = Cache(cache_bytes)
+        families = family_options(cache)
         access = AccessType.read_only() if read_only else AccessType.read_write()
         try:
-            how = options()
+            how = store_options(cache)
             how.create_if_missing(create)
+            how.set_max_open_files(_files_open_max())
             self._db = Rdict(str(directory), how, column_families=families, access_type=access)
         except Exception as error:
             _remove_info_logs(directory)
@@ -164,6 +146,10 @@ class RocksStore:
         """See `Store.page`."""
         return _page(self._table, prefix, after, records_max)
 
+    def origin_state(self, origin: str) -> OriginState:
+        """See `Store.origin_state`."""
+        return layout.decode_origin(origin, read(self._meta, layout.origin_key(origin)))
+
     @property
     def remembered_span(self) -> Span:
         """See `Store.remembered_span`."""
@@ -192,16 +178,20 @@ class RocksStore:
         except Exception as error:
             raise StorageError(told(f"can't sync: {error}")) from error
 
-    def since(self, lacking: Mapping[str, int], bytes_max: int) -> list[bytes]:
+    def since(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[bytes]:
         """See `Store.since`."""
         try:
-            return layout.collect(lacking, bytes_max, self._positions, self._batch_at)
+            return collect(lacking, ends, bytes_max, self._positions, self._batch_at)
         except Exception as error:
             raise StorageError(told(f"can't read the log: {error}")) from error
 
-    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+    def batches(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[Batch]:
         """See `Store.batches`."""
-        return layout.decoded(self.since(lacking, bytes_max))
+        return layout.decoded(self.since(lacking, bytes_max, ends))
 
     def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:
         """See `Store.log_head`."""
@@ -365,7 +355,7 @@ def _remove_info_logs(directory: Path) -> None:
     """Those that RocksDB moved aside: it does so each time, but removes the old ones only when
     it opens the store. A disk that fails for a day would collect 86,400 of them."""
     with suppress(OSError):  # the disk may take no removal either
-        for log in sorted(directory.glob("LOG.old.*"))[: 1 - _INFO_LOGS_KEPT]:
+        for log in sorted(directory.glob("LOG.old.*"))[: 1 - INFO_LOGS_KEPT]:
             log.unlink()
 
 
@@ -433,31 +423,3 @@ def _files_open_max() -> int:
     """What the store may keep open of what this process may: the rest is for connections."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return -1 if limit == resource.RLIM_INFINITY else max(_FILES_OPEN_MIN, limit // 4)
-
-
-def options() -> Options:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.create_missing_column_families(True)
-    options.set_keep_log_file_num(_INFO_LOGS_KEPT)
-    options.set_max_open_files(_files_open_max())
-    options.set_max_total_wal_size(_WRITE_AHEAD_BYTES_MAX)
-    # A torn end is what a crash leaves. Damage before it is refused: the default would drop
-    # all commits after it, acknowledged ones too, and say nothing. See `_expect_no_hole`.
-    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
-    return options
-
-
-def _family_options(name: str) -> Options:
-    options = Options(raw_mode=True)
-    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-    if name in (*layout.TABLES, *layout.DUES, "once"):
-        # Where much was deleted, a scan steps over all of it. Let such files be compacted soon.
-        options.add_compact_on_deletion_collector_factory(*_DELETIONS)
-    if name in (*layout.TABLES, "once"):  # the others are not asked for what is not there
-        blocks = BlockBasedOptions()
-        blocks.set_bloom_filter(_FILTER_BITS, block_based=False)
-        options.set_block_based_table_factory(blocks)
-        options.set_memtable_whole_key_filtering(True)
-        options.set_memtable_prefix_bloom_ratio(_MEMORY_FILTER_RATIO)
-    return options

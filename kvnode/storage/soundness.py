@@ -123,6 +123,8 @@ class _Examination:
         delivered = {origin: state.delivered for origin, state in self._origins.items()}
         ends = {origin: state.ends for origin, state in self._origins.items()}
         self._cut = Cut.restored(delivered, ends)
+        if circular := sorted(o for o in ends if ends[o] and o not in self._cut.succession.ends):
+            self._add(f"{circular[0]} ends what ends it")
         self.findings.origins = len(self._origins)
         self.findings.vector = dict(self._cut.heads)
 
@@ -162,7 +164,8 @@ class _Examination:
 
     def log(self) -> None:
         """Batch after batch, as a node that starts at the floor would take them in."""
-        reading = Reading(self._origins, self._floor, self._cut, self._add)
+        floor = self._cut.succession.expanded(self._floor)
+        reading = Reading(self._origins, floor, self._cut, self._add)
         position: int | None = None
         for key, encoded in self._store.scan("log"):
             self.findings.batches += 1

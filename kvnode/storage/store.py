@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Commit, Due, Saved
+from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.once import Span
 from kvnode.core.overlay import TableView
 from kvnode.core.results import WriteResults
+from kvnode.core.succession import NO_ENDS, Ends
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
@@ -67,6 +68,9 @@ class Store(Protocol):
     def remembered(self, id_: bytes) -> WriteResults | None:
         """What the writes of such a request brought; None if it is not remembered."""
 
+    def origin_state(self, origin: str) -> OriginState:
+        """What is kept of an origin that was delivered from."""
+
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """Save a turn, all of it or nothing; with `sync`, so that it survives power loss.
 
@@ -81,14 +85,19 @@ class Store(Protocol):
     def sync(self) -> None:
         """Make all earlier commits survive a power loss."""
 
-    def since(self, lacking: Mapping[str, int], bytes_max: int) -> list[bytes]:
+    def since(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[bytes]:
         """Batches from the log, in the order of their delivery here.
 
-        `lacking` gives for each origin that is asked for the first seq wanted. Ends before
-        the batch that would exceed `bytes_max`, but has at least one if there is any.
+        `lacking` gives for each origin that is asked for the first seq wanted. Stops before
+        the batch that would exceed `bytes_max`, but has at least one if there is any. To know
+        what the origins end saves looking for what comes much later.
         """
 
-    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+    def batches(
+        self, lacking: Mapping[str, int], bytes_max: int, ends: Ends = NO_ENDS
+    ) -> list[Batch]:
         """What `since` gives, decoded."""
 
     def log_head(self, batches_max: int, bytes_max: int) -> list[Logged]:

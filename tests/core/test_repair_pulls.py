@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from kvnode.core.messages import Chunk, Fetch
+from kvnode.core.messages import Chunk, Fetch, Pull
 from kvnode.core.repair import BACKOFF_TIMEOUTS_MAX
 from kvnode.core.snapshot import PATIENT_ATTEMPTS_MAX
-from tests.core.asking import HEARTBEAT_US, TIMEOUT_US, X1, Y1, Node
+from kvnode.core.vector import Vector
+from tests.core.asking import HEARTBEAT_US, TIMEOUT_US, X1, X2, Y1, Node
 
 # --- one pull at a time
 
@@ -147,6 +148,50 @@ def test_when_the_log_brought_nothing_the_owner_is_asked_for_a_snapshot() -> Non
     assert node.repair.staging is not None
 
 
+# --- peers that can't read what a pull says
+
+
+def ahead() -> Node:
+    """It has X1 and X2, which a peer may never have heard of."""
+    node = Node()
+    node.cut.advance(X1, 3, {})
+    node.cut.advance(X2, 1, {X1: 3})
+    return node
+
+
+def pulls(node: Node) -> Vector:
+    question = node.repair.next_pull(node.cut, node.holdback, node.now_us)
+    assert isinstance(question, Pull)
+    return question.vector
+
+
+def test_a_peer_that_served_nothing_of_use_is_told_in_full_until_all_has_come() -> None:
+    node = ahead()
+    node.hear("Y", {Y1: 2})
+    assert pulls(node) == {X2: 1}
+    node.answer("Y", advanced=False)
+    node.now_us += 10 * TIMEOUT_US
+    assert pulls(node) == {X1: 3, X2: 1}
+    node.cut.advance(Y1, 1, {})
+    node.answer("Y", advanced=True)
+    assert pulls(node) == {X1: 3, X2: 1, Y1: 1}
+    node.cut.advance(Y1, 2, {})
+    node.answer("Y", advanced=True)
+    assert node.asks() is None
+    node.hear("Y", {Y1: 3})
+    assert pulls(node) == {X2: 1, Y1: 2}
+
+
+def test_one_that_did_not_answer_is_told_no_more() -> None:
+    node = ahead()
+    node.hear("Y", {Y1: 2})
+    assert pulls(node) == {X2: 1}
+    node.now_us += 10 * TIMEOUT_US
+    node.asks()
+    node.now_us += 10 * TIMEOUT_US
+    assert pulls(node) == {X2: 1}
+
+
 # --- slow links
 
 
@@ -169,5 +214,5 @@ def test_a_snapshot_comes_over_a_link_however_slow_and_hardly_any_part_twice(par
             sent += 1
         node.now_us += HEARTBEAT_US
         while whole is None and on_its_way and on_its_way[0][0] <= node.now_us:
-            _, whole = node.repair.fetched(on_its_way.pop(0)[1], node.now_us)
+            _, whole = node.repair.fetched(on_its_way.pop(0)[1], node.cut, node.now_us)
     assert sent <= parts + PATIENT_ATTEMPTS_MAX

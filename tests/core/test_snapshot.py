@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.core.messages import Chunk, Fetch, OriginState, Saved, Snapshot
-from kvnode.core.snapshot import PATIENT_ATTEMPTS_MAX, Staging, merged_state, merged_versions
+from kvnode.core.snapshot import (
+    PATIENT_ATTEMPTS_MAX,
+    Staging,
+    is_credible,
+    merged_state,
+    merged_versions,
+)
+from kvnode.core.succession import Cut
 from kvnode.core.vector import Vector, new_origin
 from kvnode.core.versions import Version
 from tests.histories import History
@@ -182,3 +189,30 @@ def test_who_is_heard_is_given_more_time_than_who_is_silent() -> None:
 def test_a_snapshot_of_nothing_is_one() -> None:
     empty = Chunk("Y", 1, b"", 0, 0, {}, {}, None)
     assert Staging("Y").take(empty) == Snapshot({}, 0, 0)
+
+
+# --- whether to believe it
+
+X3 = new_origin("X", 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("why", "origins", "expected"),
+    [
+        ("it has less", {X: state(2)}, True),
+        ("it has more", {X: state(2), X2: state(1, ends={X: 2}), X3: state(1, ends={X2: 1})}, True),
+        ("it ends what it lacks", {X: state(2), X3: state(1, ends={X: 3})}, False),
+        ("two end each other", {X: state(9, ends={X3: 1}), X3: state(1, ends={X: 1})}, False),
+        ("another name is ended", {X: state(2), Y: state(1, ends={X: 2})}, False),
+        ("what is known ends something else", {X: state(2), X2: state(1, ends={X: 1})}, False),
+        ("what is known ends nothing", {X: state(2), X2: state(1)}, False),
+        ("what is known to end nothing does", {X: state(2, ends={X3: 1}), X3: state(1)}, False),
+    ],
+)
+def test_only_what_a_node_can_have_delivered_is_believed(
+    why: str, origins: dict[str, OriginState], expected: bool
+) -> None:
+    mine = Cut.restored({X: 2, X2: 1}, {X2: {X: 2}})
+    snapshot = Snapshot(origins, 9, 7)
+    assert is_credible(snapshot, 7, mine) == expected, why
+    assert not is_credible(snapshot, 8, mine), "its digest is another"

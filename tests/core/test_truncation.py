@@ -8,6 +8,7 @@ import pytest
 
 from kvnode.core.clock import Now
 from kvnode.core.limits import Limits
+from kvnode.core.succession import Succession
 from kvnode.core.truncation import Logged, Pin, Truncation
 from kvnode.core.vector import Vector, new_origin
 
@@ -24,7 +25,7 @@ class Log:
     """A log whose batches were all delivered at one time."""
 
     def __init__(self, limits: Limits = LIMITS, head: Sequence[Logged] = HEAD) -> None:
-        self.truncation = Truncation(limits)
+        self.truncation = Truncation(limits, Succession())
         self.head = list(head)
         self.now_us = 1_000_000
         self.dropped: Sequence[Logged] = ()
@@ -157,7 +158,7 @@ def test_what_came_later_is_kept_longer():
 
 
 def test_nothing_goes_too_early_and_not_much_too_late():
-    truncation = Truncation(LIMITS)
+    truncation = Truncation(LIMITS, Succession())
     delivered_us: list[int] = []
     dropped = 0
     step_us = 37

@@ -10,7 +10,7 @@ from kvnode.core.batch import Batch, Change
 from kvnode.core.limits import RESERVED_PREFIX, Limits
 from kvnode.core.requests import Mark, Request, Watch
 from kvnode.core.results import Compacted, Event, Events
-from kvnode.core.succession import Cut
+from kvnode.core.succession import Cut, Ends
 from kvnode.core.vector import Dot, Vector, new_origin
 from kvnode.core.watches import Answered, Watches, advanced, page_of
 
@@ -125,7 +125,7 @@ class Story:
         self.lookups = 0
         self._log: list[Batch] = []
 
-    def batches(self, lacking: Mapping[str, int], bytes_max: int) -> list[Batch]:
+    def batches(self, lacking: Mapping[str, int], bytes_max: int, ends: Ends) -> list[Batch]:
         """See `Log`."""
         self.lookups += 1
         beyond = [it for it in self._log if it.last >= lacking.get(it.origin, it.last + 1)]

@@ -25,6 +25,7 @@ DEFAULTS = {
     "log_keep_s": 600,
     "log_keep_mib": 256,
     "log_max_mib": 4096,
+    "cache_mib": 64,
     "scrub_interval_s": 86_400,
     "allow_faults": False,
 }
@@ -77,6 +78,7 @@ SETTINGS = [
     ("log_keep_s", "0", "31536000", ["--log-keep-s", "30"], [0, 31_536_000, 30]),
     ("log_keep_mib", "0", "1048576", ["--log-keep-mib", "30"], [0, 1 << 20, 30]),
     ("log_max_mib", "1", "1048576", ["--log-max-mib", "30"], [1, 1 << 20, 30]),
+    ("cache_mib", "8", "1048576", ["--cache-mib", "30"], [8, 1 << 20, 30]),
     ("scrub_interval_s", "0", "31536000", ["--scrub-interval-s", "30"], [0, 31_536_000, 30]),
     ("allow_faults", "true", "no", ["--allow-faults"], [True, False, True]),
 ]

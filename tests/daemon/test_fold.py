@@ -28,7 +28,7 @@ class Node:
         commit = Commit(mine.table, (), mine.origins, mine.clock_us, mine.digest)
         self.store.commit(commit, sync=True)
         self.store.stage(theirs.table)
-        self.slices: Iterator[None] = fold(self.store, mine.saved(), theirs.snapshot(), keys_max)
+        self.slices: Iterator[None] = fold(self.store, theirs.snapshot(), keys_max)
 
     def finish(self) -> int:
         """All slices, the last of which switches; how many there were before."""

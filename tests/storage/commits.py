@@ -12,6 +12,8 @@ from kvnode.core.vector import new_origin
 from kvnode.core.versions import Version, Versions
 
 X, X1, Y, Z = (new_origin(name, 1, 1) for name in ("X", "X1", "Y", "Z"))
+#: An incarnation before X.
+X0 = new_origin("X", 0, 0)
 WRITE = (Change(b"key", b"value"),)
 
 

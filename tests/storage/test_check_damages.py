@@ -188,6 +188,10 @@ def ends_lower(families: Families) -> None:
     set_origin(families, "X'", 3, lambda ends: dict.fromkeys(ends, 2))
 
 
+def ends_each_other(families: Families) -> None:
+    set_origin(families, "X", 3, lambda _: {origin(families, "X'"): 1})
+
+
 def ends_of_another(families: Families) -> None:
     set_origin(families, "Y", 3, lambda _: {origin(families, "X"): 1})
 
@@ -297,6 +301,7 @@ DAMAGES = [
     (row_beyond, r"the row of Y~\w+ names X~\w+:9, which is not delivered"),
     (row_not_normal, r"the row of Y~\w+ is not in normal form"),
     (row_of_another_past, r"the row of X~\w+ is not what its batches make it"),
+    (ends_each_other, r"X~\w+ ends what ends it"),
     (ends_beyond, r"the ends of X~\w+ names X~\w+:4, which is not delivered"),
     (ends_lower, r"the ends of X~\w+ are not those of its first batch"),
     (ends_of_another, r"the ends of Y~\w+ name other than its name's other incarnations"),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from kvnode.core.limits import PULLED_BATCHES_MAX
 from kvnode.core.messages import OriginState, Saved
 from kvnode.core.truncation import Logged
 from kvnode.errors import StorageError
 from kvnode.storage.layout import (
     State,
-    collect,
     decode_live,
     decode_saved,
     decode_state,
@@ -26,7 +24,7 @@ from kvnode.storage.layout import (
     logged,
     next_position,
 )
-from tests.storage.commits import X1, X, Y, batch, commit, version
+from tests.storage.commits import X0, X1, X, Y, batch, commit, version
 
 
 def written(family, puts):
@@ -38,9 +36,25 @@ def encoded(turn, position=0):
 
 
 def test_a_commit_comes_back_as_it_was():
-    origins = {X: OriginState(3, 9, {Y: 1}, {X1: 2}), Y: OriginState(1, 8, {}, {})}
+    origins = {X: OriginState(3, 9, {Y: 1}, {X0: 2}), X0: OriginState(2, 8, {}, {})}
     puts = encoded(commit(origins=origins, clock_us=11, digest=(1 << 128) - 1))
     assert decode_saved(written("meta", puts).items()) == Saved(origins, 11, (1 << 128) - 1)
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        {X: OriginState(3, 9, {}, {X0: 2})},
+        {X: OriginState(3, 9, {}, {X0: 2}), X0: OriginState(1, 8, {}, {})},
+        {X: OriginState(3, 9, {}, {X0: 2}), X0: OriginState(2, 8, {}, {X: 1})},
+        {X: OriginState(3, 9, {}, {X: 1})},
+        {X: OriginState(3, 9, {}, {Y: 1}), Y: OriginState(1, 8, {}, {})},
+    ],
+)
+def test_a_store_that_no_node_can_have_made_is_refused(origins):
+    puts = encoded(commit(origins=origins))
+    with pytest.raises(StorageError, match="contradicts itself"):
+        decode_saved(written("meta", puts).items())
 
 
 def test_a_fresh_disk_has_nothing_saved():
@@ -80,35 +94,6 @@ def test_index_keys_sort_by_seq_and_origins_do_not_mix():
     assert not index_key(X1, 1).startswith(index_prefix(X))
 
 
-# --- what a pull collects
-
-LOG = {bytes([n]): bytes([n]) * 10 for n in range(6)}
-POSITIONS = {X: [b"\0", b"\3", b"\4"], Y: [b"\1", b"\2", b"\5"]}
-
-
-def collected(lacking, bytes_max):
-    return collect(
-        lacking, bytes_max, lambda origin, seq: iter(POSITIONS[origin][seq - 1 :]), LOG.__getitem__
-    )
-
-
-def test_batches_of_several_origins_are_collected_in_the_order_of_the_log():
-    assert collected({Y: 1, X: 1}, 1000) == list(LOG.values())
-    assert collected({Y: 2, X: 3}, 1000) == [LOG[b"\2"], LOG[b"\4"], LOG[b"\5"]]
-    assert collected({}, 1000) == []
-
-
-@pytest.mark.parametrize(("bytes_max", "count"), [(0, 1), (10, 1), (19, 1), (20, 2), (60, 6)])
-def test_collecting_ends_at_the_size_but_never_before_the_first(bytes_max, count):
-    assert collected({X: 1, Y: 1}, bytes_max) == list(LOG.values())[:count]
-
-
-def test_collecting_ends_at_the_greatest_number_of_batches():
-    positions = [n.to_bytes(8, "big") for n in range(PULLED_BATCHES_MAX + 1)]
-    found = collect({X: 1}, 1 << 30, lambda *_: iter(positions), lambda position: position)
-    assert found == positions[:-1]
-
-
 # --- what the log says of itself
 
 
@@ -145,7 +130,8 @@ def test_a_commit_counts_the_bytes_of_its_batches():
 
 
 def test_a_switch_writes_all_that_is_saved_and_which_table_is_live():
-    saved = Saved({X: OriginState(3, 9, {Y: 1}, {X1: 2})}, 11, (1 << 128) - 1, {X: 2})
+    origins = {X: OriginState(3, 9, {Y: 1}, {X0: 2}), X0: OriginState(2, 8, {}, {})}
+    saved = Saved(origins, 11, (1 << 128) - 1, {X: 2})
     puts = encode_switch(saved, 1, 500)
     assert {family for family, _, _ in puts} == {"meta"}
     meta = written("meta", puts)

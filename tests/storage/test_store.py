@@ -14,7 +14,7 @@ from kvnode.core.versions import DIGEST_MODULUS, Versions
 from kvnode.errors import StorageError
 from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
-from tests.storage.commits import X1, X, Y, Z, batch, commit, version
+from tests.storage.commits import X0, X1, X, Y, Z, batch, commit, version
 from tests.storage.conftest import Disk
 
 MIB = 1 << 20
@@ -98,13 +98,20 @@ def test_what_is_staged_is_due_once_it_is_the_table(disk: Disk) -> None:
 
 def test_a_replica_loads_exactly_what_was_committed(disk: Disk) -> None:
     origins = {
-        X: OriginState(5, 70, {Y: 2, X1: 3}, {X1: 3}),
+        X: OriginState(5, 70, {Y: 2, X0: 3}, {X0: 3}),
+        X0: OriginState(3, 60, {}, {}),
         Y: OriginState(1 << 62, 1, {}, {}),
     }
     digest = DIGEST_MODULUS - 1
     disk.store.commit(commit(origins=origins, clock_us=90, digest=digest), sync=True)
     assert disk.store.load() == Saved(origins, 90, digest)
     assert disk.reopen().load() == Saved(origins, 90, digest)
+    assert all(disk.store.origin_state(origin) == state for origin, state in origins.items())
+
+
+def test_a_state_of_an_origin_that_is_lost_is_an_error(disk: Disk) -> None:
+    with pytest.raises(StorageError, match="lost its record of X"):
+        disk.store.origin_state(X)
 
 
 def test_later_states_replace_earlier_ones_of_the_same_origin(disk: Disk) -> None:

@@ -8,6 +8,7 @@ from tests.simulation.mutants.mutant import Edit, Mutant, mutant
 
 _AUTHOR: Final = "kvnode/core/author.py"
 _HOLDBACK: Final = "kvnode/core/holdback.py"
+_LINEAGES: Final = "kvnode/core/lineages.py"
 _REPLICA: Final = "kvnode/core/replica.py"
 _STATE: Final = "kvnode/core/state.py"
 _SUCCESSION: Final = "kvnode/core/succession.py"
@@ -161,8 +162,38 @@ MUTANTS: Final = (
     mutant(
         "read vectors without succession",
         _SUCCESSION,
-        "        return origin in self._ended_by and self._implied(vector, origin) >= seq\n",
+        "        return origin in self._ended_by and self.reading(vector).covers(origin, seq)\n",
         "        return False\n",
+    ),
+    mutant(
+        "take incarnations that ran beside each other for one after the other",
+        _LINEAGES,
+        "        return self.gaps is None or not _has(self.gaps, other.number)\n",
+        "        return True\n",
+    ),
+    mutant(
+        "count a lineage's gaps from one place too low",
+        _LINEAGES,
+        "            those = _with(place.gaps, place.number + 1, self.length - 1)\n",
+        "            those = _with(place.gaps, place.number, self.length - 1)\n",
+    ),
+    mutant(
+        "know only the first that ends an incarnation",
+        _SUCCESSION,
+        "            self._ended_by.setdefault(ended, {})[origin] = seq\n",
+        "            self._ended_by.setdefault(ended, {origin: seq})\n",
+    ),
+    mutant(
+        "take every vector to have the latest incarnations",
+        _SUCCESSION,
+        "                if latest in self.vector and its_place.comes_after(place):\n",
+        "                if its_place.comes_after(place):\n",
+    ),
+    mutant(
+        "go on beyond an end as if nothing had been seen before",
+        _STATE,
+        "            known = self._table.origin_state(batch.origin)\n",
+        "            known = self._table.origin_state(batch.origin)._replace(row={})\n",
     ),
     mutant(
         "read an own next seq without value",

@@ -164,14 +164,20 @@ MUTANTS: Final = (
     mutant(
         "watch below the floor",
         _WATCHES,
-        "    if any(position.get(origin, 0) < seq for origin, seq in floor.items()):\n",
+        "    if not reading.covers_all(floor):\n",
         "    if False:\n",
     ),
     mutant(
         "read a watcher's position without succession",
         _WATCHES,
-        "    position = cut.succession.expanded(request.token)\n",
-        "    position = dict(request.token)\n",
+        "    seen |= {origin: first - 1 for origin, first in lacking.items()}\n",
+        "    seen = {}\n",
+    ),
+    mutant(
+        "tell a watcher again what came in the turn and its position implies",
+        _WATCHES,
+        "    seen = {batch.origin: reading.value(batch.origin) for batch in delivered}\n",
+        "    seen: dict[str, int] = {}\n",
     ),
     mutant(
         "tell watchers by origin, not by delivery",

@@ -9,11 +9,12 @@ from tests.simulation.mutants.mutant import mutant
 _REPAIR: Final = "kvnode/core/repair.py"
 _REPLICA: Final = "kvnode/core/replica.py"
 _STATE: Final = "kvnode/core/state.py"
+_SUCCESSION: Final = "kvnode/core/succession.py"
 _NODE: Final = "kvnode/daemon/node.py"
 _FOLD: Final = "kvnode/daemon/fold.py"
 _SNAPSHOT: Final = "kvnode/core/snapshot.py"
 _TRUNCATION: Final = "kvnode/core/truncation.py"
-_LAYOUT: Final = "kvnode/storage/layout.py"
+_COLLECTING: Final = "kvnode/storage/collecting.py"
 _MEMORY: Final = "kvnode/storage/memory.py"
 
 MUTANTS: Final = (
@@ -38,15 +39,33 @@ MUTANTS: Final = (
     ),
     mutant(
         "serve the log by origin, not by delivery",
-        _LAYOUT,
-        "    for position in heapq.merge(*streams):\n",
-        "    for position in (p for stream in streams for p in stream):\n",
+        _COLLECTING,
+        "    for position in _Merged(lacking, ends, positions):\n",
+        "    for position in (p for it in lacking.items() for p in positions(*it)):\n",
+    ),
+    mutant(
+        "leave out earlier incarnations that a peer lacks",
+        _SUCCESSION,
+        "            if not has:\n",
+        "            if False:\n",
+    ),
+    mutant(
+        "serve what a peer's heads imply",
+        _SUCCESSION,
+        "            has = reading.value(origin)\n",
+        "            has = vector.get(origin, 0)\n",
     ),
     mutant(
         "pull in bare normal form",
         _REPAIR,
-        "        if origin in cut.heads or name_of(origin) in differing\n",
-        "        if origin in cut.heads\n",
+        "    while unread and len(vector) < SPELLED_OUT_MAX:\n",
+        "    while False and len(vector) < SPELLED_OUT_MAX:\n",
+    ),
+    mutant(
+        "never tell a peer in full what this node has",
+        _REPAIR,
+        "            peer.misreads = self.staging is None\n",
+        "            peer.misreads = False\n",
     ),
     mutant(
         "max-merge claims",
@@ -113,7 +132,7 @@ MUTANTS: Final = (
     mutant(
         "trust a snapshot whatever its digest",
         _REPAIR,
-        "snapshot is None or snapshot.digest == chunk.digest",
+        "snapshot is None or is_credible(snapshot, chunk.digest, cut)",
         "True",
     ),
     mutant(
@@ -139,31 +158,31 @@ MUTANTS: Final = (
         "truncate before all have it",
         _TRUNCATION,
         "    return [name for name, has in members.items()"
-        " if has.get(batch.origin, 0) < batch.last]\n",
+        " if not has.covers(batch.origin, batch.last)]\n",
         "    return []\n",
     ),
     mutant(
         "leave the floor unchanged by a truncation",
-        "kvnode/daemon/upkeep.py",
-        "                floor[batch.origin] = max(floor.get(batch.origin, 0), batch.last)\n",
-        "                pass\n",
+        _STATE,
+        "            floor[batch.origin] = max(floor.get(batch.origin, 0), batch.last)\n",
+        "            pass\n",
     ),
     mutant(
         "count a wiped member's old claim",
         _REPLICA,
-        "            known = self._spelled_out[name] = claim,"
-        " self.cut.succession.expanded(claim.delivered)\n",
-        "            old, new = known[1] if known else {},"
-        " self.cut.succession.expanded(claim.delivered)\n"
-        "            known = self._spelled_out[name] = claim, {\n"
-        "                o: max(old.get(o, 0), new.get(o, 0)) for o in {**old, **new}\n"
-        "            }\n",
+        "        return self.truncation.droppable(head, log_bytes, log_end, members, now)\n",
+        "        for name, has in members.items():\n"
+        "            old = vars(self).setdefault('_old', {}).get(name, {})\n"
+        "            members[name] = self._old[name] = {\n"
+        "                o: max(old.get(o, 0), has.get(o, 0)) for o in {**old, **has}\n"
+        "            }\n"
+        "        return self.truncation.droppable(head, log_bytes, log_end, members, now)\n",
     ),
     mutant(
         "forget the floor at a restart",
         _STATE,
-        "        self.floor: dict[str, int] = dict(saved.floor)\n",
-        "        self.floor: dict[str, int] = {}\n",
+        "        self.floor: Vector = self.cut.succession.normal(saved.floor)\n",
+        "        self.floor: Vector = {}\n",
     ),
     mutant(
         "pull from a log that starts later",
@@ -174,7 +193,7 @@ MUTANTS: Final = (
     mutant(
         "claim no floor",
         _NODE,
-        "        floor = self.replica.cut.succession.normal(self.replica.state.floor)\n",
+        "        floor = dict(self.replica.state.floor)\n",
         "        floor = {}\n",
     ),
 )
