@@ -36,7 +36,7 @@ from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Pulled, Report
 from kvnode.core.vector import Dot, name_of
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
-from kvnode.daemon.names import Names
+from kvnode.daemon.names import LOOK_AGAIN_US, Names
 from kvnode.daemon.neighbours import Neighbours, Unheard
 from kvnode.daemon.peer import HELLO_AGAIN_HEARTBEATS, Peer
 from kvnode.errors import MalformedError
@@ -90,7 +90,6 @@ class Mesh:
         self.subscriber = subscriber(context)
         poller.register(self.subscriber, zmq.POLLIN)
         self.neighbours = Neighbours(introduction, heartbeat_us=heartbeat_us)
-        self._peers = self.neighbours.by_address
         self._recorded: set[str] = set()
         for address in addresses:
             self._add(address, is_configured=True)
@@ -118,28 +117,24 @@ class Mesh:
     def follow(self, recorded: set[str]) -> None:
         """The addresses in the member records are these."""
         self._recorded = recorded
-        for address in sorted(recorded - self._peers.keys()):
+        for address in sorted(recorded.difference(self.neighbours.addresses)):
             self._add(address, is_configured=False)
 
     def introduced(self, introduction: Introduction, steady_us: int) -> None:
         """A peer said hello."""
-        address = introduction.listen
-        if address not in self._peers:
-            self._add(address, is_configured=False)
-        if address in self._peers:
-            peer = self._peers[address]
+        if introduction.listen not in self.neighbours.addresses:
+            self._add(introduction.listen, is_configured=False)
+        for peer in self.neighbours.at(introduction.listen):
             peer.introduced_us = steady_us
             if peer.greeting is None or peer.greeting.instance != introduction.instance:
                 self._seek(peer, steady_us)  # it has started, perhaps elsewhere
 
     def look_for_the_moved(self) -> None:
-        """Connect to those whose hosts are elsewhere by now, or known at last."""
+        """Connect to those whose hosts have other numbers by now, or are known at last."""
         if not self.names.receive():
             return
-        for peer in self.peers:
-            if peer.reached != self.names.reach(peer.address):
-                self._connect(peer)
-                peer.hello_due_us = 0
+        for address in self.neighbours.addresses:
+            self._spread(address)
         self._follow_gossip()
 
     def _seek(self, peer: Peer, steady_us: int) -> None:
@@ -154,29 +149,58 @@ class Mesh:
         if not is_configured and host_of(address) is None:
             self._complaints.add("bad_addresses", repr(address))
             return
-        if len(self._peers) >= PEERS_MAX:
-            message = f"{address}: a node has at most {PEERS_MAX}"
+        self._begin(Peer(address, is_configured))
+        self._spread(address)
+
+    def _spread(self, address: str) -> None:
+        """Have a peer at each number of the address's host, or one without, as long as nobody
+        knows any. Who is heard at a number that the host has no more is left when it falls silent.
+        """
+        numbers = self.names.numbers(address)
+        (first, *_) = known = self.neighbours.at(address)
+        for number in numbers:
+            if number not in [peer.reached for peer in known]:
+                self._begin(Peer(address, first.is_configured, number, None, first.introduced_us))
+        if len(self.neighbours.at(address)) > 1 and first.reached is None:
+            self._leave(first)
+
+    def _begin(self, peer: Peer) -> None:
+        """Try one more, if there is room for it and one can connect to it."""
+        if len(self.peers) >= PEERS_MAX:
+            message = f"{peer.place}: a node has at most {PEERS_MAX}"
             self._complaints.add("too_many_peers", message)
             return
-        peer = Peer(address, is_configured)
         try:
             self._connect(peer)
         except zmq.ZMQError as error:
-            self._complaints.add("bad_addresses", f"{address!r}: {error}")
+            self._complaints.add("bad_addresses", f"{peer.place!r}: {error}")
             return
-        self._peers[address] = peer
+        self.neighbours.add(peer)
+
+    def _leave(self, peer: Peer) -> None:
+        self._disconnect(peer)
+        self.neighbours.remove(peer)
 
     def _leave_the_gone(self, steady_us: int) -> None:
-        """Try no longer what is neither configured, nor recorded, nor alive."""
+        """Try no longer what is neither configured, nor recorded, nor alive; nor at a number that
+        is its host's no more."""
         for peer in self.peers:
             is_wanted = peer.is_configured or peer.address in self._recorded
+            numbers = self.names.numbers(peer.address)
+            if (
+                numbers
+                and peer.reached not in numbers
+                and not self.neighbours.lives(peer, steady_us)
+            ):
+                self._leave(peer)
+                self._follow_gossip()
+                continue
             latest_us = max(peer.introduced_us, peer.answered_us, peer.tried_us or steady_us)
             if steady_us - latest_us <= GONE_HEARTBEATS * self._heartbeat_us:
                 continue
             peer.refusal = None
             if not is_wanted:
-                self._disconnect(peer)
-                del self._peers[peer.address]
+                self._leave(peer)
                 self._follow_gossip()
 
     # --- sending
@@ -193,6 +217,8 @@ class Mesh:
                 continue
             if not self.neighbours.lives(peer, steady_us):
                 self._seek(peer, steady_us)
+            elif peer.is_configured:
+                self.names.ask_again(peer.address, steady_us, LOOK_AGAIN_US)
             is_new_link = self._link_again(peer, steady_us)  # which this hello may be too early for
             heartbeats = HELLO_AGAIN_HEARTBEATS if peer.greeting and not is_new_link else 1
             peer.hello_due_us = steady_us + heartbeats * self._heartbeat_us
@@ -201,21 +227,22 @@ class Mesh:
             self._send(peer, _HELLO_ID, hello(self._introduction))
 
     def _link_again(self, peer: Peer, steady_us: int) -> bool:
-        """Make its links anew on which nothing comes; whether that for questions is new."""
-        is_silent = peer.link.is_silent(steady_us, self._heartbeat_us)
-        if is_silent:
+        """Make its links anew on which nothing comes, or that lead to this node itself; whether
+        that for questions is new."""
+        is_new = peer.link.is_silent(steady_us, self._heartbeat_us) or peer.is_detour
+        if is_new:
+            peer.is_detour = False
             self._connect(peer)
         if peer.greeting and peer.gossip_link.is_silent(steady_us, self._heartbeat_us):
-            reached = self.names.reach(peer.greeting.gossip_address)
-            if reached in self._connected:
-                self.subscriber.disconnect(reached)
-                connect(self.subscriber, reached)
-        return is_silent
+            for reached in self.names.numbers(peer.greeting.gossip_address):
+                if reached in self._connected:
+                    self.subscriber.disconnect(reached)
+                    connect(self.subscriber, reached)
+        return is_new
 
     def _connect(self, peer: Peer) -> None:
         """Begin to connect, anew if it was; raises zmq.ZMQError for an address that can't be."""
         self._disconnect(peer)
-        peer.reached = self.names.reach(peer.address)
         if peer.reached is not None:
             peer.socket = dealer(self._context, peer.reached)
             self._poller.register(peer.socket, zmq.POLLIN)
@@ -343,7 +370,7 @@ class Mesh:
             self._receive_greeting(peer, greeting, steady_us)
             if peer.greeting and greeting.has_forgotten and peer.told_record is not None:
                 inputs.forgotten.append(peer.told_record)
-            if greeting.namesake is not None and greeting.namesake not in self._peers:
+            if greeting.namesake is not None and greeting.namesake not in self.neighbours.addresses:
                 self._add(greeting.namesake, is_configured=False)  # to see whether it lives
 
     def _receive_pulled(self, peer: Peer, result: list[object], inputs: Inputs) -> None:
@@ -375,9 +402,8 @@ class Mesh:
         """Be connected to the gossip of all that greeted, as far as their hosts are known, once
         each: two configured addresses may lead to one node."""
         addresses = [peer.greeting.gossip_address for peer in self.peers if peer.greeting]
-        self.names.keep([*self._peers, *addresses])
-        reached = map(self.names.reach, addresses)
-        wanted = {address for address in reached if address is not None}
+        self.names.keep([*self.neighbours.addresses, *addresses])
+        wanted = {number for address in addresses for number in self.names.numbers(address)}
         for address in sorted(wanted - self._connected):
             try:
                 connect(self.subscriber, address)

@@ -18,11 +18,17 @@ from typing import Final
 from kvnode.daemon.logs import Complaints
 from kvnode.transport.addresses import named_host
 
-#: A host that was asked for is not asked for again before.
+#: A host at which somebody is silent is asked for again after so long.
 ASK_AGAIN_US: Final = 2_000_000
 
+#: One at which all is well is asked for again after so long: other nodes may be there, too, by now.
+LOOK_AGAIN_US: Final = 30_000_000
+
+#: Numbers of one host: the nodes of a large cluster that go by one name.
+NUMBERS_MAX: Final = 128
+
 #: A host, and where it is or why nobody knows.
-_Answer = tuple[str, str | OSError]
+_Answer = tuple[str, tuple[str, ...] | OSError]
 
 
 class Names:
@@ -34,41 +40,41 @@ class Names:
         self.answered.setblocking(False)
         self._waker.setblocking(False)
         self._complaints = complaints
-        #: By host: its numeric address, None as long as none is known.
-        self._known: dict[str, str | None] = {}
+        #: By host: its numbers, none as long as nobody knows them.
+        self._known: dict[str, tuple[str, ...]] = {}
         #: Why it is not known, by host.
         self._troubles: dict[str, str] = {}
         self._asked_us: dict[str, int] = {}
         self._asking: set[str] = set()
         self._answers: SimpleQueue[_Answer] = SimpleQueue()
 
-    def reach(self, address: str) -> str | None:
-        """The address with a number in place of its host's name; None as long as nobody has said
-        where that is. What is no address comes back as it is."""
+    def numbers(self, address: str) -> tuple[str, ...]:
+        """The address with each number of its host in place of the host's name; none as long as
+        nobody has said where that is. What has a number, or is no address, comes back as it is."""
         host = named_host(address)
         if host is None:
-            return address
+            return (address,)
         if host not in self._known:
-            self._known[host] = None
+            self._known[host] = ()
             self._ask(host)
-        number = self._known[host]
-        return None if number is None else f"tcp://{number}:{address.rpartition(':')[2]}"
+        port = address.rpartition(":")[2]
+        return tuple(f"tcp://{number}:{port}" for number in self._known[host])
 
     def trouble(self, address: str) -> str:
         """Why nobody knows where it is."""
         return self._troubles.get(named_host(address) or "", "it is being looked up")
 
-    def ask_again(self, address: str, steady_us: int) -> None:
-        """Nothing comes from there: the host may be elsewhere by now."""
+    def ask_again(self, address: str, steady_us: int, every_us: int = ASK_AGAIN_US) -> None:
+        """The host may be elsewhere by now."""
         host = named_host(address)
         if host is None or host in self._asking:
             return
-        if steady_us - self._asked_us.get(host, 0) >= ASK_AGAIN_US:
+        if steady_us - self._asked_us.get(host, 0) >= every_us:
             self._asked_us[host] = steady_us
             self._ask(host)
 
     def receive(self) -> bool:
-        """Take in what was answered; whether a host is elsewhere than it was."""
+        """Take in what was answered; whether a host has other numbers than it had."""
         with suppress(BlockingIOError):
             self.answered.recv(4096)
         has_moved = False
@@ -86,7 +92,7 @@ class Names:
     def keep(self, addresses: Iterable[str]) -> None:
         """Forget all other hosts."""
         hosts = {named_host(address) for address in addresses}
-        self._known = {host: number for host, number in self._known.items() if host in hosts}
+        self._known = {host: them for host, them in self._known.items() if host in hosts}
         self._troubles = {host: why for host, why in self._troubles.items() if host in hosts}
         self._asked_us = {host: us for host, us in self._asked_us.items() if host in hosts}
 
@@ -104,20 +110,20 @@ class Names:
 
     def _look_up(self, host: str) -> None:
         try:
-            self._tell(host, _number_of(host))
+            self._tell(host, _numbers_of(host))
         except OSError as error:
             self._tell(host, error)
         except UnicodeError as error:  # what can't be a name in any DNS
             self._tell(host, OSError(None, str(error)))
 
-    def _tell(self, host: str, answer: str | OSError) -> None:
+    def _tell(self, host: str, answer: tuple[str, ...] | OSError) -> None:
         self._answers.put((host, answer))
         with suppress(OSError):  # closed, or full of bytes that wake up as well
             self._waker.send(b"\0")
 
 
-def _number_of(host: str) -> str:
-    """Where a host is: by IPv4 if it can be. Raises OSError, or UnicodeError."""
+def _numbers_of(host: str) -> tuple[str, ...]:
+    """Where a host is, those of IPv4 first. Raises OSError, or UnicodeError."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    family, _, _, _, place = min(found, key=lambda it: it[0] != socket.AF_INET)
-    return f"[{place[0]}]" if family == socket.AF_INET6 else str(place[0])
+    places = sorted({(family != socket.AF_INET, str(place[0])) for family, *_, place in found})
+    return tuple(f"[{place}]" if is_6 else place for is_6, place in places)[:NUMBERS_MAX]

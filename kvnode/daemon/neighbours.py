@@ -40,12 +40,33 @@ class Neighbours:
     def __init__(self, introduction: Introduction, *, heartbeat_us: int) -> None:
         self._introduction = introduction
         self._heartbeat_us = heartbeat_us
-        self.by_address: dict[str, Peer] = {}
+        #: By address, then by the number of its host that is reached.
+        self._known: dict[str, dict[str | None, Peer]] = {}
+
+    @property
+    def addresses(self) -> list[str]:
+        """All that are known."""
+        return list(self._known)
 
     @property
     def peers(self) -> list[Peer]:
-        """All of them."""
-        return list(self.by_address.values())
+        """All of them, address by address."""
+        return [peer for numbers in self._known.values() for peer in numbers.values()]
+
+    def at(self, address: str) -> list[Peer]:
+        """Those at an address: one for each number of its host."""
+        return list(self._known.get(address, {}).values())
+
+    def add(self, peer: Peer) -> None:
+        """Know one more."""
+        self._known.setdefault(peer.address, {})[peer.reached] = peer
+
+    def remove(self, peer: Peer) -> None:
+        """Know it no more."""
+        numbers = self._known[peer.address]
+        del numbers[peer.reached]
+        if not numbers:
+            del self._known[peer.address]
 
     def named(self, name: str) -> list[Peer]:
         """Where the process answers that goes by this name."""
@@ -89,6 +110,7 @@ class Neighbours:
         cluster, name, instance, *_ = self._introduction
         if greeting.instance == instance:
             self.refuse(peer, _ITSELF)
+            peer.detour(steady_us, self._heartbeat_us)
         elif greeting.cluster != cluster:
             self.refuse(peer, f"is of cluster {greeting.cluster!r}, this node of {cluster!r}")
         elif host_of(greeting.gossip_address) in (None, "*"):
@@ -105,21 +127,24 @@ class Neighbours:
         said, at least once, what it has. Why no number of a host is known stands, by address, in
         `unknown_hosts`."""
         heard = {peer.greeting.instance for peer in self.peers if peer.greeting and peer.is_heard}
-        found = []
-        for peer in self.peers:
-            if peer.greeting is not None and peer.greeting.instance in heard:
-                continue
-            if peer.refusal == _ITSELF:
-                found.append(Unheard(peer.address, "leads to this node itself"))
-            elif peer.refusal is not None:
-                found.append(Unheard(peer.address, f"refused: {peer.refusal}", is_refused=True))
-            elif peer.greeting is not None:
-                found.append(Unheard(peer.address, "answered, but has not said what it has"))
-            elif peer.reached is None:
-                found.append(Unheard(peer.address, f"host unknown: {unknown_hosts[peer.address]}"))
-            else:
-                found.append(Unheard(peer.address, "never answered"))
-        return found
+        return [
+            _unheard(peer, unknown_hosts)
+            for peer in self.peers
+            if not (peer.greeting and peer.greeting.instance in heard)
+            and not (
+                self.is_idle_number(peer) and any(other.is_heard for other in self.at(peer.address))
+            )
+        ]
+
+    def is_idle_number(self, peer: Peer) -> bool:
+        """Whether nobody is to be expected at this number of a host, since a node answers at
+        another one: this leads to this node itself, or is of a family, IPv4 or IPv6, that no node
+        there listens to."""
+        numbers = self.at(peer.address)
+        if peer.refusal == _ITSELF:
+            return any(other.greeting for other in numbers)
+        answering = {_is_ipv6(other) for other in numbers if other.answered_us}
+        return bool(answering) and _is_ipv6(peer) not in answering
 
     def refuse(self, peer: Peer, reason: str) -> None:
         """Nobody answers there whom this node can take for a peer."""
@@ -154,7 +179,7 @@ class Neighbours:
         if peer.greeting != second:
             peer.greeting = second
             peer.gossip_link.came(steady_us)
-        at = f"{rival.address} too; two live nodes must not"
+        at = f"{rival.place} too; two live nodes must not"
         self._report(peer, f"bears the name {greeting.name!r}, as does the node at {at}")
 
     def _accept(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
@@ -162,8 +187,9 @@ class Neighbours:
         peer.gossip_link.came(steady_us)
         self._leave_others(self.named(greeting.name), greeting.instance)
         peer.refusal = peer.waiting = None
+        peer.detours = 0
         LOGGER.info(
-            "peer %s at %s, gossip at %s", greeting.name, peer.address, greeting.gossip_address
+            "peer %s at %s, gossip at %s", greeting.name, peer.place, greeting.gossip_address
         )
 
     def _leave_others(self, named: Iterable[Peer], instance: int) -> None:
@@ -173,10 +199,26 @@ class Neighbours:
 
     def _report(self, peer: Peer, reason: str) -> None:
         if peer.refusal != reason:
-            LOGGER.error("peer at %s %s", peer.address, reason)
+            LOGGER.error("peer at %s %s", peer.place, reason)
             peer.refusal = reason
+
+
+def _unheard(peer: Peer, unknown_hosts: Mapping[str, str]) -> Unheard:
+    if peer.refusal == _ITSELF:
+        return Unheard(peer.place, "leads to this node itself")
+    if peer.refusal is not None:
+        return Unheard(peer.place, f"refused: {peer.refusal}", is_refused=True)
+    if peer.greeting is not None:
+        return Unheard(peer.place, "answered, but has not said what it has")
+    if peer.reached is None:
+        return Unheard(peer.place, f"host unknown: {unknown_hosts[peer.address]}")
+    return Unheard(peer.place, "never answered")
+
+
+def _is_ipv6(peer: Peer) -> bool:
+    return "[" in (peer.reached or "")
 
 
 def _second(name: str, peer: Peer) -> str:
     """What a process goes by whose name another one bears. No node may be called so."""
-    return f"{name} at {peer.address}"
+    return f"{name} at {peer.place}"

@@ -19,6 +19,11 @@ HELLO_AGAIN_HEARTBEATS: Final = 10
 LINK_AGAIN_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
 LINK_AGAIN_HEARTBEATS_MAX: Final = 64 * LINK_AGAIN_HEARTBEATS
 
+#: An address that has led to the node itself is tried again over a new connection, since a load
+#: balancer may lead elsewhere then: after one heartbeat, then two, four and so on, up to these. At
+#: 500 ms heartbeats that is half a minute.
+DETOUR_HEARTBEATS_MAX: Final = 64
+
 
 @dataclass(slots=True)
 class Link:
@@ -47,11 +52,12 @@ class Link:
 class Peer:
     """One address, and who answers there."""
 
+    #: As it is known: a host that goes by a name may have several numbers, and a peer at each.
     address: str
     #: A configured one is always tried; others as long as they are recorded or alive.
     is_configured: bool
-    #: The address with its host's number, to which the socket is connected; None as long as
-    #: nobody knows it.
+    #: The address with one number of its host, to which the socket is connected; None as long as
+    #: nobody knows any.
     reached: str | None = None
     socket: Socket | None = None
     #: When somebody said hello from there last, by the steady clock.
@@ -69,10 +75,27 @@ class Peer:
     answered_us: int = 0
     #: The process there whose claim came last, by its instance.
     claimed_by: int | None = None
+    #: How often in a row it has led to this node itself; and whether its next greeting must go over
+    #: a new connection for that.
+    detours: int = 0
+    is_detour: bool = False
     #: Why it is not part of the mesh, if it refused or was refused.
     refusal: str | None = None
     #: The process there that waits for its name, and since when.
     waiting: tuple[int, int] | None = None
+
+    @property
+    def place(self) -> str:
+        """Its address, for people; with the number of its host, if it goes by a name."""
+        is_known = self.reached is None or self.reached == self.address
+        return self.address if is_known else f"{self.address} ({self.reached})"
+
+    def detour(self, steady_us: int, heartbeat_us: int) -> None:
+        """It leads to this node itself, for now."""
+        heartbeats = min(1 << self.detours, DETOUR_HEARTBEATS_MAX)
+        self.detours = min(self.detours + 1, DETOUR_HEARTBEATS_MAX)
+        self.is_detour = True
+        self.hello_due_us = steady_us + heartbeats * heartbeat_us
 
     @property
     def is_heard(self) -> bool:

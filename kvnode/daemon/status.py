@@ -79,7 +79,7 @@ def state_of(node: Node) -> str:
 
 
 def peers_status(mesh: Mesh, replica: Replica, steady_us: int) -> list[dict[str, Any]]:
-    """Each configured peer: who answers there, since when it is silent, what it lacks."""
+    """Each address that is tried: who answers there, since when it is silent, what it lacks."""
     claims, members = replica.repair.claims, replica.members.names()
     return [
         {
@@ -95,6 +95,7 @@ def peers_status(mesh: Mesh, replica: Replica, steady_us: int) -> list[dict[str,
             ),
         }
         for peer in mesh.peers
+        if not mesh.neighbours.is_idle_number(peer)
     ]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import select
+import socket
 import time
+from contextlib import suppress
 from functools import partial
 from threading import Thread
 
@@ -115,17 +117,17 @@ def test_a_peer_whose_host_nobody_knows_is_told_and_known_later(start_with, tmp_
 
 def test_a_name_is_reached_once_it_is_known_and_a_number_at_once():
     names = Names(Complaints())
-    assert names.reach("tcp://127.0.0.2:7411") == "tcp://127.0.0.2:7411"
-    assert names.reach("tcp://localhost:7411") is None
+    assert names.numbers("tcp://127.0.0.2:7411") == ("tcp://127.0.0.2:7411",)
+    assert names.numbers("tcp://localhost:7411") == ()
     assert select.select([names.answered], [], [], PATIENCE_S)[0]
     assert names.receive()
-    assert names.reach("tcp://localhost:7411") == "tcp://127.0.0.1:7411"
+    assert names.numbers("tcp://localhost:7411")[0] == "tcp://127.0.0.1:7411"
     names.close()
 
 
 def test_a_host_is_asked_for_again_after_a_while_and_has_moved_only_if_it_has():
     names = Names(Complaints())
-    names.reach("tcp://localhost:1")
+    names.numbers("tcp://localhost:1")
     for steady_us, asks in ((ASK_AGAIN_US, True), (2 * ASK_AGAIN_US - 1, False)):
         until("nobody is asked", lambda: names.receive() is not None and not names._asking)
         names.ask_again("tcp://localhost:2", steady_us)
@@ -141,12 +143,12 @@ def test_where_no_thread_can_be_started_the_host_is_unknown_until_one_can(monkey
     names = Names(complaints)
     with monkeypatch.context() as patched:
         patched.setattr(Thread, "start", no_more)
-        assert names.reach("tcp://localhost:1") is None
+        assert names.numbers("tcp://localhost:1") == ()
         assert not names.receive()
     assert complaints.counts["unknown_hosts"] == 1
     names.ask_again("tcp://localhost:1", ASK_AGAIN_US)
     until("it is asked for, and answered", names.receive)
-    assert names.reach("tcp://localhost:1") == "tcp://127.0.0.1:1"
+    assert names.numbers("tcp://localhost:1")[0] == "tcp://127.0.0.1:1"
     names.close()
 
 
@@ -185,7 +187,132 @@ def test_a_peer_that_gossips_elsewhere_each_time_leaves_no_hosts(mesh, fake):
 def test_a_host_that_is_nobodys_any_more_is_forgotten():
     names = Names(Complaints())
     for address in ("tcp://localhost:1", "tcp://localhost.:1"):
-        names.reach(address)
+        names.numbers(address)
     names.keep(["tcp://localhost:7", "tcp://127.0.0.1:7", "nonsense"])
     assert names._known.keys() == {"localhost"}
     names.close()
+
+
+# --- a name with several numbers, as a headless service's, and a load balancer
+
+
+@pytest.fixture
+def start_at(tmp_path, alone_with):
+    """Starts nodes at one port of several numbers, which all join by one name of all of these."""
+    started = []
+
+    def start_at(hosts, *numbers, name="kv.example"):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        prefix = alone_with("/etc/hosts", "".join(f"{number} {name}\n" for number in hosts))
+        for number in numbers:
+            listen, gossip = f"tcp://{number}:{port}", f"tcp://{number}:{port + 1}"
+            node = LocalNode(
+                f"N{number}", tmp_path, FLAGS, prefix=prefix, addresses=(listen, gossip)
+            )
+            node.peers = [f"tcp://{name}:{port}"]
+            started.append(node)
+            node.start()
+        return started
+
+    yield start_at
+    for node in started:
+        if node.process is not None:
+            node.stop()
+
+
+NUMBERS = ("127.0.77.2", "127.0.77.3", "127.0.77.4")
+
+
+def test_all_numbers_of_a_name_are_tried_though_the_first_leads_to_the_node_itself(start_at):
+    """The resolver has one order for all, so one node meets itself first, and one another."""
+    nodes = start_at(NUMBERS, *NUMBERS)
+    names = {node.name for node in nodes}
+    for node in nodes:
+        until("all are members", lambda node=node: node.knows(names))
+        until("all are accounted for", lambda node=node: node.status()["unheard"] == [])
+
+
+def test_a_dead_number_of_a_name_is_told_and_the_others_are_heard(start_at):
+    one, other = start_at(NUMBERS, *NUMBERS[:2])
+    for node in (one, other):
+        until("both are members", lambda node=node: node.knows({one.name, other.name}))
+    (dead,) = one.status()["unheard"]
+    assert NUMBERS[2] in dead["address"]
+    assert dead["reason"] == "never answered"
+
+
+def test_a_number_that_a_name_gets_later_is_tried(start_at, tmp_path):
+    one, other = start_at(NUMBERS[:1], *NUMBERS[:2])
+    until("it leads to itself", lambda: one.status()["unheard"])
+    assert "leads to this node itself" in str(one.status()["unheard"])
+    with (tmp_path / "hosts").open("a") as hosts:  # the file that is mounted, in place
+        hosts.write(f"{NUMBERS[1]} kv.example\n")
+    for node in (one, other):
+        until("both are members", lambda node=node: node.knows({one.name, other.name}))
+
+
+def test_a_load_balancer_that_leads_to_the_node_itself_at_first_is_tried_again(make_node):
+    """Each connection over a balancer leads elsewhere; a node may meet itself any number of
+    times."""
+    x, y = make_node("X"), make_node("Y")
+    with Balancer(x.listen, x.listen, x.listen, y.listen) as balancer:
+        x.peers = [balancer.listen]
+        x.start()
+        y.start()
+        for node in (x, y):
+            until("both are members", lambda node=node: node.knows({"X", "Y"}))
+    assert "is this node itself" in x.log.read_text()
+
+
+class Balancer:
+    """Leads each connection to the next of some addresses, the last one from then on."""
+
+    def __init__(self, *addresses):
+        self._ways = [(host, int(port)) for host, port in map(_host_and_port, addresses)]
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.listen = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        self._thread = Thread(target=self._accept, daemon=True)
+        self._open = []
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join()
+        for end in self._open:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                caller, _ = self._server.accept()
+                way = self._ways.pop(0) if len(self._ways) > 1 else self._ways[0]
+                try:
+                    callee = socket.create_connection(way)
+                except OSError:
+                    caller.close()
+                    continue
+                self._open += [caller, callee]
+                for one, other in ((caller, callee), (callee, caller)):
+                    Thread(target=_forward, args=(one, other), daemon=True).start()
+
+
+def _host_and_port(address):
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    return host, port
+
+
+def _forward(one, other):
+    with suppress(OSError):
+        while data := one.recv(65536):
+            other.sendall(data)
+    for end in (one, other):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

@@ -19,7 +19,7 @@ OTHER_Y = Y._replace(instance=3, gossip_address="tcp://z:2")
 def neighbours():
     neighbours = Neighbours(SELF, heartbeat_us=HEARTBEAT_US)
     for address in ("tcp://y:1", "tcp://z:1"):
-        neighbours.by_address[address] = Peer(address, is_configured=True)
+        neighbours.add(Peer(address, is_configured=True))
     return neighbours
 
 
@@ -112,7 +112,9 @@ def heard(peer, greeting):
 
 def test_an_address_is_accounted_for_once_its_process_has_said_what_it_has(neighbours):
     first, second = neighbours.peers
+    neighbours.remove(first)
     first.reached = first.address
+    neighbours.add(first)
     assert unheard(neighbours) == {
         "tcp://y:1": "never answered",
         "tcp://z:1": "host unknown: no such host",
@@ -142,3 +144,57 @@ def test_a_refused_address_is_told_with_its_reason(neighbours):
     assert refused.reason == "refused: is of cluster 'd', this node of 'c'"
     assert itself.reason == "leads to this node itself"
     assert (refused.is_refused, itself.is_refused) == (True, False)
+
+
+# --- the numbers of one name
+
+
+@pytest.fixture
+def numbers():
+    """A name with three of them."""
+    neighbours = Neighbours(SELF, heartbeat_us=HEARTBEAT_US)
+    for number in ("tcp://10.0.0.1:1", "tcp://10.0.0.2:1", "tcp://[fd00::2]:1"):
+        neighbours.add(Peer("tcp://all:1", is_configured=True, reached=number))
+    return neighbours
+
+
+def test_a_number_that_leads_to_the_node_itself_is_no_matter_once_another_one_is_heard(numbers):
+    itself, other, _ = numbers.peers
+    itself.answered_us = other.answered_us = 1
+    numbers.greeted(itself, Y._replace(instance=SELF.instance), 0)
+    reasons = [it.reason for it in numbers.unheard(LOOKED_UP)]
+    assert reasons == ["leads to this node itself", "never answered", "never answered"]
+    numbers.greeted(other, Y, 0)
+    heard(other, Y)
+    assert numbers.unheard(LOOKED_UP) == []
+
+
+def test_a_number_where_nobody_answers_matters_though_another_one_is_heard(numbers):
+    first, other, _ = numbers.peers
+    other.answered_us = 1
+    numbers.greeted(other, Y, 0)
+    heard(other, Y)
+    (unheard,) = numbers.unheard(LOOKED_UP)
+    assert unheard == ("tcp://all:1 (tcp://10.0.0.1:1)", "never answered", False)
+    assert not numbers.is_idle_number(first)
+
+
+def test_a_family_where_no_number_answers_is_no_matter_once_the_other_one_does(numbers):
+    *_, number_6 = numbers.peers
+    number_6.answered_us = 1
+    numbers.greeted(number_6, Y, 0)
+    heard(number_6, Y)
+    assert numbers.unheard(LOOKED_UP) == []
+
+
+def test_an_address_that_leads_to_the_node_itself_is_tried_ever_more_seldom(neighbours):
+    peer, _ = neighbours.peers
+    pauses = []
+    for _ in range(10):
+        neighbours.greeted(peer, Y._replace(instance=SELF.instance), 1_000)
+        assert peer.is_detour
+        pauses.append((peer.hello_due_us - 1_000) // HEARTBEAT_US)
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 64, 64, 64]
+    neighbours.greeted(peer, Y, 0)
+    neighbours.greeted(peer, Y._replace(instance=SELF.instance), 1_000)
+    assert peer.hello_due_us == 1_000 + HEARTBEAT_US
