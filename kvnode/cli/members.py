@@ -17,10 +17,17 @@ def member_lines(members: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*_table([_HEAD, *(_row(member) for member in members)]), *pins]
 
 
-def lag_lines(members: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How late each is, under a head."""
+def lag_lines(
+    members: Sequence[Mapping[str, Any]], unheard: Sequence[Mapping[str, str]]
+) -> list[str]:
+    """How late each is, under a head, and where nobody was heard."""
     rows = [(member["name"], _lag(member), _state(member)) for member in members]
-    return _table([_LAG_HEAD, *rows])
+    return [*_table([_LAG_HEAD, *rows]), *unheard_lines(unheard)]
+
+
+def unheard_lines(unheard: Sequence[Mapping[str, str]]) -> list[str]:
+    """Where there should be a peer, and nobody was heard."""
+    return [f"not heard: {it['address']}: {it['reason']}" for it in unheard]
 
 
 def is_late(member: Mapping[str, Any], lag_updates_max: int | None) -> bool:

@@ -17,7 +17,7 @@ from kvnode.cli.forms import (
     time_as_json,
 )
 from kvnode.cli.incarnations import Incarnations
-from kvnode.cli.members import duration, member_lines, size
+from kvnode.cli.members import duration, member_lines, size, unheard_lines
 from kvnode.cli.streams import OutputFailed, printing
 from kvnode.client.scans import Entry
 from kvnode.client.session import Version
@@ -161,13 +161,12 @@ class Output:
         else:
             print(name)
 
-    def members(self, members: Sequence[Mapping[str, Any]]) -> None:
-        """All members, as a node knows them."""
-        if self._as_json:
-            self._print_json({"members": members})
-            return
-        for line in member_lines(members):
-            print(line)
+    def members(
+        self, members: Sequence[Mapping[str, Any]], unheard: Sequence[Mapping[str, str]]
+    ) -> None:
+        """All members, as a node knows them, and where it has heard nobody."""
+        document = {"members": members, "unheard": unheard}
+        self.document(document, [*member_lines(members), *unheard_lines(unheard)])
 
     def forgotten(self, name: str, dot: Dot) -> None:
         """A node is no member any more."""
@@ -323,6 +322,7 @@ def status_lines(node: Mapping[str, Any]) -> list[str]:
     lines.append(f"log         {_log(node['log'])}")
     for peer in node["peers"]:
         lines.append(f"peer        {_peer(peer)}")
+    lines += [f"not heard   {it['address']}: {it['reason']}" for it in node.get("unheard", ())]
     for name, ahead_ms in node["clocks_ahead_ms"].items():
         lines.append(f"clock       of {name} is ahead by {ahead_ms // 1000} s, or ours is behind")
     for link, action in node["faults"].items():
@@ -401,14 +401,18 @@ def _peer(peer: Mapping[str, Any]) -> str:
     if peer["refusal"]:
         return f"{peer['address']} {peer['refusal']}"
     if peer["name"] is None:
-        return f"{peer['address']} has not answered yet"
+        trouble = f": {peer['trouble']}" if peer.get("trouble") else ""
+        return f"{peer['address']} has not answered yet{trouble}"
     if not peer["member"]:
         lag = "is no member"
     elif peer["lag_updates"] is None:
         lag = "has said nothing"
     else:
         lag = f"lacks {peer['lag_updates']}"
-    return f"{peer['name']} at {peer['address']}, silent for {peer['silent_ms']} ms, {lag}"
+    calls = (
+        ", which calls this node" if "calls" in (peer.get("heard_by"), peer.get("asked_by")) else ""
+    )
+    return f"{peer['name']} at {peer['address']}{calls}, silent for {peer['silent_ms']} ms, {lag}"
 
 
 def _about(version: Version | Change) -> dict[str, Any]:

@@ -218,15 +218,19 @@ class Greeting(NamedTuple):
     #: Where it hears another node that bears the name of the peer that greets; None if it does
     #: not.
     namesake: str | None
+    #: Whether it wants to be called: see `codec.calls`.
+    wants_calls: bool
 
 
 def decode_greeting(result: list[Any]) -> Greeting:
     """Check the answer to `Hello`; raises MalformedError."""
-    _, cluster, name, instance, gossip_address, has_forgotten, namesake = array(
-        result, 7, "a greeting"
+    _, cluster, name, instance, gossip_address, has_forgotten, namesake, wants_calls = array(
+        result, 8, "a greeting"
     )
     if type(has_forgotten) is not bool:
         raise MalformedError("a greeting must say whether it has forgotten")
+    if type(wants_calls) is not bool:
+        raise MalformedError("a greeting must say whether calls are wanted")
     return Greeting(
         text(cluster, CLUSTER_BYTES_MAX, "a cluster"),
         node_name(name),
@@ -234,4 +238,5 @@ def decode_greeting(result: list[Any]) -> Greeting:
         text(gossip_address, ADDRESS_BYTES_MAX, "a gossip address"),
         has_forgotten,
         None if namesake is None else text(namesake, ADDRESS_BYTES_MAX, "an address"),
+        wants_calls,
     )

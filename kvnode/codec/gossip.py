@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kvnode.codec.packing import (
     INTEGER_MAX,
@@ -60,25 +60,40 @@ def decode_header(frame: bytes) -> Header:
 
 def encode_claim(claim: Claim) -> bytes:
     """The body of a heartbeat."""
-    digest = claim.digest.to_bytes(_DIGEST_BYTES, "big")
-    return pack(
-        [dict(claim.delivered), dict(claim.synced), digest, dict(claim.floor), claim.wall_us]
-    )
+    return pack(parts_of(claim))
+
+
+def parts_of(claim: Claim) -> list[Any]:
+    """A claim as it travels, without who makes it."""
+    return [
+        dict(claim.delivered),
+        dict(claim.synced),
+        claim.digest.to_bytes(_DIGEST_BYTES, "big"),
+        dict(claim.floor),
+        claim.wall_us,
+        claim.number,
+    ]
 
 
 def decode_claim(header: Header, body: bytes) -> Claim:
     """Check and decode a heartbeat; raises MalformedError."""
-    delivered, synced, digest, floor, wall_us = unpack_array(body, 5, "a claim")
+    return claim_of(header.name, header.instance, unpack_array(body, None, "a claim"))
+
+
+def claim_of(name: str, instance: int, parts: list[Any]) -> Claim:
+    """Check and decode a claim of this process; raises MalformedError."""
+    delivered, synced, digest, floor, wall_us, number = array(parts, 6, "a claim")
     if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
         raise MalformedError(f"a claim's digest must be {_DIGEST_BYTES} bytes")
     return Claim(
-        header.name,
-        header.instance,
+        name,
+        instance,
         vector(delivered, "a claim's vector"),
         vector(synced, "a claim's synced vector"),
         int.from_bytes(digest, "big"),
         vector(floor, "a claim's floor"),
         integer(wall_us, 0, INTEGER_MAX, "a claim's clock"),
+        integer(number, 0, INTEGER_MAX, "a claim's number"),
     )
 
 

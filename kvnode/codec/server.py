@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from kvnode.codec.calls import Call, decode_messages
 from kvnode.codec.client import REQUEST_ID_BYTES, Introduction
 from kvnode.codec.packing import (
     ADDRESS_BYTES_MAX,
@@ -147,7 +148,18 @@ class Cancel:
 
 
 NodeOperation = (
-    Ping | Status | Members | Hello | Since | Snapshot | Synced | Fault | Backup | Position | Cancel
+    Ping
+    | Status
+    | Members
+    | Hello
+    | Call
+    | Since
+    | Snapshot
+    | Synced
+    | Fault
+    | Backup
+    | Position
+    | Cancel
 )
 AnyOperation = Operation | NodeOperation
 
@@ -229,7 +241,7 @@ def _decode_parts(parts: list[Any]) -> Asked:
         if type(token) is not bytes:
             raise MalformedError("a token must be bytes or nil")
         cluster, seen = decode_token(token)
-    first, *others = (_decode_operation(body) for body in bodies)
+    first, *others = (decode_operation(body) for body in bodies)
     if isinstance(first, NodeOperation) and not others:
         return Asked(id_, cluster, seen, deadline_ms, first)
     operations: list[Operation] = []
@@ -278,7 +290,8 @@ def _expect_once_first(operations: list[Operation]) -> None:
             raise TooLarge(f"{message}; this has {writes}")
 
 
-def _decode_operation(body: Any) -> AnyOperation:
+def decode_operation(body: Any) -> AnyOperation:
+    """Check and decode one operation; raises MalformedError."""
     if type(body) is not list or not body:
         raise MalformedError("an operation must be an array that starts with its name")
     name = body[0]
@@ -382,6 +395,14 @@ def _decode_hello(body: list[Any]) -> Hello:
     )
 
 
+def _decode_call(body: list[Any]) -> Call:
+    _, name, instance, hears, messages = body
+    if type(hears) is not bool:
+        raise MalformedError("a call must say whether gossip is heard")
+    name, instance = node_name(name), integer(instance, 0, INTEGER_MAX, "an instance")
+    return Call(name, instance, hears, decode_messages(messages, name, instance))
+
+
 def _decode_since(body: list[Any]) -> Since:
     return Since(
         vector(body[1], "a vector"), integer(body[2], 1, MESSAGE_BYTES_MAX, "a pull's size")
@@ -460,6 +481,7 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "members": ((0, 1), _decode_members),
     "forget": ((1,), lambda body: Forget(node_name(body[1]))),
     "hello": ((6,), _decode_hello),
+    "call": ((4,), _decode_call),
     "since": ((2,), _decode_since),
     "snapshot": ((2,), _decode_snapshot),
     "synced": ((4,), _decode_synced),

@@ -69,6 +69,14 @@ class Alarms:
                 f"without any it takes no clients, and its store can open no files"
             )
 
+    def alone(self, why: str) -> None:
+        """There are peers, and none of them was ever heard, or some refuse this node."""
+        self.raised["peers"] = f"{self._name} does not hear those that it should: {why}"
+
+    def in_company(self) -> None:
+        """Its peers are heard, one of them at least."""
+        self.raised.pop("peers", None)
+
     def forgotten(self) -> None:
         """A peer says that this node is no member any more."""
         self.raised["forgotten"] = f"{self._name} was forgotten while it was away; it joins anew"

@@ -80,6 +80,9 @@ class Claim:
     floor: Vector
     #: What its clock said, in microseconds since 1970.
     wall_us: int
+    #: How many claims the process had made before: claims may come by two ways, and one that is
+    #: late must not replace a later one.
+    number: int = 0
 
 
 class Report(NamedTuple):

@@ -671,6 +671,11 @@ class Replica:
         if now.steady_us < self._heartbeat_due_us and not unheard:
             return None
         self._heartbeat_due_us = now.steady_us + self._heartbeat_us
+        return self.claim(now)
+
+    def claim(self, now: Now) -> Claim:
+        """What this replica has; of one that joins nothing, whatever it has fetched: others would
+        believe that to be all."""
         name, _, instance, _ = self.identity
         wall_us = max(0, now.wall_us)
         if self.is_joining:

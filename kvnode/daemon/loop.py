@@ -12,6 +12,7 @@ import secrets
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import Any, Final
@@ -21,6 +22,7 @@ import zmq
 from kvnode.codec import gossip
 from kvnode.codec.answers import encode_answer, encode_result
 from kvnode.codec.batches import encode_batch
+from kvnode.codec.calls import Call, encode_messages
 from kvnode.codec.client import Introduction
 from kvnode.codec.records import MemberRecord, decode_member, encode_member
 from kvnode.codec.server import (
@@ -34,6 +36,7 @@ from kvnode.codec.server import (
     Since,
     Snapshot,
     Synced,
+    decode_operation,
     decode_request,
 )
 from kvnode.codec.token import encode_token
@@ -86,6 +89,10 @@ PULLS_WAITING_MAX: Final = 128
 LINGER_MS: Final = 1_000
 
 
+#: Takes a result, and the time by the steady clock.
+_Answer = Callable[[tuple[Any, ...], int], None]
+
+
 class Daemon:
     """A node on sockets. Made by `run`."""
 
@@ -110,8 +117,9 @@ class Daemon:
         )
         self._complaints = Complaints()
         self._stopping = False
-        self._pulls: deque[tuple[Return, Asked]] = deque()
-        self._reports = Reports(self._complaints)
+        #: Pulls that wait, and how each is answered.
+        self._pulls: deque[tuple[Since | Snapshot, _Answer]] = deque()
+        self._reports = Reports(self._complaints, heartbeat_us=config.heartbeat_ms * 1000)
         self._token: tuple[Vector, bytes] = ({}, encode_token(config.cluster, {}))
         kinds = (gossip.BATCH, gossip.CLAIM, gossip.AWAITED)
         self._headers = {kind: self._header(kind) for kind in kinds}
@@ -217,14 +225,8 @@ class Daemon:
                 self._mesh.receive_answers(peer, inputs, now.steady_us, RECEIVED_BYTES_PER_TURN)
         if self._router in events and not self._node.replica.ready:
             questions = self._receive_requests(inputs, now)
-        for to, asked in questions:
-            if isinstance(asked.operations, Fault) and self._config.allow_faults:
-                self._mesh.links.set(asked.operations, inputs)
-            elif isinstance(asked.operations, Synced):
-                report = asked.operations.report
-                self._mesh.links.receive(report.name, report, inputs)
-            elif isinstance(asked.operations, Cancel):
-                inputs.cancelled.append(Mark(to, asked.operations.id))
+        questions = [it for it in questions if not self._is_refused(*it, inputs, now)]
+        self._take_asked(inputs)
         if self._node.replica.minds_the_unheard:
             self._mesh.tell_of_the_unheard(inputs)
         self._node.turn(inputs, now, self)
@@ -232,11 +234,49 @@ class Daemon:
             self._descriptors.limit, are_few=self._descriptors.are_few
         )
         self._follow_members()
+        if self._reports.looks_at_peers(now.steady_us):
+            unheard, has_heard = self._mesh.unheard(), self._mesh.neighbours.has_heard
+            self._reports.tell_of_peers(self._node, unheard, now.steady_us, has_heard=has_heard)
         self._reports.tell(self._node, self._mesh.unheard, now.steady_us)
         self._answer_questions(questions, now)
+        self._mesh.call(partial(self._node.claim, now), now.steady_us)
         self._backups.go_on(now.steady_us)
         self._mesh.greet(self._node.replica.record, now.steady_us)
         self._supervisor.turned(state_of(self._node), now.steady_us)
+
+    def _is_refused(self, to: Return, asked: Asked, inputs: Inputs, now: Now) -> bool:
+        """Have the turn take in what a question brings; whether it was refused for that."""
+        match asked.operations:
+            case Fault() as fault if self._config.allow_faults:
+                self._mesh.links.set(fault, inputs)
+            case Synced(report):
+                self._mesh.links.receive(report.name, report, inputs)
+            case Cancel(id_):
+                inputs.cancelled.append(Mark(to, id_))
+            case Call() as call:
+                try:
+                    self._mesh.called(call, inputs, now.steady_us)
+                except MalformedError as error:
+                    self._complaints.add("refused_calls", str(error))
+                    self._answer(to, asked.id, None, [("error", "refused", str(error), False)])
+                    return True
+        return False
+
+    def _take_asked(self, inputs: Inputs) -> None:
+        """Take in what peers ask or tell in answer to this node's calls."""
+        for instance, (id_, encoded) in self._mesh.take_asked():
+            try:
+                operation = decode_operation(encoded)
+                if isinstance(operation, Synced):
+                    report = operation.report
+                    self._mesh.links.receive(report.name, report, inputs)
+                elif not isinstance(operation, Since | Snapshot):
+                    raise MalformedError("only pulls and reports may come in answer to a call")
+                elif len(self._pulls) < PULLS_WAITING_MAX:
+                    self._pulls.append((operation, partial(self._mesh.answer, instance, id_)))
+                # else it times out where it was asked
+            except MalformedError as error:
+                self._complaints.add("malformed_answers", f"to a call: {error}")
 
     def _follow_members(self) -> None:
         """Try the addresses in the member records, once they changed."""
@@ -328,45 +368,57 @@ class Daemon:
         """Answer what is quick at once, and of the pulls the one that waits longest; when
         stopping, all."""
         for to, asked in questions:
-            if isinstance(asked.operations, Backup):
-                answer = partial(self._answer, to, asked.id, None)
-                self._backups.ask(asked.operations.name, answer, now.steady_us)
-            elif not isinstance(asked.operations, Since | Snapshot):
-                self._answer_question(to, asked, now)
-            elif len(self._pulls) < PULLS_WAITING_MAX:
-                self._pulls.append((to, asked))
-            else:
-                message = "too many pulls wait at this node; try another, or later"
-                self._answer(to, asked.id, None, [("error", "overloaded", message, False)])
+            answer = partial(self._answer_one, to, asked.id)
+            match asked.operations:
+                case Backup(name):
+                    self._backups.ask(
+                        name, partial(self._answer, to, asked.id, None), now.steady_us
+                    )
+                case Call() as call:
+                    claim = partial(self._node.claim, now)
+                    called = self._mesh.call_answer(call, claim, now.steady_us)
+                    messages = encode_messages(called.messages)
+                    answer(("ok", called.wants_calls, messages), now.steady_us)
+                case Since() | Snapshot() as pull:
+                    if len(self._pulls) < PULLS_WAITING_MAX:
+                        self._pulls.append((pull, answer))
+                    else:
+                        message = "too many pulls wait at this node; try another, or later"
+                        answer(("error", "overloaded", message, False), now.steady_us)
+                case question:
+                    assert isinstance(question, NodeOperation)
+                    answer(self._questions.answer(question, now.steady_us), now.steady_us)
         for _ in range(len(self._pulls) if self._stopping else min(1, len(self._pulls))):
-            self._answer_question(*self._pulls.popleft(), now)
+            pull, answer_pull = self._pulls.popleft()
+            answer_pull(self._questions.answer(pull, now.steady_us), now.steady_us)
 
-    def _answer_question(self, to: Return, asked: Asked, now: Now) -> None:
-        assert isinstance(asked.operations, NodeOperation)
-        result = self._questions.answer(asked.operations, now.steady_us)
-        self._answer(to, asked.id, None, [result])
+    def _answer_one(self, to: Return, id_: int, result: tuple[Any, ...], _: int) -> None:
+        self._answer(to, id_, None, [result])
 
     def publish(self, batch: Batch) -> None:
         """See `Outbox`. A batch too large for gossip is pulled, after the claim."""
+        self._mesh.contacts.tell()
         if batch.is_gossip:
             self._publisher.send_multipart([self._headers[gossip.BATCH], batch.encoded])
 
     def claim(self, claim: Claim) -> None:
         """See `Outbox`."""
+        self._mesh.contacts.tell()
         self._publisher.send_multipart([self._headers[gossip.CLAIM], gossip.encode_claim(claim)])
 
     def awaited(self, dot: Dot) -> None:
         """See `Outbox`."""
+        self._mesh.contacts.await_write(dot, _now().steady_us)
         awaited = gossip.encode_awaited(dot)
         self._publisher.send_multipart([self._headers[gossip.AWAITED], awaited])
 
     def report(self, report: Report) -> None:
         """See `Outbox`."""
-        self._mesh.report(report)
+        self._mesh.report(report, _now().steady_us)
 
     def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""
-        self._mesh.pull(pull)
+        self._mesh.pull(pull, _now().steady_us)
 
     def reply(self, reply: Reply, token: Vector) -> None:
         """See `Outbox`. A turn's token is encoded once."""

@@ -8,12 +8,15 @@ then the SUB connects there. Pulls go over the same DEALER. Who each peer is, is
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
 
 import zmq
 
 from kvnode.codec import gossip
 from kvnode.codec.batches import decode_batch
+from kvnode.codec.calls import Answered, Asks, Call, CallAnswer, decode_call_answer
 from kvnode.codec.client import (
     Answer,
     Greeting,
@@ -34,31 +37,27 @@ from kvnode.core.batch import Batch
 from kvnode.core.limits import MIB
 from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Pulled, Report
 from kvnode.core.vector import Dot, name_of
+from kvnode.daemon.contacts import CALL_ID, REPORT_ID, Contacts
+from kvnode.daemon.diagnoses import Diagnoses
+from kvnode.daemon.dialling import Dialling
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
-from kvnode.daemon.names import LOOK_AGAIN_US, Names
+from kvnode.daemon.names import Names
 from kvnode.daemon.neighbours import Neighbours, Unheard
 from kvnode.daemon.peer import HELLO_AGAIN_HEARTBEATS, Peer
+from kvnode.daemon.subscriptions import Subscriptions
 from kvnode.errors import MalformedError
-from kvnode.transport.addresses import host_of
-from kvnode.transport.sockets import Context, connect, dealer, receive_frames, subscriber
+from kvnode.transport.sockets import Context, Socket, receive_frames
 
 #: What one pull asks for: enough to keep a catch-up busy, little enough for one turn.
 PULL_BYTES: Final = MIB
 
-#: What was said of a peer that has not answered for so many heartbeats holds no more.
-GONE_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
-
 #: Frames read from one socket in one turn.
 FRAMES_PER_TURN: Final = 1_000
-
-#: Addresses that are tried at once: those of a hundred members, and of their past.
-PEERS_MAX: Final = 256
 
 _HELLO_ID: Final = 0
 _PULL_ID: Final = 1
 _FETCH_ID: Final = 2
-_REPORT_ID: Final = 3
 
 
 class Mesh:
@@ -75,29 +74,54 @@ class Mesh:
         *,
         heartbeat_us: int,
     ) -> None:
-        self._context = context
         self._poller = poller
         self._introduction = introduction
         self._cluster = cluster = introduction.cluster
         # Nothing seen, but of this cluster: who is of another refuses to serve a pull.
         self._token = encode_token(cluster, {})
-        self._connected: set[str] = set()
-        self.names = Names(complaints)
-        poller.register(self.names.answered, zmq.POLLIN)
         self.links = links
         self._complaints = complaints
         self._heartbeat_us = heartbeat_us
-        self.subscriber = subscriber(context)
-        poller.register(self.subscriber, zmq.POLLIN)
         self.neighbours = Neighbours(introduction, heartbeat_us=heartbeat_us)
+        self._dialling = Dialling(
+            context,
+            poller,
+            introduction.listen,
+            self.neighbours,
+            complaints,
+            heartbeat_us=heartbeat_us,
+        )
+        self._subscriptions = Subscriptions(context, self.names, complaints)
+        poller.register(self.subscriber, zmq.POLLIN)
         self._recorded: set[str] = set()
+        self.contacts = Contacts(
+            introduction.name, introduction.instance, self._send_to, heartbeat_us=heartbeat_us
+        )
+        self._diagnoses = Diagnoses(heartbeat_us)
+        #: What was asked in answer to calls.
+        self._asked: list[tuple[int, Asks]] = []
         for address in addresses:
-            self._add(address, is_configured=True)
+            self._dialling.add(address, is_configured=True)
 
     @property
     def peers(self) -> list[Peer]:
         """All that are tried."""
         return self.neighbours.peers
+
+    @property
+    def callers(self) -> list[Peer]:
+        """Those that call, and can't be reached."""
+        return self.neighbours.callers
+
+    @property
+    def names(self) -> Names:
+        """Where their hosts are."""
+        return self._dialling.names
+
+    @property
+    def subscriber(self) -> Socket:
+        """Where gossip comes from."""
+        return self._subscriptions.socket
 
     # --- who is there
 
@@ -117,91 +141,21 @@ class Mesh:
     def follow(self, recorded: set[str]) -> None:
         """The addresses in the member records are these."""
         self._recorded = recorded
-        for address in sorted(recorded.difference(self.neighbours.addresses)):
-            self._add(address, is_configured=False)
+        for address in sorted(recorded):
+            self._dialling.add(address, is_configured=False)
 
     def introduced(self, introduction: Introduction, steady_us: int) -> None:
         """A peer said hello."""
-        if introduction.listen not in self.neighbours.addresses:
-            self._add(introduction.listen, is_configured=False)
+        self._dialling.add(introduction.listen, is_configured=False)
+        self.neighbours.introduced(introduction, steady_us)
         for peer in self.neighbours.at(introduction.listen):
-            peer.introduced_us = steady_us
             if peer.greeting is None or peer.greeting.instance != introduction.instance:
-                self._seek(peer, steady_us)  # it has started, perhaps elsewhere
+                self._dialling.ask_again(peer, steady_us)  # it has started, perhaps elsewhere
 
     def look_for_the_moved(self) -> None:
         """Connect to those whose hosts have other numbers by now, or are known at last."""
-        if not self.names.receive():
-            return
-        for address in self.neighbours.addresses:
-            self._spread(address)
-        self._follow_gossip()
-
-    def _seek(self, peer: Peer, steady_us: int) -> None:
-        """Ask where one is: it may have moved."""
-        self.names.ask_again(peer.address, steady_us)
-        if peer.greeting is not None:
-            self.names.ask_again(peer.greeting.gossip_address, steady_us)
-
-    def _add(self, address: str, *, is_configured: bool) -> None:
-        if address == self._introduction.listen:
-            return  # all nodes may be given one list of addresses
-        if not is_configured and host_of(address) is None:
-            self._complaints.add("bad_addresses", repr(address))
-            return
-        self._begin(Peer(address, is_configured))
-        self._spread(address)
-
-    def _spread(self, address: str) -> None:
-        """Have a peer at each number of the address's host, or one without, as long as nobody
-        knows any. Who is heard at a number that the host has no more is left when it falls silent.
-        """
-        numbers = self.names.numbers(address)
-        (first, *_) = known = self.neighbours.at(address)
-        for number in numbers:
-            if number not in [peer.reached for peer in known]:
-                self._begin(Peer(address, first.is_configured, number, None, first.introduced_us))
-        if len(self.neighbours.at(address)) > 1 and first.reached is None:
-            self._leave(first)
-
-    def _begin(self, peer: Peer) -> None:
-        """Try one more, if there is room for it and one can connect to it."""
-        if len(self.peers) >= PEERS_MAX:
-            message = f"{peer.place}: a node has at most {PEERS_MAX}"
-            self._complaints.add("too_many_peers", message)
-            return
-        try:
-            self._connect(peer)
-        except zmq.ZMQError as error:
-            self._complaints.add("bad_addresses", f"{peer.place!r}: {error}")
-            return
-        self.neighbours.add(peer)
-
-    def _leave(self, peer: Peer) -> None:
-        self._disconnect(peer)
-        self.neighbours.remove(peer)
-
-    def _leave_the_gone(self, steady_us: int) -> None:
-        """Try no longer what is neither configured, nor recorded, nor alive; nor at a number that
-        is its host's no more."""
-        for peer in self.peers:
-            is_wanted = peer.is_configured or peer.address in self._recorded
-            numbers = self.names.numbers(peer.address)
-            if (
-                numbers
-                and peer.reached not in numbers
-                and not self.neighbours.lives(peer, steady_us)
-            ):
-                self._leave(peer)
-                self._follow_gossip()
-                continue
-            latest_us = max(peer.introduced_us, peer.answered_us, peer.tried_us or steady_us)
-            if steady_us - latest_us <= GONE_HEARTBEATS * self._heartbeat_us:
-                continue
-            peer.refusal = None
-            if not is_wanted:
-                self._leave(peer)
-                self._follow_gossip()
+        if self._dialling.look_for_the_moved():
+            self._follow_gossip()
 
     # --- sending
 
@@ -210,83 +164,80 @@ class Mesh:
         due_us = self.wake_us()
         if due_us is None or steady_us < due_us:
             return
-        self._leave_the_gone(steady_us)
+        self.neighbours.leave_the_silent(steady_us)
+        if self._dialling.leave_the_gone(self._recorded, steady_us):
+            self._follow_gossip()
+        self._diagnoses.go_on(self.peers, steady_us)
         self._introduction = self._introduction._replace(record=record)
         for peer in self.peers:
             if steady_us < peer.hello_due_us:
                 continue
-            if not self.neighbours.lives(peer, steady_us):
-                self._seek(peer, steady_us)
-            elif peer.is_configured:
-                self.names.ask_again(peer.address, steady_us, LOOK_AGAIN_US)
-            is_new_link = self._link_again(peer, steady_us)  # which this hello may be too early for
+            self._dialling.seek(peer, steady_us)
+            is_new_link = self._dialling.renew(
+                peer, steady_us
+            )  # this hello may be too early for it
+            if peer.greeting and peer.gossip_link.is_silent(steady_us, self._heartbeat_us):
+                self._subscriptions.renew(peer.greeting.gossip_address)
             heartbeats = HELLO_AGAIN_HEARTBEATS if peer.greeting and not is_new_link else 1
             peer.hello_due_us = steady_us + heartbeats * self._heartbeat_us
             peer.told_record = record
             peer.tried_us = peer.tried_us or steady_us
-            self._send(peer, _HELLO_ID, hello(self._introduction))
+            self._greet(peer, steady_us)
 
-    def _link_again(self, peer: Peer, steady_us: int) -> bool:
-        """Make its links anew on which nothing comes, or that lead to this node itself; whether
-        that for questions is new."""
-        is_new = peer.link.is_silent(steady_us, self._heartbeat_us) or peer.is_detour
-        if is_new:
-            peer.is_detour = False
-            self._connect(peer)
-        if peer.greeting and peer.gossip_link.is_silent(steady_us, self._heartbeat_us):
-            for reached in self.names.numbers(peer.greeting.gossip_address):
-                if reached in self._connected:
-                    self.subscriber.disconnect(reached)
-                    connect(self.subscriber, reached)
-        return is_new
-
-    def _connect(self, peer: Peer) -> None:
-        """Begin to connect, anew if it was; raises zmq.ZMQError for an address that can't be."""
-        self._disconnect(peer)
-        if peer.reached is not None:
-            peer.socket = dealer(self._context, peer.reached)
-            self._poller.register(peer.socket, zmq.POLLIN)
-
-    def _disconnect(self, peer: Peer) -> None:
-        if peer.socket is not None:
-            self._poller.unregister(peer.socket)
-            peer.socket.close()
-            peer.socket = None
+    def _greet(self, peer: Peer, steady_us: int) -> None:
+        operation = hello(self._introduction)
+        if peer.greeting is None:
+            self._send(peer, _HELLO_ID, operation)
+            return
+        contact = self.contacts.of(peer.greeting.instance)
+        contact.asked(steady_us, is_sent=self._send(peer, _HELLO_ID, operation))
 
     def wake_us(self) -> int | None:
         """When the next hello is due."""
         return min((peer.hello_due_us for peer in self.peers), default=None)
 
-    def pull(self, pull: Pull | Fetch) -> None:
+    def pull(self, pull: Pull | Fetch, steady_us: int) -> None:
         """Ask a peer for batches or state; if it can't be reached the pull times out."""
         if peers := self.neighbours.named(pull.name):
             peer = max(peers, key=lambda peer: peer.answered_us)
+            assert peer.greeting is not None
+            instance = peer.greeting.instance
             if isinstance(pull, Pull):
-                self._send(peer, _PULL_ID, since(pull.vector, PULL_BYTES))
+                operation = since(pull.vector, PULL_BYTES)
+                self.contacts.ask(instance, _PULL_ID, operation, steady_us)
             else:
-                self._send(peer, _FETCH_ID, snapshot(pull.number, pull.after))
+                operation = snapshot(pull.number, pull.after)
+                self.contacts.ask(instance, _FETCH_ID, operation, steady_us)
 
-    def report(self, report: Report) -> None:
+    def report(self, report: Report, steady_us: int) -> None:
         """Tell an origin what is synced of it: each process of its name, for only that origin's
         takes it."""
         operation = synced(report.name, report.instance, Dot(report.origin, report.seq))
-        for peer in self.neighbours.bearing(name_of(report.origin)):
-            self._send(peer, _REPORT_ID, operation)
+        bearing = self.neighbours.bearing(name_of(report.origin))
+        for instance in {peer.greeting.instance for peer in bearing if peer.greeting}:
+            self.contacts.ask(instance, REPORT_ID, operation, steady_us)
 
     def close(self) -> None:
         """Close all sockets."""
-        self.subscriber.close()
-        for peer in self.peers:
-            self._disconnect(peer)
-        self.names.close()
+        self._subscriptions.close()
+        self._dialling.close()
 
-    def _send(self, peer: Peer, id_: int, operation: Operation) -> None:
+    def _send(self, peer: Peer, id_: int, operation: Operation) -> bool:
         if peer.socket is None:
-            return  # nobody knows yet where its host is
+            return False  # nobody knows yet where its host is
         try:
             peer.socket.send(encode_request(id_, self._token, 0, [operation]), zmq.NOBLOCK)
         except zmq.Again:
             LOGGER.debug("no connection to %s", peer.address)
+            return False
+        return True
+
+    def _send_to(self, instance: int, id_: int, operation: Operation) -> bool:
+        """See `SendTo`: to where the process has answered last."""
+        ways = [peer for peer in self.neighbours.of(instance) if peer.socket is not None]
+        if not ways:
+            return False
+        return self._send(max(ways, key=lambda peer: peer.answered_us), id_, operation)
 
     # --- receiving
 
@@ -321,15 +272,89 @@ class Mesh:
             item = gossip.decode_awaited(body)
         else:
             item = gossip.decode_claim(header, body)
-        for peer in peers:
-            if peer.greeting is not None and peer.greeting.instance == header.instance:
-                peer.heard_us = steady_us
-                peer.gossip_link.came(steady_us)
-                if isinstance(item, Claim):
-                    peer.claimed_by = header.instance
-            else:  # started again: who is it?
+        if peers[0].greeting.instance != header.instance:  # started again: who is it?
+            for peer in peers:
                 peer.hello_due_us = min(peer.hello_due_us, steady_us + self._heartbeat_us)
-        self.links.receive(header.name, item, inputs)
+            self.links.receive(header.name, item, inputs)
+            return
+        self.contacts.of(header.instance).gossip_us = steady_us
+        for peer in peers:
+            peer.gossip_link.came(steady_us)
+        self._heard(peers, item, inputs, steady_us)
+
+    def _heard(
+        self, peers: list[Peer], item: Batch | Claim | Dot, inputs: Inputs, steady_us: int
+    ) -> None:
+        """A peer, at several addresses perhaps, said something by gossip or by a call."""
+        for peer in peers:
+            peer.heard_us = steady_us
+        (first, *_) = peers
+        assert first.greeting is not None
+        if isinstance(item, Claim):
+            if not self.contacts.of(item.instance).takes(item, steady_us):
+                return
+            for peer in peers:
+                peer.claimed_by = item.instance
+        self.links.receive(first.greeting.name, item, inputs)
+
+    # --- calls
+
+    def call(self, claim: Callable[[], Claim | None], steady_us: int) -> None:
+        """Call those that want it, once a turn's doings are committed."""
+        self.contacts.call(claim, steady_us)
+
+    def called(self, call: Call, inputs: Inputs, steady_us: int) -> None:
+        """A peer calls. Raises MalformedError if it is not to be heard, or can't be read."""
+        before = self.neighbours.instances
+        peers = self.neighbours.called(call.name, call.instance, steady_us)
+        if self.neighbours.instances != before:
+            self._follow_gossip()
+        assert peers[0].greeting is not None
+        self.contacts.called(call.instance, hears=call.hears, steady_us=steady_us)
+        for message in call.messages:
+            if isinstance(message, Asks):
+                raise MalformedError("a call asks nothing; ask over the link that it came by")
+            if isinstance(message, Answered):
+                for peer in peers:
+                    peer.heard_us = steady_us
+                self._receive_result(peers[0], message.id, message.result, inputs)
+                continue
+            if isinstance(message, Claim):
+                message = replace(message, name=peers[0].greeting.name)
+            self._heard(peers, message, inputs, steady_us)
+
+    def call_answer(
+        self, call: Call, claim: Callable[[], Claim | None], steady_us: int
+    ) -> CallAnswer:
+        """What to answer, once what the call brought is committed."""
+        return self.contacts.call_answer(call.instance, claim, steady_us)
+
+    def answer(self, instance: int, id_: int, result: tuple[Any, ...], steady_us: int) -> None:
+        """Answer what was asked in answer to a call."""
+        self.contacts.answer(instance, Answered(id_, list(result)), steady_us)
+
+    def take_asked(self) -> list[tuple[int, Asks]]:
+        """What was asked in answer to calls, and by which processes."""
+        asked, self._asked = self._asked, []
+        return asked
+
+    def _receive_call_answer(
+        self, peer: Peer, result: list[Any], inputs: Inputs, steady_us: int
+    ) -> None:
+        if peer.greeting is None:
+            return
+        name, instance = peer.greeting.name, peer.greeting.instance
+        answer = decode_call_answer(result, name, instance)
+        self.contacts.wants_calls(instance, wants_calls=answer.wants_calls)
+        for message in answer.messages:
+            if isinstance(message, Asks):
+                self._asked.append((instance, message))
+            elif isinstance(message, Claim | Dot):
+                self._heard(self.neighbours.of(instance), message, inputs, steady_us)
+            else:
+                raise MalformedError("an answer to a call answers nothing itself")
+
+    # --- answers
 
     def receive_answers(self, peer: Peer, inputs: Inputs, steady_us: int, bytes_max: int) -> None:
         """Read what a peer answered to hellos and pulls, within bounds."""
@@ -351,27 +376,39 @@ class Mesh:
 
     def _receive_answer(self, peer: Peer, answer: Answer, inputs: Inputs, steady_us: int) -> None:
         (result,) = array(answer.results, 1, "an answer to one operation")
-        if answer.id == _REPORT_ID:
+        if peer.greeting is not None:
+            self.contacts.of(peer.greeting.instance).answered(steady_us)
+        if answer.id == CALL_ID and peer.greeting is not None:
+            self.contacts.call_answered(peer.greeting.instance)
+        if answer.id == REPORT_ID:
             return  # the report was a hint, whatever became of it
-        if result[0] != "ok":
-            message = told(result[2]) if len(result) > 2 else "no reason given"
-            if answer.id in (_PULL_ID, _FETCH_ID) and result[1:2] != ["wrong_cluster"]:
-                self._complaints.add("failed_pulls", f"from {peer.address}: {message}")
-                if peer.greeting is not None:
-                    inputs.refusals.append(peer.greeting.name)
-            else:
-                self._refuse(peer, f"refuses us: {message}")
-        elif answer.id == _PULL_ID:
-            self._receive_pulled(peer, result, inputs)
-        elif answer.id == _FETCH_ID:
-            self._receive_chunk(peer, result, inputs)
+        if answer.id in (_PULL_ID, _FETCH_ID) and result[1:2] != ["wrong_cluster"]:
+            self._receive_result(peer, answer.id, result, inputs)
+        elif result[0] != "ok" and answer.id == CALL_ID:
+            self._complaints.add("failed_calls", f"to {peer.place}: {_reason(result)}")
+            peer.hello_due_us = steady_us + self._heartbeat_us  # it may not know this node yet
+        elif result[0] != "ok":
+            self._refuse(peer, f"refuses us: {_reason(result)}")
+        elif answer.id == CALL_ID:
+            self._receive_call_answer(peer, result, inputs, steady_us)
         else:
             greeting = decode_greeting(result)
             self._receive_greeting(peer, greeting, steady_us)
             if peer.greeting and greeting.has_forgotten and peer.told_record is not None:
                 inputs.forgotten.append(peer.told_record)
-            if greeting.namesake is not None and greeting.namesake not in self.neighbours.addresses:
-                self._add(greeting.namesake, is_configured=False)  # to see whether it lives
+            if greeting.namesake is not None:  # to see whether it lives
+                self._dialling.add(greeting.namesake, is_configured=False)
+
+    def _receive_result(self, peer: Peer, id_: int, result: list[Any], inputs: Inputs) -> None:
+        """What came of a pull or fetch, as an answer or by a call."""
+        if result[:1] != ["ok"]:
+            self._complaints.add("failed_pulls", f"from {peer.place}: {_reason(result)}")
+            if peer.greeting is not None:
+                inputs.refusals.append(peer.greeting.name)
+        elif id_ == _PULL_ID:
+            self._receive_pulled(peer, result, inputs)
+        elif id_ == _FETCH_ID:
+            self._receive_chunk(peer, result, inputs)
 
     def _receive_pulled(self, peer: Peer, result: list[object], inputs: Inputs) -> None:
         if peer.greeting is None:
@@ -393,24 +430,22 @@ class Mesh:
         self.neighbours.greeted(peer, greeting, steady_us)
         if peer.greeting != before:
             self._follow_gossip()
+        if peer.greeting is not None:
+            contact = self.contacts.of(peer.greeting.instance)
+            contact.answered(steady_us)
+            self.contacts.wants_calls(peer.greeting.instance, wants_calls=greeting.wants_calls)
 
     def _refuse(self, peer: Peer, reason: str) -> None:
         self.neighbours.refuse(peer, reason)
         self._follow_gossip()
 
     def _follow_gossip(self) -> None:
-        """Be connected to the gossip of all that greeted, as far as their hosts are known, once
-        each: two configured addresses may lead to one node."""
-        addresses = [peer.greeting.gossip_address for peer in self.peers if peer.greeting]
+        """Hear all that greeted, and remember nothing of others."""
+        addresses = self.neighbours.gossip_addresses
         self.names.keep([*self.neighbours.addresses, *addresses])
-        wanted = {number for address in addresses for number in self.names.numbers(address)}
-        for address in sorted(wanted - self._connected):
-            try:
-                connect(self.subscriber, address)
-            except zmq.ZMQError as error:
-                self._complaints.add("bad_addresses", f"{address!r}: {error}")
-                continue
-            self._connected.add(address)
-        for address in sorted(self._connected - wanted):
-            self.subscriber.disconnect(address)
-            self._connected.discard(address)
+        self._subscriptions.follow(addresses)
+        self.contacts.keep(self.neighbours.instances)
+
+
+def _reason(result: list[Any]) -> str:
+    return told(result[2]) if len(result) > 2 else "no reason given"

@@ -11,14 +11,25 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from kvnode.codec.client import Greeting, Introduction
+from kvnode.codec.packing import told
 from kvnode.core.repair import ALIVE_HEARTBEATS
 from kvnode.daemon.logs import LOGGER
 from kvnode.daemon.peer import Peer
+from kvnode.errors import MalformedError
 from kvnode.transport.addresses import host_of
 
 #: A process whose name another one bears now has so many heartbeats' time to show that it
 #: lives; else the other is the same node, started again.
 RIVAL_HEARTBEATS: Final = 2
+
+#: Processes that said hello are remembered, as many as there may be peers: who calls must be one.
+INTRODUCTIONS_MAX: Final = 256
+
+#: Processes that call and are known at no address: those of a large cluster behind NAT.
+CALLERS_MAX: Final = 128
+
+#: A process that has not called for so many heartbeats is not known any more.
+CALLER_HEARTBEATS: Final = 20
 
 #: What is refused for it that leads to the node itself.
 _ITSELF: Final = "is this node itself"
@@ -42,6 +53,11 @@ class Neighbours:
         self._heartbeat_us = heartbeat_us
         #: By address, then by the number of its host that is reached.
         self._known: dict[str, dict[str | None, Peer]] = {}
+        #: All of them, address by address.
+        self.peers: list[Peer] = []
+        #: Who said hello, the latest last; and of these who calls and is known at no address.
+        self._introductions: dict[int, Introduction] = {}
+        self._callers: dict[int, Peer] = {}
 
     @property
     def addresses(self) -> list[str]:
@@ -49,9 +65,24 @@ class Neighbours:
         return list(self._known)
 
     @property
-    def peers(self) -> list[Peer]:
-        """All of them, address by address."""
-        return [peer for numbers in self._known.values() for peer in numbers.values()]
+    def callers(self) -> list[Peer]:
+        """Those that call, and are known at no address."""
+        return list(self._callers.values())
+
+    @property
+    def instances(self) -> set[int]:
+        """All processes that were greeted."""
+        return {it.greeting.instance for it in self._all() if it.greeting is not None}
+
+    @property
+    def gossip_addresses(self) -> list[str]:
+        """Where all of them gossip."""
+        return [it.greeting.gossip_address for it in self._all() if it.greeting is not None]
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether any process has said what it has."""
+        return any(peer.is_heard for peer in self._all())
 
     def at(self, address: str) -> list[Peer]:
         """Those at an address: one for each number of its host."""
@@ -60,6 +91,7 @@ class Neighbours:
     def add(self, peer: Peer) -> None:
         """Know one more."""
         self._known.setdefault(peer.address, {})[peer.reached] = peer
+        self._list()
 
     def remove(self, peer: Peer) -> None:
         """Know it no more."""
@@ -67,26 +99,30 @@ class Neighbours:
         del numbers[peer.reached]
         if not numbers:
             del self._known[peer.address]
+        self._list()
+
+    def _list(self) -> None:
+        """A new list, since somebody may be going through the one before."""
+        self.peers = [peer for numbers in self._known.values() for peer in numbers.values()]
+
+    def _all(self) -> list[Peer]:
+        return [*self.peers, *self._callers.values()]
 
     def named(self, name: str) -> list[Peer]:
         """Where the process answers that goes by this name."""
-        return [peer for peer in self.peers if peer.greeting and peer.greeting.name == name]
+        return [peer for peer in self._all() if peer.greeting and peer.greeting.name == name]
 
     def bearing(self, name: str) -> list[Peer]:
         """Where any process answers that bears this name."""
-        return [
-            peer
-            for peer in self.peers
-            if peer.greeting and peer.greeting.name in (name, _second(name, peer))
-        ]
+        return [peer for peer in self._all() if _bears(peer, name)]
+
+    def of(self, instance: int) -> list[Peer]:
+        """Where this process answers, and as what it calls."""
+        return [it for it in self._all() if it.greeting and it.greeting.instance == instance]
 
     def speaking(self, name: str, instance: int) -> list[Peer]:
         """Of the processes of that name the one that speaks, if it greeted."""
-        same = [
-            peer
-            for peer in self.bearing(name)
-            if peer.greeting is not None and peer.greeting.instance == instance
-        ]
+        same = [it for it in self.of(instance) if _bears(it, name)]
         return same or self.named(name)
 
     def lives(self, peer: Peer, steady_us: int) -> bool:
@@ -102,9 +138,50 @@ class Neighbours:
                 return peer.address
         return None
 
+    def introduced(self, introduction: Introduction, steady_us: int) -> None:
+        """A process said hello."""
+        self._introductions.pop(introduction.instance, None)
+        self._introductions[introduction.instance] = introduction
+        if len(self._introductions) > INTRODUCTIONS_MAX:
+            del self._introductions[next(iter(self._introductions))]
+        for peer in self.at(introduction.listen):
+            peer.introduced_us, peer.introduced_by = steady_us, introduction.instance
+
+    def called(self, name: str, instance: int, steady_us: int) -> list[Peer]:
+        """Who calls, as far as it is known; the one who said so in its hello, if it answers at no
+        address. Raises MalformedError with the reason, if it is not to be heard."""
+        if known := [peer for peer in self.of(instance) if _bears(peer, name)]:
+            return known
+        introduction = self._introductions.get(instance)
+        if introduction is None or introduction.name != name:
+            raise MalformedError(f"{name!r} has not said hello to this node: say that first")
+        caller = self._callers.get(instance)
+        if caller is None and len(self._callers) >= CALLERS_MAX:
+            raise MalformedError(f"{name!r} is not heard: {CALLERS_MAX} others call already")
+        if caller is None:
+            listen = introduction.listen
+            caller = Peer(listen if host_of(listen) else told(listen), is_configured=False)
+            self._callers[instance] = caller
+        about = (introduction.cluster, name, instance, introduction.gossip)
+        self.greeted(caller, Greeting(*about, False, None, False), steady_us)
+        caller.answered_us = steady_us
+        if caller.greeting is None:
+            reason = caller.refusal or "another process bears its name; it may have ended"
+            raise MalformedError(f"{name!r} at {caller.address} is not heard: {reason}")
+        return [caller]
+
+    def leave_the_silent(self, steady_us: int) -> None:
+        """Know those no more that have not called for long."""
+        long_us = CALLER_HEARTBEATS * self._heartbeat_us
+        self._callers = {
+            instance: caller
+            for instance, caller in self._callers.items()
+            if steady_us - caller.latest_us < long_us
+        }
+
     def greeted(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
         """Somebody answered there."""
-        greeting = greeting._replace(has_forgotten=False, namesake=None)
+        greeting = greeting._replace(has_forgotten=False, namesake=None, wants_calls=False)
         if greeting == peer.greeting:
             return
         cluster, name, instance, *_ = self._introduction
@@ -121,16 +198,19 @@ class Neighbours:
             self._decide_between(rival, peer, greeting, steady_us)
         else:
             self._accept(peer, greeting, steady_us)
+        if peer.greeting is not None and peer is not self._callers.get(greeting.instance):
+            self._callers.pop(greeting.instance, None)  # it is known at an address now
 
     def unheard(self, unknown_hosts: Mapping[str, str]) -> list[Unheard]:
         """The addresses that are not accounted for: at each there should be a process that has
         said, at least once, what it has. Why no number of a host is known stands, by address, in
         `unknown_hosts`."""
-        heard = {peer.greeting.instance for peer in self.peers if peer.greeting and peer.is_heard}
+        heard = {peer.greeting.instance for peer in self._all() if peer.greeting and peer.is_heard}
         return [
             _unheard(peer, unknown_hosts)
             for peer in self.peers
             if not (peer.greeting and peer.greeting.instance in heard)
+            and not (peer.greeting is None and peer.introduced_by in heard)
             and not (
                 self.is_idle_number(peer) and any(other.is_heard for other in self.at(peer.address))
             )
@@ -212,11 +292,17 @@ def _unheard(peer: Peer, unknown_hosts: Mapping[str, str]) -> Unheard:
         return Unheard(peer.place, "answered, but has not said what it has")
     if peer.reached is None:
         return Unheard(peer.place, f"host unknown: {unknown_hosts[peer.address]}")
-    return Unheard(peer.place, "never answered")
+    return Unheard(
+        peer.place, f"never answered: {peer.trouble}" if peer.trouble else "never answered"
+    )
 
 
 def _is_ipv6(peer: Peer) -> bool:
     return "[" in (peer.reached or "")
+
+
+def _bears(peer: Peer, name: str) -> bool:
+    return peer.greeting is not None and peer.greeting.name in (name, _second(name, peer))
 
 
 def _second(name: str, peer: Peer) -> str:

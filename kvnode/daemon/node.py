@@ -149,6 +149,8 @@ class Node:
         #: Requests that waited for their past, and go on waiting at another replica.
         self._carried: list[Request] = []
         self._renewals = 0
+        #: Of this process, whichever replica made them.
+        self._claims_told = 0
         self._renew_not_before_us = 0
         self._snapshots = Snapshots(random_number)
         self.upkeep = Upkeep()
@@ -197,6 +199,10 @@ class Node:
             self._begin_fold(effects.stage.snapshot, outbox)
         elif effects.claim is not None and self.replica.has_unended():
             self._renew(now, outbox)
+
+    def claim(self, now: Now) -> Claim | None:
+        """What is committed, between two heartbeats; None while the disk does not answer."""
+        return None if self._store is None else self._told(self.replica.claim(now))
 
     def since(self, vector: Vector, bytes_max: int) -> list[bytes]:
         """Committed batches beyond a vector, for a peer. Raises StorageError, or Refused
@@ -282,7 +288,7 @@ class Node:
         for batch in effects.publish:
             outbox.publish(batch)
         if effects.claim is not None:
-            outbox.claim(self._honest(effects.claim))
+            outbox.claim(self._told(effects.claim))
         for reply in effects.replies:
             if reply.concern is None:
                 outbox.reply(reply, effects.token)
@@ -308,11 +314,13 @@ class Node:
         for reply in self.replica.abandon_concerns(reason):
             outbox.reply(reply, self.vector)
 
-    def _honest(self, claim: Claim) -> Claim:
-        """A store that is open for reading could not be synced: see `_load`."""
-        if self.health.writable or self._durability is Durability.ALWAYS:
-            return claim
-        return replace(claim, synced={})
+    def _told(self, claim: Claim) -> Claim:
+        """As others are told: numbered, and without what may not be synced. A store that is open
+        for reading could not be synced: see `_load`."""
+        self._claims_told += 1
+        is_sound = self.health.writable or self._durability is Durability.ALWAYS
+        synced = claim.synced if is_sound else {}
+        return replace(claim, synced=synced, number=self._claims_told)
 
     def _commit(self, store: Store, commit: Commit, own: tuple[Batch, ...], now: Now) -> None:
         """An incarnation's first batch is synced whatever the durability: had the disk lost it,
@@ -376,7 +384,7 @@ class Node:
             self._fail(inputs, None, error, now, outbox)
             return False
         if claim is not None:
-            outbox.claim(self._honest(claim))
+            outbox.claim(self._told(claim))
         refused = [*inputs.requests, *(it for it in self._carried if _is_late(it, now))]
         self._carried = [request for request in self._carried if not _is_late(request, now)]
         for request in refused:

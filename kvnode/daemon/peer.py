@@ -13,11 +13,12 @@ from kvnode.transport.sockets import Socket
 HELLO_AGAIN_HEARTBEATS: Final = 10
 
 #: A link on which nothing has come for so many heartbeats is made anew, lest it is one that
-#: ZeroMQ has given up for good, as it does after what it could not read. Each time twice as many
-#: must pass, up to the second number: a large message may be on its way over a slow link, and
-#: shows only when it is whole. At 500 ms heartbeats that are ten seconds, and ten minutes.
+#: ZeroMQ has given up for good, as it does after what it could not read, and where the other side
+#: is another kind of socket or wants another security mechanism. Each time twice as many must
+#: pass, up to the second number: a large message may be on its way over a slow link, and shows
+#: only when it is whole. At 500 ms heartbeats that are ten seconds, and forty.
 LINK_AGAIN_HEARTBEATS: Final = 2 * HELLO_AGAIN_HEARTBEATS
-LINK_AGAIN_HEARTBEATS_MAX: Final = 64 * LINK_AGAIN_HEARTBEATS
+LINK_AGAIN_HEARTBEATS_MAX: Final = 4 * LINK_AGAIN_HEARTBEATS
 
 #: An address that has led to the node itself is tried again over a new connection, since a load
 #: balancer may lead elsewhere then: after one heartbeat, then two, four and so on, up to these. At
@@ -50,7 +51,8 @@ class Link:
 
 @dataclass(slots=True, eq=False)
 class Peer:
-    """One address, and who answers there."""
+    """One address, and who answers there; or a caller: a process that calls, and that this node
+    knows at no address."""
 
     #: As it is known: a host that goes by a name may have several numbers, and a peer at each.
     address: str
@@ -60,8 +62,9 @@ class Peer:
     #: nobody knows any.
     reached: str | None = None
     socket: Socket | None = None
-    #: When somebody said hello from there last, by the steady clock.
+    #: When somebody said hello from there last, by the steady clock; and which process.
     introduced_us: int = 0
+    introduced_by: int | None = None
     #: When this node first said hello to it.
     tried_us: int | None = None
     greeting: Greeting | None = None
@@ -81,6 +84,9 @@ class Peer:
     is_detour: bool = False
     #: Why it is not part of the mesh, if it refused or was refused.
     refusal: str | None = None
+    #: What is wrong where nobody answers, and when that was looked at.
+    trouble: str | None = None
+    diagnosed_us: int | None = None
     #: The process there that waits for its name, and since when.
     waiting: tuple[int, int] | None = None
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from kvnode.codec.calls import Call
 from kvnode.codec.client import Greeting, Introduction
 from kvnode.codec.packing import told
 from kvnode.codec.server import (
@@ -29,7 +30,7 @@ from kvnode.daemon.logs import Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Node
 from kvnode.daemon.sink import Sink
-from kvnode.daemon.status import members_status, node_status, peers_status
+from kvnode.daemon.status import members_status, node_status, peers_status, unheard_status
 from kvnode.errors import Refused, StorageError
 
 
@@ -89,6 +90,8 @@ class Questions:
             case Fault():
                 message = "this node was not started with --allow-faults"
                 return ("error", "refused", message, False)
+            case Call():
+                raise AssertionError("a call is answered by the mesh")
             case Backup():
                 raise AssertionError("backups take longer; the loop asks `Backups` for them")
 
@@ -114,6 +117,7 @@ class Questions:
             hello.record is not None
             and replica.members.has_forgotten(hello.name, hello.record, replica.cut),
             self._mesh.neighbours.namesake(hello, steady_us),
+            self._mesh.contacts.is_wanted(hello.instance, steady_us),
         )
         return ("ok", *greeting)
 
@@ -126,9 +130,7 @@ class Questions:
             "caught_up": self._node.catch_up.is_done,
             "uptime_s": int(time.monotonic() - self._started),
             "peers": peers_status(self._mesh, self._node.replica, steady_us),
-            "unheard": [
-                {"address": it.address, "reason": it.reason} for it in self._mesh.unheard()
-            ],
+            "unheard": unheard_status(self._mesh),
             "connections": self._connections.counts,
             "complaints": dict(self._complaints.counts),
             "log_lines_dropped": self._log.dropped,

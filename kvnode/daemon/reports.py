@@ -10,6 +10,14 @@ from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.neighbours import Unheard
 from kvnode.daemon.node import Health, Node
 
+#: Who was not heard since so many heartbeats is told of: at 500 ms heartbeats, ten seconds.
+UNHEARD_HEARTBEATS: Final = 20
+
+#: Why an address is unheard is told again if that has changed, but not more often than this.
+UNHEARD_AGAIN_US: Final = 60_000_000
+
+#: Addresses that an alarm names; status has all.
+_ALARM_ADDRESSES: Final = 3
 #: Between two lines that say what a joining node waits for.
 _JOINING_AGAIN_US: Final = 10_000_000
 
@@ -17,8 +25,14 @@ _JOINING_AGAIN_US: Final = 10_000_000
 class Reports:
     """Remembers what was told."""
 
-    def __init__(self, complaints: Complaints) -> None:
+    def __init__(self, complaints: Complaints, *, heartbeat_us: int) -> None:
         self._complaints = complaints
+        self._heartbeat_us = heartbeat_us
+        #: When to look next at who is not heard; since when each is not; and what was told of
+        #: each, and when.
+        self._look_us = 0
+        self._unheard_us: dict[str, int] = {}
+        self._unheard_told: dict[str, tuple[str, int]] = {}
         self._health = (0, True, True)
         self._ahead: set[str] = set()
         self._alarms: dict[str, str] = {}
@@ -45,6 +59,47 @@ class Reports:
         elif steady_us >= self._joining_again_us:
             LOGGER.warning("still joining: %s", waits_for(unheard()))
             self._joining_again_us = steady_us + _JOINING_AGAIN_US
+
+    def looks_at_peers(self, steady_us: int) -> bool:
+        """Whether it is time for `tell_of_peers`: once a heartbeat is enough."""
+        if steady_us < self._look_us:
+            return False
+        self._look_us = steady_us + self._heartbeat_us
+        return True
+
+    def tell_of_peers(
+        self, node: Node, unheard: Sequence[Unheard], steady_us: int, *, has_heard: bool
+    ) -> None:
+        """Tell once of each known address where nobody is heard, and why; and raise an alarm if
+        nobody is heard anywhere, or somebody refuses this node."""
+        self._unheard_us = {
+            it.address: self._unheard_us.get(it.address, steady_us) for it in unheard
+        }
+        patience_us = UNHEARD_HEARTBEATS * self._heartbeat_us
+        late = [it for it in unheard if steady_us - self._unheard_us[it.address] >= patience_us]
+        for it in late:
+            self._tell_unheard(it, steady_us)
+        for address in self._unheard_told.keys() - self._unheard_us.keys():
+            LOGGER.info("peer at %s is heard, or not looked for any more", address)
+            del self._unheard_told[address]
+        alarming = late if not has_heard else [it for it in late if it.is_refused]
+        if alarming:
+            named = [f"{it.address}: {it.reason}" for it in alarming[:_ALARM_ADDRESSES]]
+            more = len(alarming) - len(named)
+            node.replica.alarms.alone("; ".join(named) + (f"; and {more} more" if more else ""))
+        else:
+            node.replica.alarms.in_company()
+
+    def _tell_unheard(self, unheard: Unheard, steady_us: int) -> None:
+        told, told_us = self._unheard_told.get(unheard.address, (None, -UNHEARD_AGAIN_US))
+        if unheard.reason != told and steady_us - told_us >= UNHEARD_AGAIN_US:
+            LOGGER.warning(
+                "peer at %s is not heard: %s; what may help stands in docs/OPERATIONS.md, "
+                "'Firewalls, NAT and names'",
+                unheard.address,
+                unheard.reason,
+            )
+            self._unheard_told[unheard.address] = unheard.reason, steady_us
 
     def _tell_health(self, health: Health) -> None:
         now = (health.failures, health.serving, health.writable)

@@ -16,6 +16,7 @@ from kvnode.core.versions import Version
 from kvnode.daemon.config import Config
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Node
+from kvnode.daemon.peer import Peer
 from kvnode.errors import MalformedError
 
 #: Waiting batches and requests that are spelled out; all are counted.
@@ -80,23 +81,44 @@ def state_of(node: Node) -> str:
 
 def peers_status(mesh: Mesh, replica: Replica, steady_us: int) -> list[dict[str, Any]]:
     """Each address that is tried: who answers there, since when it is silent, what it lacks."""
-    claims, members = replica.repair.claims, replica.members.names()
-    return [
-        {
-            "address": peer.address,
-            "name": peer.greeting.name if peer.greeting else None,
-            "refusal": peer.refusal,
-            "member": peer.greeting is not None and peer.greeting.name in members,
-            "silent_ms": None if peer.heard_us is None else (steady_us - peer.heard_us) // 1000,
-            "lag_updates": (
-                _lag(replica, claims[peer.greeting.name].delivered)
-                if peer.greeting and peer.greeting.name in claims
-                else None
-            ),
-        }
+    calling = {it.greeting.instance for it in mesh.callers if it.greeting is not None}
+    shown = [
+        peer
         for peer in mesh.peers
         if not mesh.neighbours.is_idle_number(peer)
+        and not (peer.greeting is None and peer.introduced_by in calling)
     ]
+    return [_peer_shown(peer, mesh, replica, steady_us) for peer in [*shown, *mesh.callers]]
+
+
+def unheard_status(mesh: Mesh) -> list[dict[str, Any]]:
+    """Each known address where nobody was heard, and why."""
+    return [
+        {"address": it.address, "reason": it.reason, "refused": it.is_refused}
+        for it in mesh.unheard()
+    ]
+
+
+def _peer_shown(peer: Peer, mesh: Mesh, replica: Replica, steady_us: int) -> dict[str, Any]:
+    name = peer.greeting.name if peer.greeting else None
+    claim = replica.repair.claims.get(name) if name is not None else None
+    heard_by = asked_by = None
+    if peer.greeting is not None:
+        contact = mesh.contacts.of(peer.greeting.instance)
+        calls = "calls" if contact.visits(steady_us) else None
+        heard_by = "gossip" if contact.hears(steady_us) else calls
+        asked_by = "link" if contact.is_open(steady_us) else calls
+    return {
+        "address": peer.place,
+        "name": name,
+        "refusal": peer.refusal,
+        "trouble": peer.trouble,
+        "member": name is not None and name in replica.members.names(),
+        "heard_by": heard_by,
+        "asked_by": asked_by,
+        "silent_ms": None if peer.heard_us is None else (steady_us - peer.heard_us) // 1000,
+        "lag_updates": None if claim is None else _lag(replica, claim.delivered),
+    }
 
 
 def members_status(
@@ -106,7 +128,9 @@ def members_status(
     lacks: of a vector, or of all that this node has."""
     replica = node.replica
     counted = None if of is None else replica.cut.succession.reading(of)
-    peers = {peer.greeting.name: peer for peer in mesh.peers if peer.greeting}
+    peers = {it.greeting.name: it for it in [*mesh.callers, *mesh.peers] if it.greeting}
+    # Nobody knows what this node lacks that those have whom it has not heard.
+    own_lag = 0 if not mesh.unheard() else None
     pins = {pin.name: pin for pin in replica.truncation.pins}
     shown = []
     for name in sorted(replica.members.names() | {config.name}):
@@ -114,6 +138,7 @@ def members_status(
         records = replica.members.records(name)
         silent_us = 0 if is_self else replica.repair.silent_us(name, steady_us)
         claim = replica.repair.claims.get(name)
+        lag = _lag(replica, claim.delivered, counted) if claim else None
         shown.append(
             {
                 "name": name,
@@ -123,9 +148,7 @@ def members_status(
                 "peer": peers[name].address if name in peers else None,
                 "alive": is_self or replica.repair.is_alive(name, steady_us),
                 "silent_ms": None if silent_us is None else silent_us // 1000,
-                "lag_updates": (
-                    _lag(replica, claim.delivered, counted) if claim else 0 if is_self else None
-                ),
+                "lag_updates": own_lag if is_self else lag,
                 "pins": _pin_shown(node, pins[name], steady_us) if name in pins else None,
             }
         )

@@ -59,11 +59,13 @@ def test_each_member_has_a_line(changes, cells):
 def test_the_lag_of_each_member_has_a_line():
     silent = {"name": "Y", "alive": False, "silent_ms": 62_000, "lag_updates": 37}
     unheard = {"name": "long-name", "alive": False, "silent_ms": None, "lag_updates": None}
-    assert lag_lines([MEMBER | {"self": True}, MEMBER | silent, MEMBER | unheard]) == [
+    nowhere = [{"address": "tcp://z:1", "reason": "never answered"}]
+    assert lag_lines([MEMBER | {"self": True}, MEMBER | silent, MEMBER | unheard], nowhere) == [
         "MEMBER     LAG  STATE",
         "X          0    this node",
         "Y          37   silent for 1 min 2 s",
         "long-name  ?    not heard yet",
+        "not heard: tcp://z:1: never answered",
     ]
 
 

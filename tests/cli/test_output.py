@@ -183,6 +183,11 @@ def test_the_status_tells_of_snapshots_logs_and_alarms(changes, line):
     assert line in lines(**changes)
 
 
+def test_the_status_tells_where_nobody_is_heard():
+    unheard = {"address": "y:1", "reason": "never answered"}
+    assert lines(unheard=[unheard])[-1] == "not heard y:1: never answered"
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -190,6 +195,15 @@ def test_the_status_tells_of_snapshots_logs_and_alarms(changes, line):
         ({"lag_updates": None}, "peer Y at y:1, silent for 7 ms, has said nothing"),
         ({"member": False}, "peer Y at y:1, silent for 7 ms, is no member"),
         ({"name": None}, "peer y:1 has not answered yet"),
+        ({"name": None, "trouble": "it is a trap"}, "peer y:1 has not answered yet: it is a trap"),
+        (
+            {"heard_by": "gossip", "asked_by": "link"},
+            "peer Y at y:1, silent for 7 ms, lacks 2",
+        ),
+        (
+            {"heard_by": "gossip", "asked_by": "calls"},
+            "peer Y at y:1, which calls this node, silent for 7 ms, lacks 2",
+        ),
         ({"refusal": "is of another cluster"}, "peer y:1 is of another cluster"),
     ],
 )

@@ -25,6 +25,13 @@ UNREADY = [
         "it is joining: its disk was empty, and it has not yet what its peers have",
     ),
     ({"caught_up": False}, "it has started, and has not yet what its peers had then"),
+    (
+        {
+            "peers": [{"name": None}],
+            "unheard": [{"address": "tcp://y:1", "reason": "refused: no", "refused": True}],
+        },
+        "all its peers refuse it: tcp://y:1 refused: no",
+    ),
 ]
 
 
@@ -104,6 +111,18 @@ def test_a_node_whose_peers_are_away_is_ready_when_they_were_waited_for(kv, make
     start_with_data(node)
     assert kv("--node", node.listen, "ping", "--ready").code == 5
     assert kv("--node", node.listen, "ping", "--ready", "--within", "60").code == 0
+
+
+def test_a_node_that_all_its_peers_refuse_is_not_ready_and_answers_all_the_same(kv, make_node):
+    x, y = make_node("X", "--cluster", "red"), make_node("Y", "--cluster", "blue")
+    x.peers = [y.listen]
+    x.start()
+    y.start()
+    until("it is refused", lambda: x.status()["peers"][0]["refusal"])
+    assert kv("--node", x.listen, "put", "k", "v").code == 0
+    ended = kv("--node", x.listen, "ping", "--ready", "--within", "5")
+    assert ended.code == 5 and "all its peers refuse it: " in ended.errors
+    assert "'blue'" in ended.errors
 
 
 def test_who_is_pinged_within_a_time_is_asked_again_until_it_is_well(kv, status):

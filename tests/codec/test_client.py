@@ -155,11 +155,12 @@ def test_another_shape_of_answer_is_malformed(value: Any) -> None:
     st.text(max_size=64),
     st.booleans(),
     st.none() | st.text(max_size=64),
+    st.booleans(),
 )
 def test_a_greeting_is_read_as_it_was_sent(
-    cluster, name, instance, address, forgotten, namesake
+    cluster, name, instance, address, forgotten, namesake, wanted
 ) -> None:
-    greeting = Greeting(cluster, name, instance, address, forgotten, namesake)
+    greeting = Greeting(cluster, name, instance, address, forgotten, namesake, wanted)
     assert decode_greeting(["ok", *greeting]) == greeting
 
 
@@ -170,16 +171,19 @@ def test_a_greeting_is_read_as_it_was_sent(
         ["ok", "c", "X", 1],
         ["ok", "c", "X", 1, "tcp://host:1"],
         ["ok", "c", "X", 1, "tcp://host:1", False],
+        ["ok", "c", "X", 1, "tcp://host:1", False, None],
+        ["ok", "c", "X", 1, "tcp://host:1", False, None, False, 0],
         ["ok", "c", "X", 1, "tcp://host:1", False, None, 0],
-        ["ok", "c", "X", 1, "tcp://host:1", 0, None],
-        ["ok", "c", "X", 1, "tcp://host:1", None, None],
-        ["ok", "c", "X", 1, "tcp://host:1", False, False],
-        ["ok", "c", "X", 1, "tcp://host:1", False, "x" * 257],
-        ["ok", "c" * 65, "X", 1, "tcp://host:1", False, None],
-        ["ok", "c", "not a name", 1, "tcp://host:1", False, None],
-        ["ok", "c", "X", -1, "tcp://host:1", False, None],
-        ["ok", "c", "X", 1, b"tcp://host:1", False, None],
-        ["ok", "c", "X", 1, "x" * 257, False, None],
+        ["ok", "c", "X", 1, "tcp://host:1", False, None, None],
+        ["ok", "c", "X", 1, "tcp://host:1", 0, None, False],
+        ["ok", "c", "X", 1, "tcp://host:1", None, None, False],
+        ["ok", "c", "X", 1, "tcp://host:1", False, False, False],
+        ["ok", "c", "X", 1, "tcp://host:1", False, "x" * 257, False],
+        ["ok", "c" * 65, "X", 1, "tcp://host:1", False, None, False],
+        ["ok", "c", "not a name", 1, "tcp://host:1", False, None, False],
+        ["ok", "c", "X", -1, "tcp://host:1", False, None, False],
+        ["ok", "c", "X", 1, b"tcp://host:1", False, None, False],
+        ["ok", "c", "X", 1, "x" * 257, False, None, False],
         ["error", "refused", "another cluster", False],
         ["delayed", "why", {}, {}, []],
     ],

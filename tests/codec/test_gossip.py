@@ -35,7 +35,7 @@ instances = st.integers(0, INTEGER_MAX)
 headers = st.builds(Header, clusters, names, instances, st.sampled_from([BATCH, CLAIM, AWAITED]))
 digests = st.integers(0, DIGEST_MODULUS - 1)
 claims = st.builds(
-    Claim, names, instances, vectors, vectors, digests, vectors, st.integers(0, INTEGER_MAX)
+    Claim, names, instances, vectors, vectors, digests, vectors, instances, instances
 )
 
 
@@ -120,22 +120,25 @@ def test_another_shape_of_header_is_malformed(value: Any) -> None:
     [
         None,
         {},
-        [{}, {}, bytes(16), {}],
-        [{}, {}, bytes(16), {}, 0, 0],
-        [[], {}, bytes(16), {}, 0],
-        [{}, None, bytes(16), {}, 0],
-        [{X: 0}, {}, bytes(16), {}, 0],
-        [{}, {"X": 1}, bytes(16), {}, 0],
-        [{}, {}, bytes(15), {}, 0],
-        [{}, {}, bytes(17), {}, 0],
-        [{}, {}, "digest-as-a-text", {}, 0],
-        [{}, {}, 0, {}, 0],
-        [{}, {}, bytes(16), None, 0],
-        [{}, {}, bytes(16), {X: 0}, 0],
-        [{}, {}, bytes(16), {}, -1],
-        [{}, {}, bytes(16), {}, 1 << 63],
-        [{}, {}, bytes(16), {}, None],
-        [{}, {}, bytes(16), {}, 0.5],
+        [{}, {}, bytes(16), {}, 0],
+        [{}, {}, bytes(16), {}, 0, 0, 0],
+        [[], {}, bytes(16), {}, 0, 0],
+        [{}, None, bytes(16), {}, 0, 0],
+        [{X: 0}, {}, bytes(16), {}, 0, 0],
+        [{}, {"X": 1}, bytes(16), {}, 0, 0],
+        [{}, {}, bytes(15), {}, 0, 0],
+        [{}, {}, bytes(17), {}, 0, 0],
+        [{}, {}, "digest-as-a-text", {}, 0, 0],
+        [{}, {}, 0, {}, 0, 0],
+        [{}, {}, bytes(16), None, 0, 0],
+        [{}, {}, bytes(16), {X: 0}, 0, 0],
+        [{}, {}, bytes(16), {}, -1, 0],
+        [{}, {}, bytes(16), {}, 1 << 63, 0],
+        [{}, {}, bytes(16), {}, None, 0],
+        [{}, {}, bytes(16), {}, 0.5, 0],
+        [{}, {}, bytes(16), {}, 0, -1],
+        [{}, {}, bytes(16), {}, 0, 1 << 63],
+        [{}, {}, bytes(16), {}, 0, None],
     ],
 )
 def test_another_shape_of_claim_is_malformed(value: Any) -> None:

@@ -11,6 +11,7 @@ import zmq
 
 from kvnode.cli.cluster import LocalNode, until
 from kvnode.codec.answers import encode_answer
+from kvnode.codec.calls import Call
 from kvnode.codec.gossip import BATCH, CLAIM, Header, encode_claim, encode_header
 from kvnode.codec.server import Hello, Since, Synced, decode_request
 from kvnode.core.messages import Claim, Report
@@ -26,6 +27,8 @@ class FakePeer:
         self.name, self.cluster, self.instance = name, cluster, 1
         self.has_forgotten = False
         self.namesake: str | None = None
+        self.wants_calls = False
+        self._claims = 0
         self._context = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         self.listen = self._bound(self._router)
@@ -37,6 +40,9 @@ class FakePeer:
         self.greeting: Callable[[], Any] = self.proper_greeting
         self.pulled: Callable[[Vector], Any] = lambda vector: ("ok", [])
         self.reported: Any = ("ok",)
+        #: The calls that came, and what is answered to each.
+        self.calls: list[Call] = []
+        self.called: Callable[[Call], Any] = lambda call: ("ok", self.wants_calls, [])
         self.pulls: list[Vector] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._answer_all)
@@ -44,13 +50,32 @@ class FakePeer:
     def proper_greeting(self) -> Sequence[Any]:
         """What a node answers to hello."""
         about = (self.cluster, self.name, self.instance, self.gossip)
-        return ("ok", *about, self.has_forgotten, self.namesake)
+        return ("ok", *about, self.has_forgotten, self.namesake, self.wants_calls)
 
     def move(self) -> None:
         """Gossip elsewhere from now on."""
         self.publisher.close()
         self.publisher = self._context.socket(zmq.PUB)
         self.gossip = self._bound(self.publisher)
+
+    def move_to_another_socket(self) -> None:
+        """Where it says that it gossips there is a ROUTER now."""
+        self.publisher.close()
+        self.publisher = self._context.socket(zmq.ROUTER)
+        self.gossip = self._bound(self.publisher)
+
+    def move_back(self) -> None:
+        """At the same address it gossips."""
+        self.publisher.close()
+        self.publisher = self._context.socket(zmq.PUB)
+        until("the port is free", self._binds)
+
+    def _binds(self) -> bool:
+        try:
+            self.publisher.bind(self.gossip)
+        except zmq.ZMQError:
+            return False
+        return True
 
     def publish(self, *frames: bytes) -> None:
         """Publish what one likes."""
@@ -63,8 +88,13 @@ class FakePeer:
     def claim(self, delivered: Vector, *, ahead_s: int = 0) -> None:
         """Publish a proper heartbeat, by a clock that may be ahead."""
         wall_us = time.time_ns() // 1000 + ahead_s * 1_000_000
-        claim = Claim(self.name, self.instance, delivered, delivered, 0, {}, wall_us)
-        self.publish(self.header(CLAIM), encode_claim(claim))
+        self.publish(self.header(CLAIM), encode_claim(self.made_claim(delivered, wall_us)))
+
+    def made_claim(self, delivered: Vector, wall_us: int) -> Claim:
+        """One that is later than those before."""
+        self._claims += 1
+        about = (self.name, self.instance)
+        return Claim(*about, delivered, delivered, 0, {}, wall_us, self._claims)
 
     def header(self, kind: str) -> bytes:
         """A proper first frame."""
@@ -103,6 +133,9 @@ class FakePeer:
                 case Synced(report):
                     self.reports.append(report)
                     answer = self.reported
+                case Call() as call:
+                    self.calls.append(call)
+                    answer = self.called(call)
                 case _:
                     continue
             if isinstance(answer, tuple):

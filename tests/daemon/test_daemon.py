@@ -102,6 +102,9 @@ def test_status_says_who_is_there_and_what_they_lack(trio):
     assert [peer["name"] for peer in status["peers"]] == ["Y", "Z"]
     assert [peer["address"] for peer in status["peers"]] == trio["X"].peers
     assert all(peer["refusal"] is None for peer in status["peers"])
+    ways = [(peer["heard_by"], peer["asked_by"]) for peer in status["peers"]]
+    assert ways == 2 * [("gossip", "link")], "where these work, nobody calls"
+    assert status["unheard"] == []
     assert (status["name"], status["cluster"], status["durability"]) == ("X", "kvnode", "always")
     assert status["listen"] == trio["X"].listen and status["gossip"] == trio["X"].gossip
     assert status["storage"] == {

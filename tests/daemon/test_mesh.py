@@ -14,7 +14,7 @@ from kvnode.codec.gossip import AWAITED, BATCH, encode_awaited
 from kvnode.core.batch import Change
 from kvnode.core.vector import Dot, new_origin
 from kvnode.transport.sockets import FRAME_BYTES_MAX
-from tests.conftest import start_with_data
+from tests.conftest import FLAGS, start_with_data
 from tests.daemon.fake_peer import FakePeer
 
 ORIGIN = new_origin("F", 1, 1)
@@ -295,3 +295,45 @@ def test_two_peers_of_one_name_are_reported_by_a_third(make_node, tmp_path):
         assert any(refusal and "'Y'" in refusal for refusal in refusals), refusals
     finally:
         other.stop()
+
+
+# --- what is at an address before a node is
+
+
+def test_a_peer_is_found_where_another_socket_was_and_what_is_wrong_is_told(make_node):
+    """ZeroMQ gives a connection to another kind of socket up for good."""
+    x, y = make_node("X"), make_node("Y")
+    x.peers = [y.gossip]
+    y.start()
+    x.start()
+
+    def told():
+        return [it["reason"] for it in x.status()["unheard"]]
+
+    until("it is told", lambda: "a gossip port listens there" in str(told()))
+    told_of = until("the log has it", lambda: lines(x, f"peer at {y.gossip} is not heard"))
+    assert "a gossip port listens there; give the port of that node's --listen" in told_of[0]
+    until("there is an alarm", lambda: "does not hear" in str(x.status()["alarms"]))
+    with x.client() as client:
+        (own,) = client.members()
+        assert own["lag_updates"] is None, "nobody knows"
+    y.stop()
+    there = LocalNode("Z", y.data.parent, FLAGS, addresses=(y.gossip, y.listen))
+    there.start()
+    try:
+        until("Z is heard", lambda: told() == [])
+        until("both are members", lambda: x.knows({"X", "Z"}))
+        until("the alarm has ended", lambda: x.status()["alarms"] == [])
+    finally:
+        there.stop()
+
+
+def test_a_peer_whose_gossip_address_was_another_socket_is_heard_there_later(fake, start):
+    """And until then by calls."""
+    fake.move_to_another_socket()
+    fake.wants_calls = True
+    node = start(fake.listen)
+    until("it is greeted", lambda: node.status()["peers"][0]["name"])
+    until("the node calls", lambda: fake.calls)
+    fake.move_back()
+    fake.until_heard(node)

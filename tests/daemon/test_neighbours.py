@@ -6,12 +6,19 @@ import pytest
 
 from kvnode.codec.client import Greeting, Introduction
 from kvnode.core.repair import ALIVE_HEARTBEATS
-from kvnode.daemon.neighbours import RIVAL_HEARTBEATS, Neighbours
+from kvnode.daemon.neighbours import (
+    CALLER_HEARTBEATS,
+    CALLERS_MAX,
+    INTRODUCTIONS_MAX,
+    RIVAL_HEARTBEATS,
+    Neighbours,
+)
 from kvnode.daemon.peer import Peer
+from kvnode.errors import MalformedError
 
 HEARTBEAT_US = 100
 SELF = Introduction("c", "X", 1, "tcp://x:1", "tcp://x:2", None)
-Y = Greeting("c", "Y", 2, "tcp://y:2", False, None)
+Y = Greeting("c", "Y", 2, "tcp://y:2", False, None, False)
 OTHER_Y = Y._replace(instance=3, gossip_address="tcp://z:2")
 
 
@@ -198,3 +205,111 @@ def test_an_address_that_leads_to_the_node_itself_is_tried_ever_more_seldom(neig
     neighbours.greeted(peer, Y, 0)
     neighbours.greeted(peer, Y._replace(instance=SELF.instance), 1_000)
     assert peer.hello_due_us == 1_000 + HEARTBEAT_US
+
+
+# --- who calls
+
+
+INTRODUCED = Introduction("c", "Z", 7, "tcp://z.private:1", "tcp://z.private:2", None)
+
+
+def test_who_calls_must_have_said_hello_under_its_name(neighbours):
+    with pytest.raises(MalformedError, match="'Z' has not said hello to this node"):
+        neighbours.called("Z", 7, 0)
+    neighbours.introduced(INTRODUCED, 0)
+    for name, instance in (("Z", 8), ("W", 7)):
+        with pytest.raises(MalformedError, match="has not said hello"):
+            neighbours.called(name, instance, 0)
+
+
+def test_who_calls_and_answers_at_no_address_is_a_peer_all_the_same(neighbours):
+    neighbours.introduced(INTRODUCED, 0)
+    (caller,) = neighbours.called("Z", 7, 1)
+    assert (caller.address, caller.greeting.name) == (INTRODUCED.listen, "Z")
+    assert neighbours.called("Z", 7, 2) == [caller]
+    assert neighbours.named("Z") == neighbours.speaking("Z", 7) == neighbours.of(7) == [caller]
+    assert caller not in neighbours.peers
+
+
+def test_who_calls_and_is_known_at_an_address_is_that_peer(neighbours):
+    first, _ = neighbours.peers
+    neighbours.greeted(first, Y, 0)
+    assert neighbours.called("Y", 2, 0) == [first]
+    assert neighbours.callers == []
+
+
+def test_a_caller_that_answers_at_an_address_at_last_is_only_that(neighbours):
+    first, _ = neighbours.peers
+    neighbours.introduced(INTRODUCED, 0)
+    neighbours.called("Z", 7, 1)
+    neighbours.greeted(first, Y._replace(name="Z", instance=7), 2)
+    assert neighbours.callers == []
+    assert neighbours.named("Z") == [first]
+
+
+def test_a_caller_of_this_nodes_name_or_of_another_cluster_is_not_heard(neighbours):
+    for number, changes in enumerate(({"name": "X"}, {"cluster": "d"}), 7):
+        introduction = INTRODUCED._replace(instance=number, **changes)
+        neighbours.introduced(introduction, 0)
+        with pytest.raises(MalformedError, match="is not heard: "):
+            neighbours.called(introduction.name, number, 1)
+        assert neighbours.of(number) == []
+
+
+def test_a_caller_whose_name_another_one_bears_waits_until_that_is_silent(neighbours):
+    first, _ = neighbours.peers
+    neighbours.greeted(first, Y, 0)
+    neighbours.introduced(INTRODUCED._replace(name="Y"), 1_000)
+    with pytest.raises(MalformedError, match="another process bears its name"):
+        neighbours.called("Y", 7, 1_000)
+    (caller,) = neighbours.called("Y", 7, 1_000 + RIVAL_HEARTBEATS * HEARTBEAT_US)
+    assert neighbours.named("Y") == [caller]
+
+
+def test_a_caller_whose_name_another_one_bears_that_lives_is_a_second_one(neighbours):
+    first, _ = neighbours.peers
+    neighbours.greeted(first, Y, 0)
+    neighbours.introduced(INTRODUCED._replace(name="Y"), 1_000)
+    with pytest.raises(MalformedError):
+        neighbours.called("Y", 7, 1_000)
+    first.heard_us = 1_001
+    (caller,) = neighbours.called("Y", 7, 1_002)
+    assert caller.greeting.name == f"Y at {INTRODUCED.listen}"
+    assert neighbours.called("Y", 7, 1_003) == [caller]
+
+
+def test_a_caller_that_is_silent_for_long_is_forgotten(neighbours):
+    neighbours.introduced(INTRODUCED, 0)
+    neighbours.called("Z", 7, 1)
+    neighbours.leave_the_silent(CALLER_HEARTBEATS * HEARTBEAT_US)
+    assert neighbours.named("Z")
+    neighbours.leave_the_silent(CALLER_HEARTBEATS * HEARTBEAT_US + 1)
+    assert neighbours.named("Z") == []
+
+
+def test_only_so_many_hellos_are_remembered(neighbours):
+    for instance in range(10, 11 + INTRODUCTIONS_MAX):
+        neighbours.introduced(INTRODUCED._replace(instance=instance), 0)
+    with pytest.raises(MalformedError, match="has not said hello"):
+        neighbours.called("Z", 10, 0)
+    assert neighbours.called("Z", 11, 0)
+
+
+def test_only_so_many_call(neighbours):
+    for number in range(CALLERS_MAX + 1):
+        name, instance = f"C{number}", 100 + number
+        neighbours.introduced(INTRODUCED._replace(name=name, instance=instance), 0)
+        if number < CALLERS_MAX:
+            neighbours.called(name, instance, 0)
+    with pytest.raises(MalformedError, match="128 others call already"):
+        neighbours.called(name, instance, 0)
+    assert neighbours.called("C0", 100, 1), "who calls already goes on"
+
+
+def test_an_address_is_accounted_for_if_who_said_hello_from_there_is_heard_by_calls(neighbours):
+    first, second = neighbours.peers
+    neighbours.introduced(INTRODUCED._replace(listen=second.address), 0)
+    (caller,) = neighbours.called("Z", 7, 1)
+    assert unheard(neighbours).keys() == {first.address, second.address}
+    caller.claimed_by = 7
+    assert unheard(neighbours).keys() == {first.address}

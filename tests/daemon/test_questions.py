@@ -123,7 +123,7 @@ def test_a_greeting_is_answered_with_who_and_where_one_is(make, node):
     questions = make(gossip="tcp://0.0.0.0:7412", advertise_gossip="tcp://x.example:7412")
     greeting = questions.answer(hello("c"), node.now_us)
     about = ("c", "X", INSTANCE, "tcp://x.example:7412")
-    assert greeting == ("ok", *about, False, None)
+    assert greeting == ("ok", *about, False, None, True)
 
 
 def test_who_greets_from_another_cluster_is_refused_and_counted(answer, complaints):
@@ -163,11 +163,11 @@ def record_of_y(seq, *change):
 def test_who_was_forgotten_is_told(answer, node):
     record = encode_member(MemberRecord("tcp://y:1", "tcp://y:2"))
     greeted = hello("c", Dot(OTHER, 1))
-    assert answer(greeted)[-2] is False, "it may be that its record has not come yet"
+    assert answer(greeted)[-3] is False, "it may be that its record has not come yet"
     node.turn(batches=(record_of_y(1, record),))
-    assert answer(greeted)[-2] is False
+    assert answer(greeted)[-3] is False
     node.turn(batches=(record_of_y(2, None),))
-    assert answer(greeted)[-2] is True
+    assert answer(greeted)[-3] is True
 
 
 def test_who_greets_under_this_nodes_name_is_refused_and_shown(make, node, complaints):

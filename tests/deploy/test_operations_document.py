@@ -39,6 +39,7 @@ def raised():
     found.compare(Claim("Y", 1, {}, {}, 1, {}, 0), {}, 2)
     found.damaged_snapshot("Y")
     found.damaged_table("it has not the digest of its commits")
+    found.alone("tcp://y:1: never answered")
     found.clock(-3_600_000_000, Limits().clock_held_us)
     found.descriptors(1024, are_few=True)
     found.forgotten()

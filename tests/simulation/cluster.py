@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kvnode.client.values import packed_value
@@ -13,7 +13,7 @@ from kvnode.core.truncation import Logged
 from kvnode.core.vector import Missing, name_of
 from tests.simulation.dice import Dice
 from tests.simulation.disk import seen_on
-from tests.simulation.network import Network
+from tests.simulation.network import GOSSIP, REQUESTS, Connection, Network
 from tests.simulation.oracle import Oracle, Seen
 from tests.simulation.plan import SECOND_US, Plan
 from tests.simulation.world import Violation, World
@@ -167,25 +167,25 @@ class Cluster:
     def send_gossip(self, sender: str, head: bytes, body: bytes) -> None:
         """To all other machines; who does not run, does not hear it."""
         bears = self.machines[sender].bears
-        for machine in self.machines.values():
+        for name, machine in self.machines.items():
             if machine.bears != bears:
-                self._send(sender, machine, len(body), lambda m: m.receive_gossip(head, body))
+                over = Connection(name, sender, GOSSIP)
+                self._send(sender, name, len(body), over, lambda m: m.receive_gossip(head, body))
 
-    def send_question(self, sender: str, receiver: str, payload: bytes) -> None:
-        """A pull."""
-        machine = self.machines[receiver]
-        self._send(sender, machine, len(payload), lambda m: m.receive_question(sender, payload))
+    def send_question(self, sender: str, receiver: str, payload: bytes) -> bool:
+        """What one node asks another one; whether it can."""
+        over = Connection(sender, receiver, REQUESTS)
+        size_bytes = len(payload)
+        self._send(
+            sender, receiver, size_bytes, over, lambda m: m.receive_question(sender, payload)
+        )
+        return over not in self.network.closed
 
-    def send_report(self, sender: str, bears: str, payload: bytes) -> None:
-        """To all machines whose node bears that name."""
-        for machine in self.machines.values():
-            if machine.bears == bears:
-                self._send(sender, machine, len(payload), lambda m: m.receive_report(payload))
-
-    def send_pulled(self, sender: str, receiver: str, payload: bytes) -> None:
-        """The answer to a pull."""
-        machine = self.machines[receiver]
-        self._send(sender, machine, len(payload), lambda m: m.receive_pulled(sender, payload))
+    def send_node_answer(self, sender: str, receiver: str, payload: bytes) -> None:
+        """The answer to what one node asked another one."""
+        over = Connection(receiver, sender, REQUESTS)
+        size = len(payload)
+        self._send(sender, receiver, size, over, lambda m: m.receive_answer(sender, payload))
 
     def send_request(
         self,
@@ -195,8 +195,9 @@ class Cluster:
         payload: bytes,
     ) -> None:
         """From a client to a node."""
-        machine = self.machines[receiver]
-        self._send(client.name, machine, len(payload), lambda m: m.receive_request(flight, payload))
+        over = Connection(client.name, receiver, REQUESTS)
+        size = len(payload)
+        self._send(client.name, receiver, size, over, lambda m: m.receive_request(flight, payload))
 
     def send_answer(self, sender: str, flight: Flight, payload: bytes, seen: Seen) -> None:
         """From a node to the client whose session it is."""
@@ -209,11 +210,21 @@ class Cluster:
         def arrive() -> None:
             client.receive(flight, payload, seen)
 
-        self.network.send(sender, name, len(payload), arrive)
+        over = Connection(name, sender, REQUESTS)
+        self.network.send(sender, name, len(payload), arrive, over)
 
-    def _send(self, sender: str, machine: Machine, size_bytes: int, arrive: Any) -> None:
+    def _send(
+        self,
+        sender: str,
+        receiver: str,
+        size_bytes: int,
+        over: Connection,
+        arrive: Callable[[Machine], None],
+    ) -> None:
+        machine = self.machines[receiver]
+
         def arrive_if_running() -> None:
             if machine.node is not None:
                 arrive(machine)
 
-        self.network.send(sender, machine.name, size_bytes, arrive_if_running)
+        self.network.send(sender, receiver, size_bytes, arrive_if_running, over)

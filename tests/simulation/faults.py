@@ -10,6 +10,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.disk import seen_on
 from tests.simulation.machine import Machine
+from tests.simulation.network import GOSSIP, REQUESTS, Connection
 from tests.simulation.plan import SECOND_US
 
 _HOUR_US: Final = 3600 * SECOND_US
@@ -54,6 +55,8 @@ class Faults:
             for machine in self._cluster.machines.values():
                 machine.skew_us = self._dice.between(-5 * SECOND_US, 5 * SECOND_US)
                 machine.drift_ppm = self._dice.between(-_DRIFT_PPM_MAX, _DRIFT_PPM_MAX)
+        if "closed ports" in self._cluster.plan.faults:
+            self._close_ports()
         if "late joins" in self._cluster.plan.faults:
             for name in self._cluster.names[2:]:
                 machine = self._cluster.machines[name]
@@ -67,7 +70,9 @@ class Faults:
     def heal(self) -> None:
         """Everything works from now on, but for a node that is gone for good."""
         if "a node gone for good" in self._cluster.plan.faults and self._cluster.plan.nodes > 2:
-            self._lose(self._someone())
+            someone = self._someone()
+            is_hub = self._cluster.network.closed and someone.name == self._cluster.names[0]
+            self._lose(self._cluster.machines[self._cluster.names[1]] if is_hub else someone)
         self._cluster.is_healed = True
         self._cluster.network.heal()
         for machine in self._cluster.machines.values():
@@ -93,6 +98,21 @@ class Faults:
         self._world.after(self._dice.after(mean_us), action)
 
     # --- links
+
+    def _close_ports(self) -> None:
+        """Firewalls and NAT, for good: gossip comes from some nodes to some others, or to none;
+        some can't be asked, and some can only open links. To the first one everybody can."""
+        hub = self._cluster.names[0]
+        closed = self._cluster.network.closed
+        muted = self._dice.pick((0.0, 0.3, 1.0))
+        for listener in self._cluster.names:
+            ports: tuple[str, ...] = ()
+            if listener != hub:
+                ports = self._dice.pick(((), (), (), (REQUESTS,), (REQUESTS, GOSSIP)))
+            for opener in [it for it in self._cluster.names if it != listener]:
+                closed.update(Connection(opener, listener, port) for port in ports)
+                if self._dice.chance(muted):
+                    closed.add(Connection(opener, listener, GOSSIP))
 
     def _slow_a_link(self) -> None:
         link = (self._dice.pick(self._cluster.names), self._dice.pick(self._cluster.names))

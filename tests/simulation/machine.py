@@ -6,19 +6,16 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import Any, Final, NamedTuple
 
-from kvnode.codec import gossip
+from kvnode.codec import client, gossip
 from kvnode.codec.answers import encode_answer, encode_result
 from kvnode.codec.batches import decode_batch, encode_batch
+from kvnode.codec.calls import Answered, Asks, Call, decode_call_answer, encode_messages
 from kvnode.codec.client import (
     Greeting,
     Introduction,
     decode_answer,
     decode_greeting,
     encode_request,
-    hello,
-    since,
-    snapshot,
-    synced,
 )
 from kvnode.codec.records import decode_versions
 from kvnode.codec.server import (
@@ -28,6 +25,7 @@ from kvnode.codec.server import (
     Since,
     Snapshot,
     Synced,
+    decode_operation,
     decode_request,
 )
 from kvnode.codec.snapshots import Part, decode_chunk, encode_part
@@ -58,6 +56,7 @@ from kvnode.core.results import Conflict, Delayed, Failed, Lost, Page, Reply, Re
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, name_of, new_origin
 from kvnode.core.versions import Versions
+from kvnode.daemon.contacts import CALL_ID, REPORT_ID, Contact, Contacts
 from kvnode.daemon.node import Durability, Node
 from kvnode.errors import Refused, StorageError
 from kvnode.storage.layout import decode_table_record
@@ -146,6 +145,12 @@ class Machine:
         self._shown: Seen = 0
         #: When the cuts that this replica opened were last read; long ago, if to their end.
         self._cuts: dict[int, int] = {}
+        #: Over which link this process asks and tells each other one; and which process it knows
+        #: by the name of each machine.
+        self._contacts = self._new_contacts()
+        self._processes: dict[str, int] = {}
+        #: What was asked in answer to its calls.
+        self._asked: list[tuple[int, Asks]] = []
         #: The latest claim of each other that this process has taken in.
         self.claims: dict[str, Claim] = {}
         #: Whether it was started without the others' addresses: it founds the cluster.
@@ -187,6 +192,7 @@ class Machine:
         self.expiry = self.expiry._replace(low_us=0)
         self.known_better = {} if self.has_joined else self._cluster.joined_beside(self)
         self.believed = Believed()
+        self._contacts, self._processes = self._new_contacts(), {}
         try:
             self.node = Node(
                 self._open_store,
@@ -220,7 +226,7 @@ class Machine:
             self._world.reach("killed while a snapshot was read")
         self.node, self.claims = None, {}
         self.unanswered, self._held = {}, set()
-        self._inputs, self._questions = Inputs(), []
+        self._inputs, self._questions, self._asked = Inputs(), [], []
         self._turn_at_us = None
 
     def fail(self) -> None:
@@ -275,13 +281,39 @@ class Machine:
     def receive_gossip(self, head: bytes, body: bytes) -> None:
         """A frame of gossip arrives."""
         header = gossip.decode_header(head)
+        self._contact(header.name, header.instance).gossip_us = self._world.now_us
         if header.kind == gossip.CLAIM:
-            self._inputs.claims.append(gossip.decode_claim(header, body))
+            self._hear(gossip.decode_claim(header, body))
         elif header.kind == gossip.AWAITED:
-            self._inputs.awaited.append(gossip.decode_awaited(body))
+            self._hear(gossip.decode_awaited(body))
         else:
             self._inputs.batches.append(decode_batch(body))
         self._come_round()
+
+    def _new_contacts(self) -> Contacts:
+        return Contacts(self.name, self._instance, self._send_to, heartbeat_us=HEARTBEAT_US)
+
+    def _contact(self, name: str, instance: int) -> Contact:
+        """With this process, which has taken the place of any other one on that machine."""
+        self._processes[name] = instance
+        self._contacts.keep(set(self._processes.values()))
+        return self._contacts.of(instance)
+
+    def _send_to(self, instance: int, id_: int, operation: client.Operation) -> bool:
+        """See `SendTo`."""
+        payload = encode_request(id_, None, 0, [operation])
+        for name, known in self._processes.items():
+            if known == instance:
+                return self._cluster.send_question(self.name, name, payload)
+        return False
+
+    def _hear(self, said: Claim | Dot) -> None:
+        if isinstance(said, Dot):
+            self._inputs.awaited.append(said)
+        elif self._contact(said.name, said.instance).takes(said, self._world.now_us):
+            self._inputs.claims.append(said)
+        else:
+            self._world.reach("a claim that came late")
 
     def receive_request(self, flight: Flight, payload: bytes) -> None:
         """A client's request arrives."""
@@ -318,33 +350,69 @@ class Machine:
         self._come_round()
 
     def receive_question(self, peer: str, payload: bytes) -> None:
-        """A peer's pull, fetch or hello arrives."""
+        """What a peer asks, or tells, arrives."""
+        asked = decode_request(payload).operations
+        if isinstance(asked, Synced):
+            self._inputs.reports.append(asked.report)
+        elif isinstance(asked, Call):
+            self._receive_call(peer, asked)
         self._questions.append((peer, payload))
         self._come_round()
 
-    def receive_report(self, payload: bytes) -> None:
-        """A peer's report arrives."""
-        asked = decode_request(payload).operations
-        assert isinstance(asked, Synced)
-        self._inputs.reports.append(asked.report)
-        self._come_round()
+    def _receive_call(self, peer: str, call: Call) -> None:
+        self._contact(peer, call.instance)
+        self._contacts.called(call.instance, hears=call.hears, steady_us=self._world.now_us)
+        for message in call.messages:
+            if isinstance(message, Answered):
+                self._world.reach("a question answered by a call")
+                self._receive_result(peer, message.id, message.result)
+            elif isinstance(message, Claim | Dot):
+                self._world.reach("a claim or awaited write came by a call")
+                self._hear(message)
 
-    def receive_pulled(self, peer: str, payload: bytes) -> None:
-        """The answer to a pull, fetch or hello arrives."""
+    def receive_answer(self, peer: str, payload: bytes) -> None:
+        """The answer of a peer arrives."""
         answer = decode_answer(payload)
         (result,) = answer.results
+        if answer.id == _HELLO_ID:
+            self._receive_greeting(peer, decode_greeting(result))
+        elif peer in self._processes:
+            instance = self._processes[peer]
+            self._contacts.of(instance).answered(self._world.now_us)
+            if answer.id == CALL_ID:
+                self._receive_call_answer(peer, instance, result)
+            elif answer.id in (_PULL_ID, _FETCH_ID):
+                self._receive_result(peer, answer.id, result)
+        self._come_round()
+
+    def _receive_greeting(self, peer: str, greeting: Greeting) -> None:
+        self._contact(peer, greeting.instance).answered(self._world.now_us)
+        self._contacts.wants_calls(greeting.instance, wants_calls=greeting.wants_calls)
+        if greeting.has_forgotten and self._record is not None:
+            self._world.reach("told that it was forgotten")
+            self._inputs.forgotten.append(self._record)
+
+    def _receive_call_answer(self, peer: str, instance: int, result: list[Any]) -> None:
+        self._contacts.call_answered(instance)
+        wants_calls, messages = decode_call_answer(result, peer, instance)
+        self._contacts.wants_calls(instance, wants_calls=wants_calls)
+        for message in messages:
+            if isinstance(message, Asks):
+                self._world.reach("a question in answer to a call")
+                self._asked.append((instance, message))
+            elif isinstance(message, Claim | Dot):
+                self._world.reach("a claim or awaited write in answer to a call")
+                self._hear(message)
+
+    def _receive_result(self, peer: str, id_: int, result: list[Any]) -> None:
+        """What came of a pull or fetch."""
         if result[0] != "ok":
             self._inputs.refusals.append(peer)
-        elif answer.id == _HELLO_ID:
-            if decode_greeting(result).has_forgotten and self._record is not None:
-                self._world.reach("told that it was forgotten")
-                self._inputs.forgotten.append(self._record)
-        elif answer.id == _FETCH_ID:
+        elif id_ == _FETCH_ID:
             self._inputs.chunks.append(decode_chunk(peer, result))
         else:
             batches = tuple(decode_batch(encoded) for encoded in result[1])
             self._inputs.pulled.append(Pulled(peer, batches))
-        self._come_round()
 
     # --- the turn
 
@@ -369,6 +437,7 @@ class Machine:
     def _turn(self, node: Node) -> None:
         inputs, self._inputs = self._inputs, Inputs()
         questions, self._questions = self._questions, []
+        pulls = self._taken_from_answers()
         self._shown = self.seen
         now_us = self._world.now_us
         wall_us = self._wall_us()
@@ -397,6 +466,10 @@ class Machine:
         self._note_rare_states(node, before, self._counts(node), inputs)
         for peer, payload in questions:
             self._answer(node, peer, payload)
+        for instance, id_, operation in pulls:
+            answered = Answered(id_, list(self._result_or_refusal(node, operation)))
+            self._contacts.answer(instance, answered, now_us)
+        self._contacts.call(self._claimed, now_us)
         self._check_bounds(node.replica)
         self._come_round(node.wake_us())
 
@@ -448,14 +521,34 @@ class Machine:
         if inputs.requests and (inputs.batches or inputs.pulled):
             self._world.reach("a delivery and a request in one turn")
 
+    def _taken_from_answers(self) -> list[tuple[int, int, object]]:
+        """Pulls that were asked in answer to calls; reports go into the turn."""
+        asked, self._asked = self._asked, []
+        pulls = []
+        for instance, (id_, encoded) in asked:
+            operation = decode_operation(encoded)
+            if isinstance(operation, Synced):
+                self._inputs.reports.append(operation.report)
+            else:
+                pulls.append((instance, id_, operation))
+        return pulls
+
+    def _claimed(self) -> Claim | None:
+        """What a call claims."""
+        assert self.node is not None
+        return self.node.claim(Now(self._wall_us(), self._world.now_us))
+
     def _answer(self, node: Node, peer: str, payload: bytes) -> None:
         asked = decode_request(payload)
+        result = self._result_or_refusal(node, asked.operations)
+        self._cluster.send_node_answer(self.name, peer, encode_answer(asked.id, None, [result]))
+
+    def _result_or_refusal(self, node: Node, question: object) -> tuple[Any, ...]:
         try:
-            result = self._result(node, asked.operations)
+            return self._result(node, question)
         except (Refused, StorageError) as error:
-            result = ("error", "refused", str(error), False)
             self._world.reach("a peer refused")
-        self._cluster.send_pulled(self.name, peer, encode_answer(asked.id, None, [result]))
+            return ("error", "refused", str(error), False)
 
     def _result(self, node: Node, question: object) -> tuple[Any, ...]:
         match question:
@@ -477,10 +570,14 @@ class Machine:
                 has_forgotten = record is not None and replica.members.has_forgotten(
                     introduction.name, record, replica.cut
                 )
-                return (
-                    "ok",
-                    *Greeting(CLUSTER, self.name, self._instance, "", has_forgotten, None),
-                )
+                is_wanted = self._contacts.is_wanted(introduction.instance, self._world.now_us)
+                about = (CLUSTER, self.name, self._instance, "")
+                return ("ok", *Greeting(*about, has_forgotten, None, is_wanted))
+            case Call(_, instance):
+                called = self._contacts.call_answer(instance, self._claimed, self._world.now_us)
+                return ("ok", called.wants_calls, encode_messages(called.messages))
+            case Synced():
+                return ("ok",)
         raise AssertionError(question)
 
     def _damaged(self, part: Part) -> Part:
@@ -539,11 +636,13 @@ class Machine:
         self._world.note(f"{self.name} publishes {batch.origin}:{batch.first}-{batch.last}")
         if self.disk.moved:
             raise Violation("save, then send", f"{self.name} publishes what nobody may find again")
+        self._contacts.tell()
         self._gossip(gossip.BATCH, batch.encoded)
 
     def claim(self, claim: Claim) -> None:
         """See `Outbox`."""
         self.step()
+        self._contacts.tell()
         self._gossip(gossip.CLAIM, gossip.encode_claim(claim))
         if self._dice.chance(_HELLO_CHANCE):
             self._greet()
@@ -640,6 +739,7 @@ class Machine:
     def awaited(self, dot: Dot) -> None:
         """See `Outbox`."""
         self.step()
+        self._contacts.await_write(dot, self._world.now_us)
         self._gossip(gossip.AWAITED, gossip.encode_awaited(dot))
 
     def report(self, report: Report) -> None:
@@ -647,26 +747,28 @@ class Machine:
         self.step()
         dot = Dot(report.origin, report.seq)
         self._world.note(f"{self.name} reports {dot.origin}:{dot.seq}")
-        payload = encode_request(0, None, 0, [synced(report.name, report.instance, dot)])
-        self._cluster.send_report(self.name, name_of(report.origin), payload)
+        operation = client.synced(report.name, report.instance, dot)
+        bears = name_of(report.origin)
+        for name, instance in self._processes.items():
+            if self._cluster.machines[name].bears == bears:
+                self._contacts.ask(instance, REPORT_ID, operation, self._world.now_us)
 
     def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""
         self.step()
         if isinstance(pull, Pull):
             self._world.note(f"{self.name} pulls from {pull.name}")
-            question = since(pull.vector, self._cluster.pull_bytes)
-            payload = encode_request(_PULL_ID, None, 0, [question])
+            id_, question = _PULL_ID, client.since(pull.vector, self._cluster.pull_bytes)
         else:
             self._world.note(f"{self.name} fetches from {pull.name} after {pull.after!r}")
-            payload = encode_request(_FETCH_ID, None, 0, [snapshot(pull.number, pull.after)])
-        self._cluster.send_question(self.name, pull.name, payload)
+            id_, question = _FETCH_ID, client.snapshot(pull.number, pull.after)
+        self._contacts.ask(self._processes[pull.name], id_, question, self._world.now_us)
 
     def _greet(self) -> None:
         assert self.node is not None
         self._record = self.node.replica.record
         introduction = Introduction(CLUSTER, self.bears, self._instance, "", "", self._record)
-        payload = encode_request(_HELLO_ID, None, 0, [hello(introduction)])
+        payload = encode_request(_HELLO_ID, None, 0, [client.hello(introduction)])
         for name in self._cluster.names:
             if self._cluster.machines[name].bears != self.bears:
                 self._cluster.send_question(self.name, name, payload)

@@ -1,20 +1,32 @@
 """The network: streams between places that delay, lose, double, slow down and break.
 
-As with TCP beneath ZeroMQ, what arrives from one sender arrives in its order.
+As with TCP beneath ZeroMQ, what arrives over one connection arrives in its order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.simulation.dice import Dice
 from tests.simulation.plan import Plan
 from tests.simulation.world import World
 
+#: What a node listens at.
+GOSSIP: Final = "gossip"
+REQUESTS: Final = "requests"
+
 _USUAL_DELAY_US: Final = 500
 _LONG_DELAY_US: Final = 300_000
 _SLOW_US_PER_BYTE: Final = 500
+
+
+class Connection(NamedTuple):
+    """What a message goes over: who opened it, to whom, and for what."""
+
+    opener: str
+    listener: str
+    port: str
 
 
 class Network:
@@ -29,7 +41,9 @@ class Network:
         self.cut: set[tuple[str, str]] = set()
         #: Directed links that take their time for each byte.
         self.slow: set[tuple[str, str]] = set()
-        self._free_at_us: dict[tuple[str, str], int] = {}
+        #: Connections that nobody can open, by a firewall or NAT; also when all else is healed.
+        self.closed: set[Connection] = set()
+        self._free_at_us: dict[tuple[str, Connection], int] = {}
         self._faulty = True
 
     def heal(self) -> None:
@@ -39,9 +53,27 @@ class Network:
         self._free_at_us.clear()
         self._faulty = False
 
-    def send(self, sender: str, receiver: str, size_bytes: int, arrive: Callable[[], None]) -> None:
+    def all_hear_each_other(self) -> bool:
+        """Whether claims come from each node to each other one, by gossip or by calls."""
+        return not any(
+            Connection(listener, speaker, GOSSIP) in self.closed
+            and Connection(listener, speaker, REQUESTS) in self.closed
+            and Connection(speaker, listener, REQUESTS) in self.closed
+            for listener, speaker, _ in self.closed
+        )
+
+    def send(
+        self,
+        sender: str,
+        receiver: str,
+        size_bytes: int,
+        arrive: Callable[[], None],
+        over: Connection,
+    ) -> None:
         """Have this arrive, later, perhaps; twice, perhaps."""
         link = (sender, receiver)
+        if over in self.closed:
+            return
         if link in self.cut or (self._on("loss") and self._dice.chance(0.1)):
             self._world.states["a message lost"] += 1
             return
@@ -51,18 +83,19 @@ class Network:
         doubled = between_nodes and self._on("duplication") and self._dice.chance(0.1)
         copies = 2 if doubled else 1
         for _ in range(copies):
-            self._arrive_later(link, size_bytes, arrive)
+            self._arrive_later(link, size_bytes, arrive, over)
 
     def _arrive_later(
-        self, link: tuple[str, str], size_bytes: int, arrive: Callable[[], None]
+        self, link: tuple[str, str], size_bytes: int, arrive: Callable[[], None], over: Connection
     ) -> None:
         delay_us = self._dice.after(_USUAL_DELAY_US)
         if self._on("delay") and self._dice.chance(0.2):
             delay_us += self._dice.after(_LONG_DELAY_US)
         if link in self.slow:
             delay_us += size_bytes * _SLOW_US_PER_BYTE
-        at_us = max(self._world.now_us + delay_us, self._free_at_us.get(link, 0))
-        self._free_at_us[link] = at_us
+        stream = (link[0], over)
+        at_us = max(self._world.now_us + delay_us, self._free_at_us.get(stream, 0))
+        self._free_at_us[stream] = at_us
 
         def arrive_unless_cut() -> None:
             if link not in self.cut:

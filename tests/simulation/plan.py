@@ -42,6 +42,7 @@ FAULTS: Final = (
     "clock skew",
     "clock jumps",
     "tiny limits",
+    "closed ports",
 )
 
 #: After these a node may lack what it once had, or not know who is a member.

@@ -178,7 +178,10 @@ def _in_vain(cluster: Cluster) -> Iterator[tuple[Machine, SimulatedClient, int]]
     """Who would have which session wait for what is nowhere any more, though no member is
     gone that may have it. To ask puts it in doubt, so the answer may come a while later; and later
     than we wait where a copy runs beside its original, since the two end each other's incarnations,
-    and begin to doubt anew each time."""
+    and begin to doubt anew each time. Two nodes behind NAT never hear each other's claims, and
+    never rule out that the other one has it."""
+    if not cluster.network.all_hear_each_other():
+        return
     everything = 0
     for machine in cluster.living:
         everything |= machine.seen

@@ -29,26 +29,29 @@ def status(client: Client, _: argparse.Namespace, output: Output) -> int:
 
 def members(client: Client, _: argparse.Namespace, output: Output) -> int:
     """Print who is a member, and how each does."""
-    output.members(client.members())
+    output.members(client.members(), _unheard(client.status()))
     return OK
 
 
 def lag(client: Client, given: argparse.Namespace, output: Output) -> int:
-    """Print how many writes of this node's each member lacks; one that is late is a failure."""
+    """Print how many writes of this node's each member lacks; one that is late is a failure, and so
+    is an address where nobody was heard."""
     give_up_s = time.monotonic() + given.within
     of = None
     while True:
         if given.within and of is None:
             of = _aim(client)
         found = client.members(of)
+        unheard = _unheard(client.status())
         late = [member["name"] for member in found if is_late(member, given.max)]
-        if not late or time.monotonic() >= give_up_s:
+        if not (late or unheard) or time.monotonic() >= give_up_s:
             break
         time.sleep(_LOOK_AGAIN_S)
     fields = ("name", "origin", "self", "alive", "silent_ms", "lag_updates")
     shown = [{field: member[field] for field in fields} for member in found]
-    output.document({"members": shown, "late": late}, lag_lines(found))
-    return UNHEALTHY if late else OK
+    document = {"members": shown, "late": late, "unheard": unheard}
+    output.document(document, lag_lines(found, unheard))
+    return UNHEALTHY if late or unheard else OK
 
 
 def _aim(client: Client) -> Mapping[str, int] | None:
@@ -97,9 +100,25 @@ def _unready(node: Mapping[str, Any]) -> str | None:
         return "it is putting a snapshot in place"
     if node["joining"]:
         return "it is joining: its disk was empty, and it has not yet what its peers have"
+    if refusals := _refused_by_all(node):
+        return f"all its peers refuse it: {'; '.join(refusals)}"
     if not node["caught_up"]:
         return "it has started, and has not yet what its peers had then"
     return None
+
+
+def _unheard(node: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Where it has heard nobody, by its status; nodes did not always tell."""
+    unheard: list[dict[str, Any]] = node.get("unheard", [])
+    return unheard
+
+
+def _refused_by_all(node: Mapping[str, Any]) -> list[str]:
+    """What its peers say, if none of them takes the node for one of theirs."""
+    if any(peer["name"] is not None for peer in node["peers"]):
+        return []
+    refusing = [it for it in _unheard(node) if it["refused"]]
+    return [f"{it['address']} {it['reason']}" for it in refusing]
 
 
 def _add_lateness(parser: argparse.ArgumentParser) -> None:

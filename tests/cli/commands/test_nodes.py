@@ -37,7 +37,7 @@ MEMBER = {
     ],
 )
 def test_a_member_that_is_late_is_exit_code_5(changes, arguments, code, kv):
-    with FakeNode(answering(("ok", [MEMBER | changes]))) as node:
+    with FakeNode(lambda asked: told(asked, [MEMBER | changes])) as node:
         ended = kv("lag", *arguments, "--node", node.listen)
         document = json.loads(kv("lag", *arguments, "--node", node.listen, "--json").output)
     assert (ended.code, ended.errors) == (code, "")
@@ -45,6 +45,30 @@ def test_a_member_that_is_late_is_exit_code_5(changes, arguments, code, kv):
     assert document["members"] == [
         {name: (MEMBER | changes)[name] for name in document["members"][0]}
     ]
+
+
+def test_an_address_where_nobody_is_heard_is_exit_code_5_and_told(kv):
+    """Whatever the members do: nobody knows what the node lacks."""
+    unheard = [{"address": "tcp://z:1", "reason": "never answered", "refused": False}]
+    with FakeNode(lambda asked: told(asked, [ME | {"lag_updates": None}], unheard)) as node:
+        ended = kv("lag", "--node", node.listen)
+        shown = kv("members", "--node", node.listen)
+        document = json.loads(kv("lag", "--node", node.listen, "--json").output)
+    assert (ended.code, ended.errors) == (5, "")
+    assert ended.output.decode().splitlines()[1:] == [
+        "X       ?    this node",
+        "not heard: tcp://z:1: never answered",
+    ]
+    assert shown.code == 0
+    assert shown.output.decode().splitlines()[-1] == "not heard: tcp://z:1: never answered"
+    assert (document["late"], document["unheard"]) == ([], unheard)
+
+
+def told(asked, members, unheard=()):
+    """What a node answers that has these members, and has heard nobody there."""
+    if asked.operations == Status():
+        return answering(("ok", {"vector": {ORIGIN: 7}, "unheard": list(unheard)}))(asked)
+    return answering(("ok", members))(asked)
 
 
 ME = MEMBER | {"name": "X", "self": True, "lag_updates": 0}
@@ -57,20 +81,20 @@ def waited(kv, states, patience_s):
 
     def answer(asked):
         if asked.operations == Status():
-            return answering(("ok", {"vector": {ORIGIN: 7}}))(asked)
-        found = states.pop(0) if len(states) > 1 else states[0]
-        return answering(("ok", found))(asked)
+            return told(asked, [])
+        return told(asked, states.pop(0) if len(states) > 1 else states[0])
 
     with FakeNode(answer) as node:
         ended = kv("lag", "--max", "0", "--within", patience_s, "--node", node.listen, "--json")
-    return ended.code, json.loads(ended.output)["late"], [asked.operations for asked in node.asked]
+    asked = [asked.operations for asked in node.asked if asked.operations != Status()]
+    return ended.code, json.loads(ended.output)["late"], asked
 
 
 def test_a_member_that_is_late_no_more_is_waited_for_and_new_writes_are_not(kv):
     behind, there = [ME, MEMBER], [ME, MEMBER | {"lag_updates": 0}]
     code, late, asked = waited(kv, [behind, behind, behind, there], "60")
     assert (code, late) == (0, [])
-    assert asked == [Members(), Status(), *3 * [Members({ORIGIN: 7})]]
+    assert asked == [Members(), *3 * [Members({ORIGIN: 7})]]
 
 
 def test_who_is_no_member_yet_has_its_own_record_to_wait_for(kv):
@@ -79,7 +103,7 @@ def test_who_is_no_member_yet_has_its_own_record_to_wait_for(kv):
     joining, joined = [STRANGER, there], [ME, there]
     code, late, asked = waited(kv, [joining, joining, joined, joined], "60")
     assert (code, late) == (0, [])
-    assert asked == [*3 * [Members()], Status(), Members({ORIGIN: 7})]
+    assert asked == [*3 * [Members()], Members({ORIGIN: 7})]
 
 
 @pytest.mark.parametrize(("found", "name"), [([ME, MEMBER], "Y"), ([STRANGER], "X")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutants import clients, delivery, members, ranges, repair, turns
+from tests.simulation.mutants import clients, contacts, delivery, members, ranges, repair, turns
 
 MUTANTS: Final = (
     *delivery.MUTANTS,
@@ -13,4 +13,5 @@ MUTANTS: Final = (
     *ranges.MUTANTS,
     *repair.MUTANTS,
     *members.MUTANTS,
+    *contacts.MUTANTS,
 )
