@@ -45,11 +45,4 @@ MUTANTS: Final = (
         "            is_busy = _is_recent(contact.called_us, steady_us, patience_us)\n",
         "            is_busy = contact.called_us is not None\n",
     ),
-    mutant(
-        "let a late claim replace a later one",
-        _CONTACTS,
-        "        if claim.number < self.number and has_waited_us"
-        " < ALIVE_HEARTBEATS * self.heartbeat_us:\n",
-        "        if False:\n",
-    ),
 )
