@@ -11,6 +11,7 @@ All keys have a prefix of their own, and are deleted in the end; or expire, shou
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Final
@@ -23,7 +24,7 @@ from kvnode.client.session import Written
 from kvnode.client.sync import Client, ClientSession
 from kvnode.core.limits import MIB
 from kvnode.core.vector import Dot, name_of
-from kvnode.errors import Delayed, InvalidRequest
+from kvnode.errors import Delayed, InvalidRequest, Unreachable
 
 #: A pull brings one of these. To fetch all takes some hundred milliseconds; a question and its
 #: answer take one or two.
@@ -32,6 +33,9 @@ _PHOTOS: Final = 8
 
 #: How often a scene is played until its moment is seen.
 _TAKES_MAX: Final = 50
+
+#: Between two looks whether a node listens.
+_LOOK_AGAIN_S: Final = 0.2
 
 #: When what an interrupted story has left is gone.
 _TTL_S: Final = 600.0
@@ -49,11 +53,23 @@ def visit(addresses: Sequence[str], *, as_json: bool) -> int:
     return narration.end()
 
 
+def _name_at(client: Client) -> str:
+    """The name of the node there. It may be starting, and refuse connections until it listens."""
+    give_up_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return client.ping()
+        except Unreachable:
+            if time.monotonic() > give_up_s:
+                raise
+            time.sleep(_LOOK_AGAIN_S)
+
+
 class Visit:
     """The scenes, at three nodes by their names: the first, the second and the third."""
 
     def __init__(self, clients: Sequence[Client], narration: Narration) -> None:
-        self._nodes = {client.ping(): client for client in clients}
+        self._nodes = {_name_at(client): client for client in clients}
         if len(self._nodes) != len(clients):
             raise InvalidRequest("these addresses are not of three nodes; name each node once")
         self._first, self._second, self._third = self._nodes

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
+from kvnode.cli.cluster import LocalCluster
 from kvnode.cli.kvnode import main
 from kvnode.cli.narration import Narration
 from kvnode.cli.visit import Visit
+from kvnode.errors import Unreachable
 
 
 def at(*nodes):
@@ -84,3 +88,15 @@ def test_a_node_that_is_not_there_fails_it(three, capsys, monkeypatch):
     assert main(["demo", "--nodes", f"{x.listen},{y.listen},127.0.0.1:1", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False and "127.0.0.1:1" in document["error"]
+
+
+def test_it_waits_for_nodes_that_are_starting(tmp_path):
+    """As in a container beside theirs, which starts with them."""
+    cluster = LocalCluster("XYZ", tmp_path, "--heartbeat-ms", "100")
+    with ThreadPoolExecutor(1) as pool, ExitStack() as ended:
+        clients = [ended.enter_context(node.client()) for node in cluster.nodes.values()]
+        with pytest.raises(Unreachable):
+            clients[0].ping()
+        visit = pool.submit(Visit, clients, Narration(as_json=True))
+        with cluster:
+            assert visit.result() is not None
