@@ -110,6 +110,7 @@ def measured(restarts: int, directory: Path) -> dict[str, float]:
         replica,
         durability=Durability.NEVER,
         sync_interval_us=0,
+        heartbeat_us=HEARTBEAT_US,
         random_number=lambda: 1,
     )
     start_ms = (time.process_time() - begun) * 1000

@@ -53,13 +53,17 @@ class Recorded:
     def start(self) -> None:
         """A new process on what the disk has."""
         self.node = Node(
-            lambda *, read_only=False: RecordedStore(self, read_only=read_only),
+            self.open_store,
             self._replica,
             durability=self.durability,
             sync_interval_us=SYNC_US,
             heartbeat_us=HEARTBEAT_US,
             random_number=lambda: 1,
         )
+
+    def open_store(self, *, read_only: bool = False) -> Store:
+        """What the disk has."""
+        return RecordedStore(self, read_only=read_only)
 
     def crash(self) -> None:
         """The power fails, and comes back."""

@@ -14,11 +14,10 @@ from kvnode.core.messages import Commit, OriginState
 from kvnode.core.requests import Put, Watch
 from kvnode.core.vector import new_origin
 from kvnode.core.versions import Version
-from kvnode.daemon.node import Node
 from kvnode.daemon.status import node_status
 from kvnode.storage.rocks import RocksStore
 from kvnode.storage.store import Store
-from tests.daemon.recorded import HEARTBEAT_US, SYNC_US, Recorded
+from tests.daemon.recorded import HEARTBEAT_US, Recorded
 from tests.work import lines_run
 
 Y = new_origin("Y", 0, 0)
@@ -46,17 +45,8 @@ class Restarted(Recorded):
         super().__init__()
         self.turn(self.put("k", "its first write opens one more"))
 
-    def start(self) -> None:
+    def open_store(self, *, read_only: bool = False) -> Store:
         """See `Recorded`."""
-        self.node = Node(
-            self._opened,
-            self._replica,
-            durability=self.durability,
-            sync_interval_us=SYNC_US,
-            random_number=lambda: 1,
-        )
-
-    def _opened(self, *, read_only: bool = False) -> Store:
         return RocksStore(self._directory, read_only=read_only)
 
     @property
