@@ -215,6 +215,7 @@ def test_each_setting_is_shown_with_its_source(shown, toml):
         "log_keep_s 600 default",
         "log_keep_mib 256 default",
         "log_max_mib 4096 default",
+        "cache_mib 64 default",
         "scrub_interval_s 86400 default",
         "log_format human default",
         "log_level error KVNODE_LOG_LEVEL",
