@@ -36,6 +36,9 @@ class CatchUp:
         self.is_done = False
         #: Whether a node with an empty disk may take itself for a part of the cluster.
         self.may_join = False
+        #: Whether there are peers that the node knows of and has not heard.
+        self.has_unheard = False
+        self._is_refused = False
         self._heartbeat_us = heartbeat_us
         #: Which process spoke under each name, and what it had when it first had anything.
         self._aims: dict[str, tuple[int, Vector]] = {}
@@ -55,12 +58,14 @@ class CatchUp:
         steady_us: int,
         *,
         joined: bool,
-        unheard: bool,
-        refused: bool,
+        unheard: bool | None = None,
+        refused: bool | None = None,
     ) -> None:
         """Take in what peers claim. `joined` tells whether the node had joined before, `unheard`
         whether there are known peers that were not heard, and `refused` whether some of them refuse
-        this node and none was heard."""
+        this node and none was heard; None if that is as it was."""
+        self.has_unheard = self.has_unheard if unheard is None else unheard
+        self._is_refused = self._is_refused if refused is None else refused
         for claim in claims:
             known = self._aims.get(claim.name)
             if known is None or known[0] != claim.instance or not known[1]:
@@ -70,12 +75,13 @@ class CatchUp:
             self._give_up_hearing_us = steady_us + HEAR_HEARTBEATS * self._heartbeat_us
         is_patient = steady_us < self._give_up_hearing_us
         has_what_lives = self._has_what_lives(cut, steady_us)
-        has_heard = not unheard or not is_patient
+        has_heard = not self.has_unheard or not is_patient
         if any(aim for _, aim in self._aims.values()):
             self.may_join = has_what_lives and has_heard and self._has_what_one_had(cut)
         else:
-            self.may_join = not unheard
-        if (joined or self.may_join) and has_what_lives and has_heard and not refused:
+            self.may_join = not self.has_unheard
+        is_in = (joined or self.may_join) and not self._is_refused
+        if is_in and has_what_lives and has_heard:
             self.is_done = True
 
     def _has_what_lives(self, cut: Cut, steady_us: int) -> bool:

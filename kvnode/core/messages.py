@@ -136,10 +136,10 @@ class Inputs:
     #: Names of peers that refused what they were asked for.
     refusals: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
-    #: Whether peers that this node knows of have not been heard since its start.
-    unheard: bool = False
-    #: Whether some of those refuse this node, and no peer was heard.
-    refused: bool = False
+    #: Whether peers that this node knows of have not been heard since its start, and whether some
+    #: of those refuse it while no peer is heard; None where that is as it was.
+    unheard: bool | None = None
+    refused: bool | None = None
     #: Requests whose clients do not wait any more.
     cancelled: list[Mark] = field(default_factory=list)
 

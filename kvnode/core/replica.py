@@ -160,8 +160,6 @@ class Replica:
         self._turned_us = 0
         self._own: list[Batch] = []
         self._stage: Stage | None = None
-        #: Whether there are peers that it knows of and has not heard.
-        self._has_unheard = False
 
     # --- the turn
 
@@ -339,7 +337,6 @@ class Replica:
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
             self.alarms.compare(claim, self.cut.heads, self.state.digest)
         self._hear_of_replicas(inputs)
-        self._has_unheard = inputs.unheard
         self.catch_up.look(
             inputs.claims,
             self.cut,
@@ -405,7 +402,7 @@ class Replica:
 
     def _is_lost(self, dot: Dot, claims: Sequence[Claim | None]) -> bool:
         """Whether nobody has it; else it is in doubt from now on."""
-        if self.is_joining or (self._has_unheard and not self.others()):
+        if self.is_joining or (self.catch_up.has_unheard and not self.others()):
             return False  # who was not heard may be a member, and have it
         if is_lost(dot, self.cut, claims):
             return True

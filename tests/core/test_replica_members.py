@@ -189,6 +189,17 @@ def test_who_has_nothing_and_has_not_heard_all_answers_nobody_however_long_it_ta
         assert is_refused(member, get(b"a"), unheard=True)
 
 
+def test_what_it_was_told_of_unheard_peers_holds_until_it_is_told_otherwise() -> None:
+    """As in the turn that a driver makes of reads after a commit has failed."""
+    member = Member()
+    member.turn(Inputs(unheard=True))
+    asked = request(None, None, 0, [get(b"a")], member.now_us)
+    (reply,) = member.turn(Inputs(requests=[asked])).replies
+    assert isinstance(reply.results[0], Failed)
+    member.turn(Inputs(unheard=False))
+    assert member.ask(get(b"a")) == [Entry((), 0)]
+
+
 def test_a_session_that_has_seen_something_is_told_so_too_and_not_that_it_is_lost() -> None:
     member = Member()
     for _ in range(10 * DOUBT_HEARTBEATS):

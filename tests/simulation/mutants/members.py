@@ -42,7 +42,7 @@ MUTANTS: Final = (
     mutant(
         "found a cluster though not all were heard",
         _CATCH_UP,
-        "            self.may_join = not unheard\n",
+        "            self.may_join = not self.has_unheard\n",
         "            self.may_join = True\n",
     ),
     mutant(
