@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvnode.cli.cluster import LocalNode
+from tests.conftest import start_with_data
 from tests.daemon.fake_peer import FakePeer
 
 
@@ -25,12 +26,12 @@ def fake():
 
 @pytest.fixture
 def start(make_node):
-    """Starts a node with these peers."""
+    """Starts a node with these peers; with data, so that it waits for none of them."""
 
-    def start(*peers):
+    def start(*peers, has_data=False):
         node = make_node("X")
         node.peers = list(peers)
-        node.start()
+        (start_with_data if has_data else LocalNode.start)(node)
         return node
 
     return start

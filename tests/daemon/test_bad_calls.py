@@ -163,7 +163,7 @@ def test_what_is_asked_in_the_answer_to_a_call_is_answered_by_another_one(fake, 
         True,
         encode_messages([questions.pop(0)] if questions else []),
     )
-    node = start(fake.listen)
+    node = start(fake.listen, has_data=True)
     with node.client() as client:
         client.put("k", "v")
 
@@ -180,7 +180,7 @@ def test_what_is_asked_in_the_answer_to_a_call_is_answered_by_another_one(fake, 
 
 def test_a_write_that_is_awaited_is_told_by_a_call(fake, start):
     fake.wants_calls = True
-    node = start(fake.listen)
+    node = start(fake.listen, has_data=True)
     with node.client() as client:
         client.put("k", "v")
         with pytest.raises(Unreplicated):

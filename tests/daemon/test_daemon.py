@@ -99,8 +99,8 @@ def test_status_says_who_is_there_and_what_they_lack(trio):
             None,
         ),
     )
-    assert [peer["name"] for peer in status["peers"]] == ["Y", "Z"]
-    assert [peer["address"] for peer in status["peers"]] == trio["X"].peers
+    found = {peer["address"]: peer["name"] for peer in status["peers"]}
+    assert found == {trio[name].listen: name for name in "YZ"}
     assert all(peer["refusal"] is None for peer in status["peers"])
     ways = [(peer["heard_by"], peer["asked_by"]) for peer in status["peers"]]
     assert ways == 2 * [("gossip", "link")], "where these work, nobody calls"
