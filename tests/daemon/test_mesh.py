@@ -290,7 +290,11 @@ def test_two_peers_of_one_name_are_reported_by_a_third(make_node, tmp_path):
     for node in (x, y, other):
         node.start()
     try:
-        reason = until("one of them is told of", lambda: refusal(x))
+
+        def refused():
+            return [peer["refusal"] for peer in x.status()["peers"] if peer["refusal"]]
+
+        (reason,) = until("one of them is told of", refused)
         assert "'Y'" in reason
     finally:
         other.stop()
