@@ -143,7 +143,10 @@ class LocalNode:
 
     def hears_all(self) -> bool:
         """Whether it has gossip from all its peers."""
-        return all(peer["lag_updates"] is not None for peer in self.status()["peers"])
+        status = self.status()
+        return not status["unheard"] and all(
+            peer["lag_updates"] is not None for peer in status["peers"]
+        )
 
     def knows(self, names: set[str]) -> bool:
         """Whether these are members, and no others."""

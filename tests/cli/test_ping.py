@@ -116,7 +116,7 @@ def test_a_node_whose_peers_are_away_is_ready_when_they_were_waited_for(kv, make
 def test_a_node_that_all_its_peers_refuse_is_not_ready_and_answers_all_the_same(kv, make_node):
     x, y = make_node("X", "--cluster", "red"), make_node("Y", "--cluster", "blue")
     x.peers = [y.listen]
-    x.start()
+    start_with_data(x)
     y.start()
     until("it is refused", lambda: x.status()["peers"][0]["refusal"])
     assert kv("--node", x.listen, "put", "k", "v").code == 0

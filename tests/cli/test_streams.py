@@ -14,6 +14,7 @@ import pytest
 
 from kvnode.cli.cluster import PATIENCE_S, until
 from kvnode.cli.kv import COMMANDS
+from kvnode.errors import KvnodeError
 from tests.cli import process
 
 KV = [sys.executable, "-m", "kvnode.cli.kv"]
@@ -299,13 +300,21 @@ def test_a_demo_whose_reader_leaves_stops_its_nodes(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def answers(node):
+    try:
+        return node.status()
+    except KvnodeError:
+        return None
+
+
 @pytest.mark.parametrize("redirection", ["<&- >&- 2>&-", "2>/dev/full"])
 def test_a_node_runs_with_no_streams_at_all(redirection, make_node):
     node = make_node("N")
     node.start()
     node.stop()
     node._prefix = ("sh", "-c", f'exec "$@" {redirection}', "sh")
-    node.start()
+    node.launch()  # nobody can read in its log that it listens
+    until("it answers", lambda: answers(node))
     with node.client() as client:
         client.put("k", "v")
     assert node.stop() == 0

@@ -110,10 +110,11 @@ def test_a_disk_that_fails_is_told(node):
     assert "no space left" in storage["last_error"]
 
 
-def test_in_a_few_words_it_serves_or_why_it_does_not_in_full(node):
-    assert state_of(node.node) == "serves"
+def test_in_a_few_words_it_joins_or_serves_or_why_it_does_not_in_full(node):
+    joins = "joins: its disk was empty, and it has not yet what its peers have"
+    assert state_of(node.node) == joins, "before its first turn"
     node.turn(claims=(node.others_claim({OTHER: 1}),))
-    assert state_of(node.node) == "joins: has no data yet, its peers do"
+    assert state_of(node.node) == joins
     node.turn(batches=(others_batch(1),))
     assert state_of(node.node) == "serves"
     node.disk.full = True

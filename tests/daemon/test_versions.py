@@ -196,7 +196,7 @@ def test_a_store_of_another_format_is_refused_and_left_as_it_is(store, families,
     x.log.unlink()
     line = refusal_to_start(x)
     assert f"has format {store}; this version of kvnode reads format {STORE_FORMAT}" in line
-    assert "an empty directory, which the peers fill" in line
+    assert "start with an empty one that the peers fill" in line
     assert contents(x.data) == before
     x = make("X", other)
     x.start()
