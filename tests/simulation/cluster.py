@@ -72,10 +72,10 @@ class Cluster:
         return [it.name for it in others if it.name == it.bears]
 
     def joined_beside(self, machine: Machine) -> dict[str, Seen]:
-        """What is on the disk of each other machine that has joined, whether its node runs or not;
-        but for copies, whose addresses nobody is told."""
+        """What each other machine that has joined has committed, whether its node runs or not; but
+        for copies, whose addresses nobody is told. What a failed commit left is not shown."""
         others = (self.machines[name] for name in self.joinable(machine))
-        return {other.name: seen_on(other.disk) for other in others if other.has_joined}
+        return {it.name: it.seen & seen_on(it.disk) for it in others if it.has_joined}
 
     def has_less(self, machine: Machine) -> None:
         """A disk went back, or is another one, or is gone for good: no more can be learnt from it
