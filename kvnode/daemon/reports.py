@@ -19,7 +19,7 @@ UNHEARD_AGAIN_US: Final = 60_000_000
 #: Addresses that an alarm names; status has all.
 _ALARM_ADDRESSES: Final = 3
 #: Between two lines that say what a joining node waits for.
-_JOINING_AGAIN_US: Final = 10_000_000
+JOINING_AGAIN_US: Final = 10_000_000
 
 
 class Reports:
@@ -55,10 +55,10 @@ class Reports:
             self._joining_again_us = None
         elif self._joining_again_us is None:
             LOGGER.info("joining: the disk was empty; it answers once it has what its peers have")
-            self._joining_again_us = steady_us + _JOINING_AGAIN_US
+            self._joining_again_us = steady_us + JOINING_AGAIN_US
         elif steady_us >= self._joining_again_us:
             LOGGER.warning("still joining: %s", waits_for(unheard()))
-            self._joining_again_us = steady_us + _JOINING_AGAIN_US
+            self._joining_again_us = steady_us + JOINING_AGAIN_US
 
     def looks_at_peers(self, steady_us: int) -> bool:
         """Whether it is time for `tell_of_peers`: once a heartbeat is enough."""

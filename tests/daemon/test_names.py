@@ -201,7 +201,7 @@ def start_at(tmp_path, alone_with):
     """Starts nodes at one port of several numbers, which all join by one name of all of these."""
     started = []
 
-    def start_at(hosts, *numbers, name="kv.example"):
+    def start_at(hosts, *numbers, name="kv.example", has_data=False):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -213,7 +213,7 @@ def start_at(tmp_path, alone_with):
             )
             node.peers = [f"tcp://{name}:{port}"]
             started.append(node)
-            node.start()
+            (start_with_data if has_data else LocalNode.start)(node)
         return started
 
     yield start_at
@@ -235,7 +235,7 @@ def test_all_numbers_of_a_name_are_tried_though_the_first_leads_to_the_node_itse
 
 
 def test_a_dead_number_of_a_name_is_told_and_the_others_are_heard(start_at):
-    one, other = start_at(NUMBERS, *NUMBERS[:2])
+    one, other = start_at(NUMBERS, *NUMBERS[:2], has_data=True)
     for node in (one, other):
         until("both are members", lambda node=node: node.knows({one.name, other.name}))
     (dead,) = one.status()["unheard"]

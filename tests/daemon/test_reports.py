@@ -9,7 +9,7 @@ import pytest
 from kvnode.daemon.logs import Complaints
 from kvnode.daemon.neighbours import Unheard
 from kvnode.daemon.node import REOPEN_US
-from kvnode.daemon.reports import UNHEARD_AGAIN_US, UNHEARD_HEARTBEATS, Reports
+from kvnode.daemon.reports import JOINING_AGAIN_US, UNHEARD_AGAIN_US, UNHEARD_HEARTBEATS, Reports
 from tests.daemon.recorded import Recorded
 
 HEARTBEAT_US = 500_000
@@ -21,14 +21,15 @@ class Told:
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self.node = Recorded()
+        self.node.turn()
         self._reports = Reports(Complaints(), heartbeat_us=HEARTBEAT_US)
         self._caplog = caplog
         caplog.set_level(logging.INFO, "kvnode")
 
-    def lines(self) -> list[str]:
-        """What is new."""
+    def lines(self, *unheard: Unheard, at_us: int = 0) -> list[str]:
+        """What is new at this time, while these are not heard."""
         self._caplog.clear()
-        self._reports.tell(self.node.node)
+        self._reports.tell(self.node.node, lambda: unheard, at_us)
         return [f"{it.levelname} {it.getMessage()}" for it in self._caplog.records]
 
     def peers(self, *unheard: Unheard, at_us: int, has_heard: bool = False) -> list[str]:
@@ -51,6 +52,19 @@ def told(caplog: pytest.LogCaptureFixture) -> Told:
 def test_a_node_that_does_well_is_not_told_of(told: Told) -> None:
     told.node.turn(told.node.put("k", "v"))
     assert told.lines() == []
+
+
+def test_a_node_that_joins_says_so_and_now_and_then_for_whom_it_waits(told: Told) -> None:
+    told.node.node.catch_up.may_join = False
+    (began,) = told.lines(at_us=0)
+    assert began.startswith("INFO joining: the disk was empty")
+    assert told.lines(at_us=JOINING_AGAIN_US - 1) == []
+    (waits,) = told.lines(Unheard("tcp://y:1", "never answered"), at_us=JOINING_AGAIN_US)
+    assert waits.startswith("WARNING still joining: not heard: tcp://y:1 (never answered). ")
+    assert waits.endswith("start it without --join")
+    assert told.lines(at_us=2 * JOINING_AGAIN_US - 1) == []
+    told.node.node.catch_up.may_join = True
+    assert told.lines(at_us=2 * JOINING_AGAIN_US) == ["INFO joined the cluster"]
 
 
 def test_an_alarm_is_told_as_it_begins_and_as_it_ends_and_not_with_each_digest(told: Told) -> None:
