@@ -240,7 +240,7 @@ def test_a_dead_number_of_a_name_is_told_and_the_others_are_heard(start_at):
         until("both are members", lambda node=node: node.knows({one.name, other.name}))
     (dead,) = one.status()["unheard"]
     assert NUMBERS[2] in dead["address"]
-    assert dead["reason"] == "never answered"
+    assert dead["reason"].startswith("never answered")
 
 
 def test_a_number_that_a_name_gets_later_is_tried(start_at, tmp_path):
