@@ -15,6 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import zmq
+
+from kvnode.client import line
 from tests.nemesis.tools import run
 
 #: Where `ip netns` keeps the names of namespaces.
@@ -22,8 +25,11 @@ _NAMES: Final = Path("/run/netns")
 
 _CLONE_NEWNET: Final = 0x40000000
 _BRIDGE: Final = "bridge"
+#: Where clients are, if there is such a member.
+_PEOPLE: Final = "people"
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _serials: Final = count(1)
+_ended: Final[list[zmq.Context[zmq.Socket[bytes]]]] = []
 
 
 class Network:
@@ -42,6 +48,7 @@ class Network:
             for number, (name, address) in enumerate(self._addresses.items(), 1):
                 self._make(name, stack)
                 self._join(name, address, bridge, f"port{number}")
+            stack.enter_context(self._clients_at(_PEOPLE if _PEOPLE in self._addresses else name))
             self._stack = stack.pop_all()  # from here on __exit__ removes them
         return self
 
@@ -68,6 +75,21 @@ class Network:
     def entered(self, member: str) -> AbstractContextManager[None]:
         """This thread is there for a while: see `entered`."""
         return entered(self._namespace(member))
+
+    @contextmanager
+    def _clients_at(self, member: str) -> Iterator[None]:
+        """All clients of this process connect from there meanwhile: the threads of their context
+        do that for them."""
+        contexts, process = line._contexts, os.getpid()
+        before = contexts.pop(process, None)
+        with self.entered(member):
+            line.process_context().socket(zmq.PAIR).close()  # which starts these threads
+        try:
+            yield
+        finally:
+            _ended.append(contexts.pop(process))  # the garbage collector must not end it
+            if before is not None:
+                contexts[process] = before
 
     def _namespace(self, member: str) -> str:
         return f"{self._prefix}-{member}"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from kvnode.cli.cluster import PATIENCE_S, LocalNode
+from kvnode.cli.cluster import LISTENING, PATIENCE_S, LocalNode, until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -51,6 +51,7 @@ class Installed:
                 stderr=log,
             )
         try:
+            until("it listens", lambda: LISTENING in node.log.read_bytes())
             yield node.listen
             process.terminate()
             assert process.wait(PATIENCE_S) == 0, node.log.read_text()
