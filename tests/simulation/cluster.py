@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Final
 
 from kvnode.client.values import packed_value
@@ -125,7 +127,10 @@ class Cluster:
         assert isinstance(asked, AwaitReplicas)
         dots = [it.dot for it in results if isinstance(it, Written)]
         write = self.oracle.known(Missing(*dot, dot.seq) for dot in dots)
-        names = self.oracle.members(machine.seen) | {machine.bears}
+        # Who became one in the turn whose commit failed counts, if it has committed that itself.
+        everywhere = reduce(or_, (it.seen for it in self.machines.values()))
+        members = self.oracle.members(machine.seen) | self.oracle.members(everywhere)
+        names = members | {machine.bears}
         # A copy of a machine counts only as itself, where it is the one that answers.
         names_of = {name: machine.name if name == machine.bears else name for name in names}
         had = {name for name in names if not write & ~self.synced[names_of[name]]}
