@@ -19,8 +19,15 @@ _HEALING_S: Final = 120.0
 #: Causal memory is only reported: a few seconds are enough for it.
 _CM_WORK_MAX: Final = 30_000_000
 
-#: What strangers, full disks and clocks cause. All other complaints are about us.
-_EXCUSED: Final = {"dropped_answers", "failed_pulls", "clocks_ahead"}
+#: What strangers, full disks, clocks, and calls to a node that has just started cause. All other
+#: complaints are about us.
+_EXCUSED: Final = {
+    "dropped_answers",
+    "failed_pulls",
+    "clocks_ahead",
+    "failed_calls",
+    "refused_calls",
+}
 
 
 def pronounce(field: Field, history_file: Path) -> list[Operation]:
