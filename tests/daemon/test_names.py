@@ -238,7 +238,10 @@ def test_a_dead_number_of_a_name_is_told_and_the_others_are_heard(start_at):
     one, other = start_at(NUMBERS, *NUMBERS[:2], has_data=True)
     for node in (one, other):
         until("both are members", lambda node=node: node.knows({one.name, other.name}))
-    (dead,) = one.status()["unheard"]
+    (dead,) = until(
+        "the others are heard",
+        lambda: next((it for it in [one.status()["unheard"]] if len(it) == 1), None),
+    )
     assert NUMBERS[2] in dead["address"]
     assert dead["reason"].startswith("never answered")
 
