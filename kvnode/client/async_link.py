@@ -62,6 +62,8 @@ class AsyncLink:
         #: The socket that the loop listens to, and its file.
         self._heard: tuple[Socket, int] | None = None
         self._looking: asyncio.TimerHandle | None = None
+        #: What the loop was told to call before must make no socket anew then.
+        self._is_closed = False
         self._process = os.getpid()
 
     async def ask(
@@ -99,6 +101,7 @@ class AsyncLink:
     def close(self) -> None:
         """Close it. Who waits for a connection is told that nothing was sent, who waits for an
         answer that it may have happened."""
+        self._is_closed = True
         for asking in self._waiting.values():
             if asking.request.id in self._unsent:
                 asking.fail(Unreachable(f"closed before anything was sent to {self.address}"))
@@ -117,6 +120,10 @@ class AsyncLink:
         nothing more to tell, since its file tells only of what is new."""
         if self._process != os.getpid():
             return  # a child goes on with the loop of its parent, to whom the socket belongs
+        if self._is_closed:
+            for asking in self._unsent.values():
+                asking.fail(Unreachable(f"closed before anything was sent to {self.address}"))
+            return
         try:
             while self._line.tend(time.monotonic()):
                 self._listen(self._line.socket)

@@ -238,3 +238,20 @@ def test_a_client_that_is_closed_tells_its_node_who_waits_no_longer():
     with nodes(silent) as (node,):
         asyncio.run(play(node))
         until("it is told", lambda: len(node.cancelled) == 3)
+
+
+def test_a_link_that_is_closed_makes_no_socket_anew():
+    """As when it had more to read than it takes at once, and the loop was to come back to it."""
+
+    async def play(node):
+        link = AsyncLink(node.listen, GivenUp(), has_others=False)
+        asyncio.get_running_loop().call_soon(link._see_to_it)
+        link.close()
+        await asyncio.sleep(0)
+        assert link._line.socket is None
+        with pytest.raises(Unreachable, match="closed before anything was sent"):
+            attempt = Attempt(0, 0, PATIENCE_S, 0, PATIENCE_S, time.monotonic() + PATIENCE_S)
+            await link.ask(Session(None), [PING], attempt)
+
+    with FakeNode(answering(FOUND)) as node:
+        asyncio.run(play(node))
