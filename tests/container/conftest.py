@@ -11,6 +11,7 @@ from tests.container.base import provide_base
 from tests.container.engine import Engine, own_engine
 from tests.container.project import Project
 from tests.container.tools import why_not
+from tests.nemesis.network import clients_in
 
 #: compose.yaml's name of it.
 IMAGE = "kvnode"
@@ -24,7 +25,7 @@ def engine() -> Iterator[Engine]:
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    with own_engine() as engine:
+    with own_engine() as engine, clients_in(engine.name):
         provide_base(engine)
         yield engine
 

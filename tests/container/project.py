@@ -25,6 +25,7 @@ class Project:
         self.name = name
         #: That of people who play with it: no other project is meant.
         self.environment = engine.environment | {"COMPOSE_PROJECT_NAME": name}
+        self._is_founded = False
 
     def compose(self, *arguments: str, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
         """Run `docker compose`."""
@@ -33,9 +34,16 @@ class Project:
         return run(*command, *arguments, environment=self.environment, may_fail=may_fail)
 
     def up(self, *services: str) -> None:
-        """Start services, all if none is named, and wait until the nodes serve."""
+        """Start services, all if none is named, and wait until the nodes serve. A new cluster begins
+        with all of its nodes; those that are not named are stopped then."""
+        wanted = services or tuple("xyz")
+        if not self._is_founded:
+            self._is_founded = True
+            self.up()
+            if others := set("xyz") - set(wanted):
+                self.compose("stop", *sorted(others))
         self.compose("up", "--detach", *services)
-        for service in services or "xyz":
+        for service in wanted:
             self.wait_until_it_serves(service)
 
     def down(self) -> None:

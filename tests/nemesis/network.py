@@ -48,7 +48,8 @@ class Network:
             for number, (name, address) in enumerate(self._addresses.items(), 1):
                 self._make(name, stack)
                 self._join(name, address, bridge, f"port{number}")
-            stack.enter_context(self._clients_at(_PEOPLE if _PEOPLE in self._addresses else name))
+            people = _PEOPLE if _PEOPLE in self._addresses else name
+            stack.enter_context(clients_in(self._namespace(people)))
             self._stack = stack.pop_all()  # from here on __exit__ removes them
         return self
 
@@ -75,21 +76,6 @@ class Network:
     def entered(self, member: str) -> AbstractContextManager[None]:
         """This thread is there for a while: see `entered`."""
         return entered(self._namespace(member))
-
-    @contextmanager
-    def _clients_at(self, member: str) -> Iterator[None]:
-        """All clients of this process connect from there meanwhile: the threads of their context
-        do that for them."""
-        contexts, process = line._contexts, os.getpid()
-        before = contexts.pop(process, None)
-        with self.entered(member):
-            line.process_context().socket(zmq.PAIR).close()  # which starts these threads
-        try:
-            yield
-        finally:
-            _ended.append(contexts.pop(process))  # the garbage collector must not end it
-            if before is not None:
-                contexts[process] = before
 
     def _namespace(self, member: str) -> str:
         return f"{self._prefix}-{member}"
@@ -134,6 +120,22 @@ def entered(name: str) -> Iterator[None]:
             _set_namespace(own)
     finally:
         os.close(own)
+
+
+@contextmanager
+def clients_in(name: str) -> Iterator[None]:
+    """All clients of this process connect from a namespace meanwhile: the threads of their context
+    do that for them."""
+    contexts, process = line._contexts, os.getpid()
+    before = contexts.pop(process, None)
+    with entered(name):
+        line.process_context().socket(zmq.PAIR).close()  # which starts these threads
+    try:
+        yield
+    finally:
+        _ended.append(contexts.pop(process))  # the garbage collector must not end it
+        if before is not None:
+            contexts[process] = before
 
 
 def _set_namespace(descriptor: int) -> None:
