@@ -34,8 +34,8 @@ class Project:
         return run(*command, *arguments, environment=self.environment, may_fail=may_fail)
 
     def up(self, *services: str) -> None:
-        """Start services, all if none is named, and wait until the nodes serve. A new cluster begins
-        with all of its nodes; those that are not named are stopped then."""
+        """Start services, all if none is named, and wait until the nodes serve. A new cluster
+        begins with all of its nodes; those that are not named are stopped then."""
         wanted = services or tuple("xyz")
         if not self._is_founded:
             self._is_founded = True
