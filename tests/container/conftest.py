@@ -25,7 +25,7 @@ def engine() -> Iterator[Engine]:
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    with own_engine() as engine, clients_in(engine.name):
+    with own_engine() as engine:
         provide_base(engine)
         yield engine
 
@@ -41,5 +41,6 @@ def image(engine: Engine) -> str:
 def project(engine: Engine, image: str) -> Iterator[Project]:
     """compose.yaml, of which nothing runs yet."""
     project = Project(engine, f"test{next(_serials)}")
-    yield project
-    project.down()
+    with clients_in(engine.name):
+        yield project
+        project.down()
