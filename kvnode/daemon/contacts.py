@@ -131,8 +131,8 @@ class Contacts:
 
     # --- over this node's own links
 
-    def ask(self, instance: int, id_: int, operation: Operation, steady_us: int) -> None:
-        """Ask a process: when it calls, if that is the only way."""
+    def ask(self, instance: int, id_: int, operation: Operation, steady_us: int) -> bool:
+        """Ask a process: when it calls, if that is the only way. False if there is no way."""
         contact = self.of(instance)
         if not contact.is_open(steady_us) and contact.visits(steady_us):
             asks = Asks(id_, operation)
@@ -140,13 +140,14 @@ class Contacts:
                 contact.report = asks
             else:
                 contact.question = asks
-        else:
-            self.send(instance, id_, operation, steady_us)
+            return True
+        return self.send(instance, id_, operation, steady_us)
 
-    def send(self, instance: int, id_: int, operation: Operation, steady_us: int) -> None:
+    def send(self, instance: int, id_: int, operation: Operation, steady_us: int) -> bool:
         """Ask over this node's own link, whether that is known to work or not."""
         is_sent = self._send(instance, id_, operation)
         self.of(instance).asked(steady_us, is_sent=is_sent)
+        return is_sent
 
     # --- calling
 

@@ -117,6 +117,8 @@ class Daemon:
         )
         self._complaints = Complaints()
         self._stopping = False
+        #: Peers that the turn before could not ask: they count as having refused.
+        self._unasked: list[str] = []
         #: Pulls that wait, and how each is answered.
         self._pulls: deque[tuple[Since | Snapshot, _Answer]] = deque()
         self._reports = Reports(self._complaints, heartbeat_us=config.heartbeat_ms * 1000)
@@ -215,7 +217,8 @@ class Daemon:
         self._connections.receive(events)
         self._descriptors.look()
         now = _now()
-        inputs, questions = Inputs(), []
+        inputs, questions = Inputs(refusals=self._unasked), []
+        self._unasked = []
         if self._mesh.subscriber in events:
             self._mesh.receive_gossip(inputs, now.steady_us, RECEIVED_BYTES_PER_TURN)
         if self._mesh.names.answered.fileno() in events:
@@ -418,7 +421,8 @@ class Daemon:
 
     def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""
-        self._mesh.pull(pull, _now().steady_us)
+        if not self._mesh.pull(pull, _now().steady_us):
+            self._unasked.append(pull.name)
 
     def reply(self, reply: Reply, token: Vector) -> None:
         """See `Outbox`. A turn's token is encoded once."""

@@ -196,18 +196,18 @@ class Mesh:
         """When the next hello is due."""
         return min((peer.hello_due_us for peer in self.peers), default=None)
 
-    def pull(self, pull: Pull | Fetch, steady_us: int) -> None:
-        """Ask a peer for batches or state; if it can't be reached the pull times out."""
+    def pull(self, pull: Pull | Fetch, steady_us: int) -> bool:
+        """Ask a peer for batches or state. False if there is no way to ask it."""
         if peers := self.neighbours.named(pull.name):
             peer = max(peers, key=lambda peer: peer.answered_us)
             assert peer.greeting is not None
             instance = peer.greeting.instance
             if isinstance(pull, Pull):
                 operation = since(pull.vector, PULL_BYTES)
-                self.contacts.ask(instance, _PULL_ID, operation, steady_us)
-            else:
-                operation = snapshot(pull.number, pull.after)
-                self.contacts.ask(instance, _FETCH_ID, operation, steady_us)
+                return self.contacts.ask(instance, _PULL_ID, operation, steady_us)
+            operation = snapshot(pull.number, pull.after)
+            return self.contacts.ask(instance, _FETCH_ID, operation, steady_us)
+        return False
 
     def report(self, report: Report, steady_us: int) -> None:
         """Tell an origin what is synced of it: each process of its name, for only that origin's

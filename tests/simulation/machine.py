@@ -762,7 +762,8 @@ class Machine:
         else:
             self._world.note(f"{self.name} fetches from {pull.name} after {pull.after!r}")
             id_, question = _FETCH_ID, client.snapshot(pull.number, pull.after)
-        self._contacts.ask(self._processes[pull.name], id_, question, self._world.now_us)
+        if not self._contacts.ask(self._processes[pull.name], id_, question, self._world.now_us):
+            self._inputs.refusals.append(pull.name)
 
     def _greet(self) -> None:
         assert self.node is not None
