@@ -13,7 +13,7 @@
     │   ├── Refused              the node does not do this: other cluster, faults not allowed
     │   ├── Unsupported          the node has not this operation, or speaks another version
     │   ├── WrongNode            the node can't tell whether it did this request before
-    │   ├── Unavailable          the node stops, has no data yet, or its disk fails
+    │   ├── Unavailable          the node stops, joins its cluster, or its disk fails
     │   └── Unreachable          no connection to the node: nothing was sent
     ├── IndefiniteError          the operation may have happened, or may still
     │   ├── TimedOut             sent, but no answer came in time
@@ -178,7 +178,7 @@ class Unsupported(DefiniteError):
 
 
 class Unavailable(DefiniteError):
-    """The node can't do this now: it is shutting down, it has no data yet and is getting it,
+    """The node can't do this now: it is shutting down, it joins and has not yet what its peers have,
     or its disk is full or fails. While a full disk can still be read, reads go on, and only
     writes are refused with this."""
 
