@@ -178,8 +178,8 @@ class Unsupported(DefiniteError):
 
 
 class Unavailable(DefiniteError):
-    """The node can't do this now: it is shutting down, it joins and has not yet what its peers have,
-    or its disk is full or fails. While a full disk can still be read, reads go on, and only
+    """The node can't do this now: it is shutting down, it joins and has not yet what its peers
+    have, or its disk is full or fails. While a full disk can still be read, reads go on, and only
     writes are refused with this."""
 
 
