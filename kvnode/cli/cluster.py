@@ -207,7 +207,9 @@ class LocalCluster:
         return {name: node.status() for name, node in self.nodes.items()}
 
     def agree(self) -> dict[str, dict[str, Any]] | None:
-        """The statuses, if all have equal vectors and digests."""
+        """The statuses, if all answer clients, and have equal vectors and digests."""
         statuses = self.statuses()
         said = [(status["vector"], status["digest"]) for status in statuses.values()]
+        if any(status["joining"] for status in statuses.values()):
+            return None
         return statuses if all(one == said[0] for one in said) else None

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Final
 
 #: What a lookup found is for whoever connects next, but not for one who comes later: the host may
@@ -21,6 +21,12 @@ KEPT_S: Final = 30.0
 
 #: How many numbers of a host are tried. Each is given a second or more.
 NUMBERS_MAX: Final = 16
+
+#: How long a fork waits for lookups that are under way. The C library's locks around its resolver
+#: stay locked in a child if a thread of its parent held one, and no lookup of the child would ever
+#: end. Such a lock is held while files are read, and never while a name server is waited for: a
+#: lookup that takes longer than this waits for one.
+FORK_WAITS_S: Final = 0.2
 
 
 class Lookup:
@@ -65,6 +71,8 @@ class Lookup:
             self._end()
 
     def _ask(self) -> None:
+        with _starting:
+            _under_way.add(self)
         try:
             found = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
         except OSError as error:
@@ -78,6 +86,7 @@ class Lookup:
         self._end()
 
     def _end(self) -> None:
+        _under_way.discard(self)
         self._found_s = time.monotonic()
         self._is_done.set()
         for callback in self._callbacks:
@@ -90,6 +99,10 @@ def _number(family: int, number: str) -> str:
 
 #: Those that were not taken yet, by host: one for each name that clients of this process have.
 _lookups: dict[str, Lookup] = {}
+
+#: Those that the machine's resolver has, and what is held by who begins one, and by who forks.
+_under_way: set[Lookup] = set()
+_starting = Lock()
 
 
 def looked_up(host: str) -> Lookup:
@@ -110,5 +123,22 @@ def taken(lookup: Lookup) -> Lookup:
     return lookup
 
 
-#: The threads that ask are the parent's.
-os.register_at_fork(after_in_child=_lookups.clear)
+def _before_fork() -> None:
+    _starting.acquire()
+    until_s = time.monotonic() + FORK_WAITS_S
+    for lookup in tuple(_under_way):
+        lookup.wait(until_s - time.monotonic())
+
+
+def _after_fork_in_child() -> None:
+    """The threads that ask are the parent's."""
+    _lookups.clear()
+    _under_way.clear()
+    _starting.release()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_starting.release,
+    after_in_child=_after_fork_in_child,
+)

@@ -113,6 +113,41 @@ over.set()
 for thread in threads:
     thread.join()
 """,
+    "a client whose host is being looked up": """
+import socket
+begun, forking, ended = threading.Event(), threading.Event(), threading.Event()
+ask = socket.getaddrinfo
+def slowly(*args, **options):
+    begun.set()
+    forking.wait()
+    found = ask(*args, **options)
+    ended.set()
+    return found
+os.register_at_fork(before=forking.set)
+from kvnode.client.hosts import looked_up
+socket.getaddrinfo = slowly
+lookup = looked_up("localhost")
+begun.wait()
+def child():
+    assert ended.is_set(), "the resolver may be locked"
+    client.put("f/13", 1)
+in_child(child)
+""",
+    "a client whose host no server tells": """
+import socket, time
+from kvnode.client.hosts import FORK_WAITS_S, looked_up
+begun, ask = threading.Event(), socket.getaddrinfo
+def never(*args, **options):
+    begun.set()
+    threading.Event().wait()
+socket.getaddrinfo = never
+lookup = looked_up("localhost")
+begun.wait()
+socket.getaddrinfo = ask
+started_s = time.monotonic()
+in_child(lambda: client.put("f/14", 1))
+assert FORK_WAITS_S <= time.monotonic() - started_s < 10, "no fork waits for a name server"
+""",
     "a client whose places are all taken": """
 from kvnode.client.pool import CALLS_MAX
 from contextlib import ExitStack

@@ -72,11 +72,12 @@ class Project:
         until(f"{service} serves", lambda: self._serves(service), 2 * PATIENCE_S)
 
     def wait_until_they_agree(self, *services: str) -> None:
-        """Until nodes have the same writes, and the same of them."""
+        """Until nodes answer clients, and have the same writes, and the same of them."""
 
         def agree() -> bool:
             said = [self.status(service) for service in services]
-            return len({(it["digest"], *sorted(it["vector"].items())) for it in said}) == 1
+            are_one = len({(it["digest"], *sorted(it["vector"].items())) for it in said}) == 1
+            return are_one and not any(it["joining"] for it in said)
 
         until(f"{', '.join(services)} agree", agree, 2 * PATIENCE_S)
 
