@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from kvnode.core.messages import Commit, Due, Saved
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
 from kvnode.core.versions import Versions
+from kvnode.errors import StorageError
 from kvnode.storage.layout import Puts
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 from tests.simulation.oracle import Seen
@@ -64,6 +66,11 @@ class SimulatedStore(MemoryStore):
         super().switch(saved)
         self._machine.committed(self._seen, self._seen)
 
+    def expect_in_place(self) -> None:
+        """See `Store.expect_in_place`."""
+        with self._failures_told():
+            super().expect_in_place()
+
     def sync(self) -> None:
         """See `Store.sync`."""
         super().sync()
@@ -72,9 +79,18 @@ class SimulatedStore(MemoryStore):
     def _write(self, puts: Puts, *, sync: bool) -> None:
         seen = self._seen.to_bytes((self._seen.bit_length() + 7) // 8, "big")
         joined = [(_ORACLE, b"joined", b"")] if self._joins else []
-        super()._write([*puts, (_ORACLE, b"seen", seen), *joined], sync=sync)
+        with self._failures_told():
+            super()._write([*puts, (_ORACLE, b"seen", seen), *joined], sync=sync)
         if sync:
             self._machine.synced()
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageError:
+            self._machine.failed()
+            raise
 
 
 def has_joined_on(disk: MemoryDisk) -> bool:

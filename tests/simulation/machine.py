@@ -143,6 +143,10 @@ class Machine:
         self.staged: Seen = 0
         #: What the answers of this turn may show: grows with each that is a write.
         self._shown: Seen = 0
+        #: What was committed before this turn: if its disk fails after its commit, those whose
+        #: replies were held back are told of no more.
+        self._seen_before: Seen = 0
+        self._has_failed = False
         #: When the cuts that this replica opened were last read; long ago, if to their end.
         self._cuts: dict[int, int] = {}
         #: Over which link this process asks and tells each other one; and which process it knows
@@ -438,7 +442,7 @@ class Machine:
         inputs, self._inputs = self._inputs, Inputs()
         questions, self._questions = self._questions, []
         pulls = self._taken_from_answers()
-        self._shown = self.seen
+        self._shown = self._seen_before = self.seen
         now_us = self._world.now_us
         wall_us = self._wall_us()
         believed_us = self.believed.at(wall_us, now_us)
@@ -691,7 +695,8 @@ class Machine:
         payload = encode_answer(reply.id, encoded_token, results)
         self._world.note(f"{self.name} answers {flight.session}: {payload.hex()}")
         has_seen_all = reply.ran and reply.token is None
-        self._cluster.send_answer(self.name, flight, payload, self.seen if has_seen_all else 0)
+        seen = self._seen_before if self._has_failed else self.seen
+        self._cluster.send_answer(self.name, flight, payload, seen if has_seen_all else 0)
 
     def holding(self, reply: Reply) -> None:
         """The node holds this reply back, after its commit: what it says is so from now on."""
@@ -795,6 +800,10 @@ class Machine:
             self.known_better = {}
         self.step()
 
+    def failed(self) -> None:
+        """The disk failed, perhaps after this turn's commit; its replica ends."""
+        self._has_failed = True
+
     def dropping(self, dropped: Sequence[Logged]) -> None:
         """The node truncates its log."""
         self.step()
@@ -822,6 +831,7 @@ class Machine:
 
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
         self._shown, self._cuts = self.seen, {}
+        self._has_failed = False
         created_s = self._wall_us() // 1_000_000
         self._origin = new_origin(
             self.bears, created_s, self._dice.between(0, (1 << RANDOM_BITS) - 1)
