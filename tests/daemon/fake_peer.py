@@ -77,6 +77,12 @@ class FakePeer:
             return False
         return True
 
+    def stop_listening(self) -> None:
+        """Nobody is at its address for requests any more; it still gossips."""
+        self._done.set()
+        self._thread.join()
+        self._router.close(linger=0)
+
     def publish(self, *frames: bytes) -> None:
         """Publish what one likes."""
         self.publisher.send_multipart(frames)

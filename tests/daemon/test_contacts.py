@@ -195,6 +195,27 @@ def test_who_calls_no_more_is_asked_over_the_own_link(contact: Contact) -> None:
     assert contact.take() == [(1, PULL)]
 
 
+# --- whether there is a way to ask
+
+
+def test_over_a_link_it_is_told_whether_a_question_left(contact: Contact) -> None:
+    contact.it.answered(0)
+    assert contact.all.ask(2, 1, PULL, 0) is True
+    assert contact.all.send(2, 1, PULL, 0) is True
+    contact.can_send = False
+    assert contact.all.send(2, 1, PULL, 1) is False
+    assert contact.all.ask(2, 1, PULL, 1) is False
+
+
+def test_there_is_a_way_as_long_as_the_process_calls(contact: Contact) -> None:
+    contact.can_send = False
+    assert contact.all.ask(2, 1, PULL, 0) is False
+    contact.called(hears=False, steady_us=0)
+    for id_ in (1, REPORT_ID):
+        assert contact.all.ask(2, id_, PULL, SILENT_US - 1) is True
+    assert contact.all.ask(2, 1, PULL, SILENT_US) is False
+
+
 # --- claims that come by two ways
 
 

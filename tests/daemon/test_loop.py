@@ -7,20 +7,23 @@ import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import zmq
 
-from kvnode.cli.cluster import PATIENCE_S, LocalNode
+from kvnode.cli.cluster import PATIENCE_S, LocalNode, until
 from kvnode.codec.batches import decode_batch
 from kvnode.codec.client import PING, encode_request, get, put
 from kvnode.codec.gossip import BATCH, decode_claim, decode_header
 from kvnode.core.batch import Batch
 from kvnode.core.limits import GOSSIP_BYTES_MAX
+from kvnode.core.vector import new_origin
 from kvnode.daemon import loop
 from kvnode.daemon.config import load
 from kvnode.daemon.logs import LOGGER
 from kvnode.daemon.loop import Daemon
+from kvnode.daemon.node import Node
 from kvnode.daemon.sink import Sink
 from kvnode.storage.directory import DataDirectory
 from kvnode.transport.sockets import connect, receive_frames, subscriber
@@ -150,3 +153,28 @@ def test_the_log_says_where_others_are_told_to_reach_the_node(
     found = [it for it in caplog.records if it.getMessage().startswith("others are told")]
     assert [it.levelname for it in found] == levels
     assert all(re.match(told, it.getMessage()) for it in found)
+
+
+def test_a_peer_that_is_heard_and_can_not_be_asked_counts_as_having_refused(
+    config, directory, fake, monkeypatch
+):
+    """In the next turn, and only in that."""
+    refusals = []
+    turn = Node.turn
+
+    def noted(node, inputs, now, outbox):
+        refusals.append(list(inputs.refusals))
+        turn(node, inputs, now, outbox)
+
+    monkeypatch.setattr(Node, "turn", noted)
+    origin = new_origin("F", 1, 1)
+
+    def claims(happens):
+        fake.claim({origin: 1})
+        return happens()
+
+    with running(replace(config, join=(fake.listen,)), directory):
+        until("it is asked", lambda: claims(lambda: fake.pulls))
+        fake.stop_listening()
+        until("it counts as having refused", lambda: claims(lambda: ["F"] in refusals))
+    assert refusals[refusals.index(["F"]) + 1] == []

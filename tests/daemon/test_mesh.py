@@ -7,17 +7,26 @@ import signal
 from contextlib import ExitStack
 
 import pytest
+import zmq
 
 from kvnode.cli.cluster import LocalNode, until
 from kvnode.codec.batches import encode_batch
+from kvnode.codec.calls import Call
+from kvnode.codec.client import Greeting, Introduction
 from kvnode.codec.gossip import AWAITED, BATCH, encode_awaited
 from kvnode.core.batch import Change
+from kvnode.core.messages import Fetch, Inputs, Pull
+from kvnode.core.repair import ALIVE_HEARTBEATS
 from kvnode.core.vector import Dot, new_origin
+from kvnode.daemon.links import Links
+from kvnode.daemon.logs import Complaints
+from kvnode.daemon.mesh import Mesh
 from kvnode.transport.sockets import FRAME_BYTES_MAX
 from tests.conftest import FLAGS, start_with_data
 from tests.daemon.fake_peer import FakePeer
 
 ORIGIN = new_origin("F", 1, 1)
+HEARTBEAT_US = 100_000
 
 
 def lines(node, text):
@@ -143,6 +152,54 @@ def test_a_peer_is_asked_again_after_an_answer_that_no_node_can_read(fake, start
 
     until("it answers", answered)
     assert answers == []
+
+
+# --- whether there is a way to ask
+
+
+@pytest.fixture
+def mesh():
+    """Of a node that knows one address, where nobody listens."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as free:
+        nobody = f"tcp://127.0.0.1:{free.bind_to_random_port('tcp://127.0.0.1')}"
+        free.unbind(nobody)
+        mesh = Mesh(
+            context,
+            zmq.Poller(),
+            Introduction("c", "X", 1, "tcp://127.0.0.1:1", "tcp://127.0.0.1:2", None),
+            (nobody,),
+            Links(),
+            Complaints(),
+            heartbeat_us=HEARTBEAT_US,
+        )
+        yield mesh
+        mesh.close()
+
+
+QUESTIONS = [Pull("Y", {}), Fetch("Y", None, b"")]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_nobody_of_an_unknown_name_can_be_asked(question, mesh):
+    assert mesh.pull(question, 0) is False
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_who_can_not_be_reached_can_not_be_asked(question, mesh):
+    (peer,) = mesh.peers
+    greeting = Greeting("c", "Y", 2, "tcp://127.0.0.1:3", False, None, False)
+    mesh.neighbours.greeted(peer, greeting, 0)
+    assert mesh.pull(question, 0) is False
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_who_calls_can_be_asked_as_long_as_it_does(question, mesh):
+    introduction = Introduction("c", "Y", 2, "tcp://10.99.99.99:1", "tcp://10.99.99.99:2", None)
+    mesh.neighbours.introduced(introduction, 0)
+    mesh.called(Call("Y", 2, True, ()), Inputs(), 0)
+    silent_us = ALIVE_HEARTBEATS * HEARTBEAT_US
+    assert mesh.pull(question, silent_us - 1) is True
+    assert mesh.pull(question, silent_us) is False
 
 
 # --- other nodes
