@@ -135,6 +135,8 @@ class Inputs:
     chunks: list[Chunk] = field(default_factory=list)
     #: Names of peers that refused what they were asked for.
     refusals: list[str] = field(default_factory=list)
+    #: Names of peers that there was no way to ask.
+    unasked: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     #: Whether peers that this node knows of have not been heard since its start, and whether some
     #: of those refuse it while no peer is heard; None where that is as it was.

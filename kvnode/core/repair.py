@@ -124,6 +124,15 @@ class Repair:
         self.answered(chunk.name, steady_us, advanced=is_sound)
         return is_sound, snapshot
 
+    def unasked(self, name: str, steady_us: int) -> None:
+        """There is no way to ask a peer. What has come of a snapshot is not thrown away for that,
+        since its link may be back in a moment; but if it is not, then as if the peer were silent.
+        """
+        if name == self._asked and self.staging is not None and self.staging.number is not None:
+            self.staging.is_cut_off = True
+        else:
+            self.refused(name, steady_us)
+
     def refused(self, name: str, steady_us: int) -> None:
         """A peer can't serve what it was asked for."""
         if name == self._asked and self.staging is not None:
@@ -181,7 +190,9 @@ class Repair:
 
     def _ask(self, question: Pull | Fetch, steady_us: int) -> Pull | Fetch:
         self._asked = question.name
-        doublings = self.staging.doublings if self.staging is not None else 0
+        doublings = 0
+        if self.staging is not None:
+            doublings, self.staging.is_cut_off = self.staging.doublings, False
         self._look_us = steady_us + (self._timeout_us << doublings)
         return question
 
@@ -189,7 +200,7 @@ class Repair:
         self._asked = None
         if self.staging is not None:
             peer = self._peers.get(name)
-            is_silent = peer is None or self._is_silent(peer, steady_us)
+            is_silent = peer is None or self._is_silent(peer, steady_us) or self.staging.is_cut_off
             if self.staging.in_vain(is_silent=is_silent):
                 return
             self.staging = None

@@ -329,6 +329,8 @@ class Replica:
             self._receive_chunk(chunk, now)
         for name in inputs.refusals:
             self.repair.refused(name, now.steady_us)
+        for name in inputs.unasked:
+            self.repair.unasked(name, now.steady_us)
         for record in inputs.forgotten:
             self._was_forgotten(record)
         for claim in inputs.claims:

@@ -39,6 +39,8 @@ class Staging:
     attempts: int = 0
     #: How many times the time for an answer was doubled.
     doublings: int = 0
+    #: Whether there was no way to ask for that chunk the last time.
+    is_cut_off: bool = False
     _origins: dict[str, OriginState] = field(default_factory=dict)
     _sum: int = 0
 

@@ -117,7 +117,7 @@ class Daemon:
         )
         self._complaints = Complaints()
         self._stopping = False
-        #: Peers that the turn before could not ask: they count as having refused.
+        #: Peers that the turn before could not ask: the next one, which comes at once, asks others.
         self._unasked: list[str] = []
         #: Pulls that wait, and how each is answered.
         self._pulls: deque[tuple[Since | Snapshot, _Answer]] = deque()
@@ -217,7 +217,7 @@ class Daemon:
         self._connections.receive(events)
         self._descriptors.look()
         now = _now()
-        inputs, questions = Inputs(refusals=self._unasked), []
+        inputs, questions = Inputs(unasked=self._unasked), []
         self._unasked = []
         if self._mesh.subscriber in events:
             self._mesh.receive_gossip(inputs, now.steady_us, RECEIVED_BYTES_PER_TURN)
@@ -297,7 +297,7 @@ class Daemon:
         self._mesh.follow(recorded)
 
     def _timeout_ms(self) -> int:
-        if self._stopping or self._pulls:
+        if self._stopping or self._pulls or self._unasked:
             return 0
         wake_us = self._node.wake_us()
         others_us = (self._mesh.wake_us(), self._backups.wake_us(), self._supervisor.wake_us())

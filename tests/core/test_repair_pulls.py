@@ -8,7 +8,7 @@ import pytest
 
 from kvnode.core.messages import Chunk, Fetch, Pull
 from kvnode.core.repair import BACKOFF_TIMEOUTS_MAX
-from kvnode.core.snapshot import PATIENT_ATTEMPTS_MAX
+from kvnode.core.snapshot import FETCH_ATTEMPTS_MAX, PATIENT_ATTEMPTS_MAX
 from kvnode.core.vector import Vector
 from tests.core.asking import HEARTBEAT_US, TIMEOUT_US, X1, X2, Y1, Node
 
@@ -190,6 +190,84 @@ def test_one_that_did_not_answer_is_told_no_more() -> None:
     node.asks()
     node.now_us += 10 * TIMEOUT_US
     assert pulls(node) == {X2: 1}
+
+
+# --- peers that there is no way to ask
+
+
+def fetches(node: Node) -> Fetch | None:
+    """What part it asks for now, and of whom."""
+    asked = node.repair.next_pull(node.cut, node.holdback, node.now_us)
+    assert asked is None or isinstance(asked, Fetch)
+    return asked
+
+
+def hear_both(node: Node) -> None:
+    """X and Y, neither of which has a log for it, say what they have."""
+    for name in "XY":
+        node.hear(name, {X1: 9}, floor={X1: 9})
+
+
+def at_the_start() -> Node:
+    """A node that has asked for the first part of a snapshot."""
+    node = Node(lambda: 0.0)
+    hear_both(node)
+    hear_both(node)
+    assert fetches(node) == Fetch("X", None, b"")
+    return node
+
+
+def half_way() -> Node:
+    """A node that has asked for the second part."""
+    node = at_the_start()
+    node.repair.fetched(Chunk("X", 1, b"", 1, 0, {}, {}, b"k"), node.cut, node.now_us)
+    assert fetches(node) == Fetch("X", 1, b"k")
+    return node
+
+
+def test_who_can_not_be_asked_for_a_pull_is_left_for_the_next_at_once() -> None:
+    node = Node(lambda: 0.0)
+    node.hear("X", {X1: 1})
+    node.hear("Y", {Y1: 1})
+    assert node.asks() == "X"
+    node.repair.unasked("X", node.now_us)
+    assert node.asks() == "Y"
+
+
+def test_who_can_not_be_asked_for_a_snapshot_is_left_for_the_next_at_once() -> None:
+    node = at_the_start()
+    node.repair.unasked("X", node.now_us)
+    assert fetches(node) == Fetch("Y", None, b"")
+
+
+def test_what_has_come_of_a_snapshot_is_kept_while_its_link_is_lost_for_a_moment() -> None:
+    node = half_way()
+    node.repair.unasked("X", node.now_us)
+    assert fetches(node) is None
+    node.now_us += TIMEOUT_US
+    assert fetches(node) == Fetch("X", 1, b"k")
+    node.repair.fetched(Chunk("X", 1, b"k", 1, 0, {}, {}, b"l"), node.cut, node.now_us)
+    assert fetches(node) == Fetch("X", 1, b"l")
+
+
+def test_who_can_not_be_asked_for_more_of_a_snapshot_is_given_up_as_a_silent_one() -> None:
+    node = half_way()
+    for attempt in range(FETCH_ATTEMPTS_MAX):
+        node.repair.unasked("X", node.now_us)
+        assert fetches(node) is None
+        node.now_us += TIMEOUT_US << attempt
+        hear_both(node)
+        is_last = attempt == FETCH_ATTEMPTS_MAX - 1
+        assert fetches(node) == (Fetch("Y", None, b"") if is_last else Fetch("X", 1, b"k"))
+
+
+def test_who_could_be_asked_again_has_the_patience_that_is_due_to_one_who_is_heard() -> None:
+    node = half_way()
+    node.repair.unasked("X", node.now_us)
+    for attempt in range(PATIENT_ATTEMPTS_MAX - 1):
+        node.now_us += TIMEOUT_US << attempt
+        hear_both(node)
+        assert fetches(node) == Fetch("X", 1, b"k")
 
 
 # --- slow links

@@ -291,6 +291,17 @@ def test_a_peer_is_asked_for_more_while_what_is_ready_fits_in_a_turn() -> None:
     assert (effects.token, effects.pull) == ({x: 6}, None)
 
 
+def test_where_there_is_no_way_to_ask_a_peer_the_next_turn_asks_another() -> None:
+    replica = made("Y", MemoryDisk())
+    origins = {name: new_origin(name, 1, 1) for name in "XZ"}
+    claims = [Claim(name, 1, {it: 1}, {it: 1}, 0, {}, 0) for name, it in origins.items()]
+    asked_first = turned(replica, Inputs(claims=claims)).pull
+    assert asked_first is not None
+    asked_then = turned(replica, Inputs(unasked=[asked_first.name])).pull
+    assert asked_then is not None
+    assert {asked_first.name, asked_then.name} == set(origins)
+
+
 def test_what_a_claim_calls_synced_survives_a_power_failure() -> None:
     story = Judged(seed=0)
     story.run("nodes X Y durability=never\nput X a 1\nrestart X\nheartbeat X -> Y")

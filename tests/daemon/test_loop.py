@@ -8,6 +8,8 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
+from threading import Event
 
 import pytest
 import zmq
@@ -18,6 +20,7 @@ from kvnode.codec.client import PING, encode_request, get, put
 from kvnode.codec.gossip import BATCH, decode_claim, decode_header
 from kvnode.core.batch import Batch
 from kvnode.core.limits import GOSSIP_BYTES_MAX
+from kvnode.core.messages import Pull
 from kvnode.core.vector import new_origin
 from kvnode.daemon import loop
 from kvnode.daemon.config import load
@@ -155,15 +158,15 @@ def test_the_log_says_where_others_are_told_to_reach_the_node(
     assert all(re.match(told, it.getMessage()) for it in found)
 
 
-def test_a_peer_that_is_heard_and_can_not_be_asked_counts_as_having_refused(
+def test_a_peer_that_is_heard_and_can_not_be_asked_is_told_of_in_the_next_turn(
     config, directory, fake, monkeypatch
 ):
-    """In the next turn, and only in that."""
-    refusals = []
+    """And only in that."""
+    unasked = []
     turn = Node.turn
 
     def noted(node, inputs, now, outbox):
-        refusals.append(list(inputs.refusals))
+        unasked.append(list(inputs.unasked))
         turn(node, inputs, now, outbox)
 
     monkeypatch.setattr(Node, "turn", noted)
@@ -176,5 +179,32 @@ def test_a_peer_that_is_heard_and_can_not_be_asked_counts_as_having_refused(
     with running(replace(config, join=(fake.listen,)), directory):
         until("it is asked", lambda: claims(lambda: fake.pulls))
         fake.stop_listening()
-        until("it counts as having refused", lambda: claims(lambda: ["F"] in refusals))
-    assert refusals[refusals.index(["F"]) + 1] == []
+        until("the turn is told", lambda: claims(lambda: ["F"] in unasked))
+    assert unasked[unasked.index(["F"]) + 1] == []
+
+
+#: After so many turns a node that has just been founded has nothing to do by itself.
+TURNS_UNTIL_IDLE = 10
+
+
+def test_the_next_turn_comes_at_once_where_there_was_no_way_to_ask_a_peer(
+    config, directory, monkeypatch
+):
+    """And does not wait for the next heartbeat."""
+    config = replace(config, heartbeat_ms=60_000)
+    told = Event()
+    turn = Node.turn
+    turns = count()
+
+    def asking(node, inputs, now, outbox):
+        turn(node, inputs, now, outbox)
+        if inputs.unasked == ["F"]:
+            told.set()
+        elif next(turns) == TURNS_UNTIL_IDLE:
+            outbox.pull(Pull("F", {}))
+
+    monkeypatch.setattr(Node, "turn", asking)
+    with running(config, directory), Raw(config) as raw:
+        for _ in range(TURNS_UNTIL_IDLE):
+            raw.ask(PING)
+        assert told.wait(PATIENCE_S)

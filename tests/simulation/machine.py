@@ -475,7 +475,7 @@ class Machine:
             self._contacts.answer(instance, answered, now_us)
         self._contacts.call(self._claimed, now_us)
         self._check_bounds(node.replica)
-        self._come_round(node.wake_us())
+        self._come_round(0 if self._inputs.unasked else node.wake_us())
 
     def _check_reads_go_on(self, node: Node) -> None:
         """They do on every disk that can be read, but where a snapshot may be in place or not."""
@@ -768,7 +768,7 @@ class Machine:
             self._world.note(f"{self.name} fetches from {pull.name} after {pull.after!r}")
             id_, question = _FETCH_ID, client.snapshot(pull.number, pull.after)
         if not self._contacts.ask(self._processes[pull.name], id_, question, self._world.now_us):
-            self._inputs.refusals.append(pull.name)
+            self._inputs.unasked.append(pull.name)
 
     def _greet(self) -> None:
         assert self.node is not None
