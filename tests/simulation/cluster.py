@@ -180,11 +180,13 @@ class Cluster:
     def send_question(self, sender: str, receiver: str, payload: bytes) -> bool:
         """What one node asks another one; whether it can."""
         over = Connection(sender, receiver, REQUESTS)
+        if self.machines[receiver].has_hung_up or not self.network.is_connected(over):
+            return False
         size_bytes = len(payload)
         self._send(
             sender, receiver, size_bytes, over, lambda m: m.receive_question(sender, payload)
         )
-        return over not in self.network.closed
+        return True
 
     def send_node_answer(self, sender: str, receiver: str, payload: bytes) -> None:
         """The answer to what one node asked another one."""

@@ -122,6 +122,9 @@ class Machine:
         self.drift_ppm = 0
         #: Whether it never starts again, its disk out of reach.
         self.gone = False
+        #: Whether its process ended, and with it its connections; if its power failed, who has one
+        #: does not know.
+        self.has_hung_up = False
         #: Whether it may not even read, since its disk failed in a switch to a snapshot.
         self._is_blind = False
         #: Whether this turn tries to switch.
@@ -209,6 +212,7 @@ class Machine:
         except StorageError:
             self._world.after(SYNC_US, self.start)
             return
+        self.has_hung_up = False
         self._world.note(f"{self.name} starts with {len(self.node.replica.cut.entries)} origins")
         self._come_round()
 
@@ -228,7 +232,7 @@ class Machine:
             self._world.reach("killed while a snapshot was put in place")
         if self.node.snapshots_open:
             self._world.reach("killed while a snapshot was read")
-        self.node, self.claims = None, {}
+        self.node, self.claims, self.has_hung_up = None, {}, True
         self.unanswered, self._held = {}, set()
         self._inputs, self._questions, self._asked = Inputs(), [], []
         self._turn_at_us = None
@@ -236,6 +240,7 @@ class Machine:
     def fail(self) -> None:
         """The power fails: what was not synced is lost."""
         self.kill()
+        self.has_hung_up = False
         self.disk.crash(kept=self._dice.between(0, self.disk.unsynced))
         before, self.seen = self.seen, self._on_disk()
         if before & ~self.seen:
@@ -768,6 +773,9 @@ class Machine:
             self._world.note(f"{self.name} fetches from {pull.name} after {pull.after!r}")
             id_, question = _FETCH_ID, client.snapshot(pull.number, pull.after)
         if not self._contacts.ask(self._processes[pull.name], id_, question, self._world.now_us):
+            self._world.reach("there was no way to ask a peer")
+            if isinstance(pull, Fetch) and pull.number is not None:
+                self._world.reach("there was no way to ask for more of a snapshot")
             self._inputs.unasked.append(pull.name)
 
     def _greet(self) -> None:

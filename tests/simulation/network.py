@@ -37,6 +37,7 @@ class Network:
         self._world = world
         self._plan = plan
         self._dice = Dice(plan.seed, "network")
+        self._breaks = Dice(plan.seed, "broken connections")
         #: Directed links through which nothing comes.
         self.cut: set[tuple[str, str]] = set()
         #: Directed links that take their time for each byte.
@@ -61,6 +62,12 @@ class Network:
             and Connection(speaker, listener, REQUESTS) in self.closed
             for listener, speaker, _ in self.closed
         )
+
+    def is_connected(self, over: Connection) -> bool:
+        """Whether its opener can send over it. A link that is cut may have shown it, or not yet."""
+        links = {(over.opener, over.listener), (over.listener, over.opener)}
+        has_broken = bool(links & self.cut) and self._breaks.chance(0.5)
+        return over not in self.closed and not has_broken
 
     def send(
         self,

@@ -67,6 +67,8 @@ STATES = (
     "reads served from a moved disk",
     "requests parked",
     "the holdback queue overflowed",
+    "there was no way to ask a peer",
+    "there was no way to ask for more of a snapshot",
     "told that it was forgotten",
     "told: CommitFailed",
     "told: Overloaded",
