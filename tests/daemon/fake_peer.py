@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import zmq
@@ -13,7 +14,7 @@ from kvnode.cli.cluster import LocalNode, until
 from kvnode.codec.answers import encode_answer
 from kvnode.codec.calls import Call
 from kvnode.codec.gossip import BATCH, CLAIM, Header, encode_claim, encode_header
-from kvnode.codec.server import Hello, Since, Synced, decode_request
+from kvnode.codec.server import Hello, Since, Snapshot, Synced, decode_request
 from kvnode.core.messages import Claim, Report
 from kvnode.core.vector import Vector
 
@@ -44,6 +45,9 @@ class FakePeer:
         self.calls: list[Call] = []
         self.called: Callable[[Call], Any] = lambda call: ("ok", self.wants_calls, [])
         self.pulls: list[Vector] = []
+        #: What was asked for of snapshots; None is answered to nobody.
+        self.fetches: list[Snapshot] = []
+        self.fetched: Callable[[Snapshot], Any] = lambda asked: None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._answer_all)
 
@@ -68,11 +72,11 @@ class FakePeer:
         """At the same address it gossips."""
         self.publisher.close()
         self.publisher = self._context.socket(zmq.PUB)
-        until("the port is free", self._binds)
+        until("the port is free", lambda: self._binds(self.publisher, self.gossip))
 
-    def _binds(self) -> bool:
+    def _binds(self, socket: zmq.Socket[bytes], address: str) -> bool:
         try:
-            self.publisher.bind(self.gossip)
+            socket.bind(address)
         except zmq.ZMQError:
             return False
         return True
@@ -83,6 +87,14 @@ class FakePeer:
         self._thread.join()
         self._router.close(linger=0)
 
+    def listen_again(self) -> None:
+        """At the same address."""
+        self._router = self._context.socket(zmq.ROUTER)
+        until("the port is free", lambda: self._binds(self._router, self.listen))
+        self._done.clear()
+        self._thread = threading.Thread(target=self._answer_all)
+        self._thread.start()
+
     def publish(self, *frames: bytes) -> None:
         """Publish what one likes."""
         self.publisher.send_multipart(frames)
@@ -91,10 +103,11 @@ class FakePeer:
         """Publish a batch under a proper header."""
         self.publish(self.header(BATCH), encoded)
 
-    def claim(self, delivered: Vector, *, ahead_s: int = 0) -> None:
+    def claim(self, delivered: Vector, *, ahead_s: int = 0, floor: Vector | None = None) -> None:
         """Publish a proper heartbeat, by a clock that may be ahead."""
         wall_us = time.time_ns() // 1000 + ahead_s * 1_000_000
-        self.publish(self.header(CLAIM), encode_claim(self.made_claim(delivered, wall_us)))
+        claim = replace(self.made_claim(delivered, wall_us), floor=floor or {})
+        self.publish(self.header(CLAIM), encode_claim(claim))
 
     def made_claim(self, delivered: Vector, wall_us: int) -> Claim:
         """One that is later than those before."""
@@ -136,6 +149,9 @@ class FakePeer:
                 case Since(vector, _):
                     self.pulls.append(vector)
                     answer = self.pulled(vector)
+                case Snapshot() as asked_for:
+                    self.fetches.append(asked_for)
+                    answer = self.fetched(asked_for)
                 case Synced(report):
                     self.reports.append(report)
                     answer = self.reported
@@ -144,6 +160,8 @@ class FakePeer:
                     answer = self.called(call)
                 case _:
                     continue
+            if answer is None:
+                continue
             if isinstance(answer, tuple):
                 answer = [encode_answer(asked.id, None, [answer])]
             self._router.send_multipart([identity, *answer])

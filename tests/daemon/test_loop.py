@@ -18,6 +18,8 @@ from kvnode.cli.cluster import PATIENCE_S, LocalNode, until
 from kvnode.codec.batches import decode_batch
 from kvnode.codec.client import PING, encode_request, get, put
 from kvnode.codec.gossip import BATCH, decode_claim, decode_header
+from kvnode.codec.server import Snapshot
+from kvnode.codec.snapshots import Part, encode_part
 from kvnode.core.batch import Batch
 from kvnode.core.limits import GOSSIP_BYTES_MAX
 from kvnode.core.messages import Pull
@@ -158,10 +160,9 @@ def test_the_log_says_where_others_are_told_to_reach_the_node(
     assert all(re.match(told, it.getMessage()) for it in found)
 
 
-def test_a_peer_that_is_heard_and_can_not_be_asked_is_told_of_in_the_next_turn(
-    config, directory, fake, monkeypatch
-):
-    """And only in that."""
+@pytest.fixture
+def unasked(monkeypatch):
+    """Whom each turn is told that there was no way to ask."""
     unasked = []
     turn = Node.turn
 
@@ -170,6 +171,13 @@ def test_a_peer_that_is_heard_and_can_not_be_asked_is_told_of_in_the_next_turn(
         turn(node, inputs, now, outbox)
 
     monkeypatch.setattr(Node, "turn", noted)
+    return unasked
+
+
+def test_a_peer_that_is_heard_and_can_not_be_asked_is_told_of_in_the_next_turn(
+    config, directory, fake, unasked
+):
+    """And only in that."""
     origin = new_origin("F", 1, 1)
 
     def claims(happens):
@@ -181,6 +189,27 @@ def test_a_peer_that_is_heard_and_can_not_be_asked_is_told_of_in_the_next_turn(
         fake.stop_listening()
         until("the turn is told", lambda: claims(lambda: ["F"] in unasked))
     assert unasked[unasked.index(["F"]) + 1] == []
+
+
+def test_a_snapshot_goes_on_when_its_connection_is_back(config, directory, fake, unasked):
+    """What has come of it is not asked for again."""
+    origin = new_origin("F", 1, 1)
+    first, second = Snapshot(None, b""), Snapshot(7, b"tk")
+    part = encode_part(Part(7, b"", 1, 1, [], [], second.after))
+    fake.fetched = lambda asked: part if asked == first else None
+
+    def claims(happens):
+        fake.claim({origin: 1}, floor={origin: 1})
+        return happens()
+
+    with running(replace(config, join=(fake.listen,), heartbeat_ms=500), directory):
+        until("more is asked for", lambda: claims(lambda: second in fake.fetches))
+        fake.stop_listening()
+        until("it can't be asked", lambda: claims(lambda: ["F"] in unasked))
+        before = fake.fetches.count(second)
+        fake.listen_again()
+        until("it is", lambda: claims(lambda: fake.fetches.count(second) > before))
+    assert fake.fetches.count(first) == 1
 
 
 #: After so many turns a node that has just been founded has nothing to do by itself.
