@@ -184,6 +184,7 @@ def test_what_is_asked_in_the_answer_to_a_call_is_answered_by_another_one(fake, 
 def test_a_write_that_is_awaited_is_told_by_a_call(fake, start):
     fake.wants_calls = True
     node = start(fake.listen, has_data=True)
+    until("the node knows that it wants calls", lambda: fake.calls)
     with node.client() as client:
         client.put("k", "v")
         with pytest.raises(Unreplicated):
