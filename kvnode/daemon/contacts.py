@@ -178,8 +178,10 @@ class Contacts:
             messages: list[Message] = [told]
             if contact.awaited is not None:
                 messages.append(contact.awaited)
-            contact.is_due, contact.awaited, contact.called_us = False, None, steady_us
-            self._call(instance, messages, steady_us)
+            contact.is_due = False
+            if self._call(instance, messages, steady_us):
+                contact.awaited, contact.called_us = None, steady_us
+            # else nobody can answer it: the next heartbeat calls again
 
     def answer(self, instance: int, answered: Answered, steady_us: int) -> None:
         """Tell a process what came of what it asked in answer to a call."""
@@ -198,10 +200,10 @@ class Contacts:
         """A call was answered, whatever the answer."""
         self.of(instance).called_us = None
 
-    def _call(self, instance: int, messages: list[Message], steady_us: int) -> None:
+    def _call(self, instance: int, messages: list[Message], steady_us: int) -> bool:
         hears = self.of(instance).hears(steady_us)
         operation = call(self._name, self._instance, hears=hears, messages=messages)
-        self.send(instance, CALL_ID, operation, steady_us)
+        return self.send(instance, CALL_ID, operation, steady_us)
 
     # --- being called
 

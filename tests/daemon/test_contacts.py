@@ -126,6 +126,19 @@ def test_a_call_waits_for_the_answer_to_the_one_before_but_not_for_ever(contact:
     assert contact.call(TIMEOUT_US + 1)
 
 
+def test_a_call_that_did_not_leave_is_made_up_for_at_the_next_news(contact: Contact) -> None:
+    """And not only when it could have been answered."""
+    contact.all.wants_calls(2, wants_calls=True)
+    contact.all.await_write(DOT, 0)
+    contact.can_send = False
+    assert contact.call(0) == []
+    contact.can_send = True
+    assert contact.call(1) == []
+    contact.all.tell()
+    (call,) = contact.call(2)
+    assert said(call)[1] == [CLAIM, DOT]
+
+
 def test_a_call_tells_of_the_latest_write_that_is_awaited_once(contact: Contact) -> None:
     contact.all.wants_calls(2, wants_calls=True)
     contact.all.await_write(DOT, 0)
