@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from kvnode.codec.packing import (
+    ADDRESS_BYTES_MAX,
     INTEGER_MAX,
     PROTOCOL_VERSION,
     array,
@@ -29,6 +30,9 @@ CLAIM: Final = "claim"
 AWAITED: Final = "awaited"
 
 _DIGEST_BYTES: Final = 16
+
+#: Addresses in a claim of a node that joins: as many as it tries.
+KNOWN_MAX: Final = 256
 
 
 class Header(NamedTuple):
@@ -72,6 +76,7 @@ def parts_of(claim: Claim) -> list[Any]:
         dict(claim.floor),
         claim.wall_us,
         claim.number,
+        list(claim.known),
     ]
 
 
@@ -82,7 +87,7 @@ def decode_claim(header: Header, body: bytes) -> Claim:
 
 def claim_of(name: str, instance: int, parts: list[Any]) -> Claim:
     """Check and decode a claim of this process; raises MalformedError."""
-    delivered, synced, digest, floor, wall_us, number = array(parts, 6, "a claim")
+    delivered, synced, digest, floor, wall_us, number, known = array(parts, 7, "a claim")
     if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
         raise MalformedError(f"a claim's digest must be {_DIGEST_BYTES} bytes")
     return Claim(
@@ -94,7 +99,15 @@ def claim_of(name: str, instance: int, parts: list[Any]) -> Claim:
         vector(floor, "a claim's floor"),
         integer(wall_us, 0, INTEGER_MAX, "a claim's clock"),
         integer(number, 0, INTEGER_MAX, "a claim's number"),
+        _known(known),
     )
+
+
+def _known(encoded: Any) -> tuple[str, ...]:
+    addresses = array(encoded, None, "where others are")
+    if len(addresses) > KNOWN_MAX:
+        raise MalformedError(f"at most {KNOWN_MAX} others may be told of")
+    return tuple(text(it, ADDRESS_BYTES_MAX, "an address") for it in addresses)
 
 
 def encode_awaited(awaited: Dot) -> bytes:

@@ -5,8 +5,12 @@ not *join* before somebody told it: it joins
 
 - when it has all that the peers that it hears had when it first heard them, if one of them had
   anything; a peer that is never heard is waited for some time;
-- when it has heard every peer that it knows of, and none of them has anything: the cluster is new;
-- at once if it knows of no peer: whoever starts a node without addresses founds a cluster.
+- when it has heard every peer that it knows of, and none of them has anything: the cluster is new.
+  Who joins names all whom it knows of, so whoever hears it knows of them as well, and must hear
+  them too;
+- at once if it was told of no peer: whoever starts a node without addresses founds a cluster.
+
+What it has answered once it can't take back: a process that may join stays so.
 
 A node that has joined answers from what it has, always. Whether clients are better off elsewhere
 for now is another question: it is *ready* once it has what its peers had when it started.
@@ -30,12 +34,14 @@ HEAR_HEARTBEATS: Final = 20
 class CatchUp:
     """What one process has to catch up with, whichever replica does it."""
 
-    def __init__(self, *, heartbeat_us: int) -> None:
+    def __init__(self, *, heartbeat_us: int, founds: bool = False) -> None:
         #: Whether the process has had all that it had to catch up with. It stays so: how far
         #: behind a node falls later is its lag.
         self.is_done = False
         #: Whether a node with an empty disk may take itself for a part of the cluster.
-        self.may_join = False
+        self.may_join = founds
+        #: Where others may be found, to be told as long as the node joins.
+        self.known: tuple[str, ...] = ()
         #: Whether there are peers that the node knows of and has not heard.
         self.has_unheard = False
         self._is_refused = False
@@ -60,15 +66,17 @@ class CatchUp:
         joined: bool,
         unheard: bool | None = None,
         refused: bool | None = None,
+        known: tuple[str, ...] | None = None,
     ) -> None:
         """Take in what peers claim. `joined` tells whether the node had joined before, `unheard`
-        whether there are known peers that were not heard, and `refused` whether some of them refuse
-        this node and none was heard; None if that is as it was."""
+        whether there are known peers that were not heard, `refused` whether this node is refused
+        (see `Inputs`), and `known` where all of them are; None if that is as it was."""
         self.has_unheard = self.has_unheard if unheard is None else unheard
         self._is_refused = self._is_refused if refused is None else refused
+        self.known = self.known if known is None else known
         for claim in claims:
-            known = self._aims.get(claim.name)
-            if known is None or known[0] != claim.instance or not known[1]:
+            aim = self._aims.get(claim.name)
+            if aim is None or aim[0] != claim.instance or not aim[1]:
                 self._aims[claim.name] = claim.instance, claim.delivered
             self._heard_us[claim.name] = steady_us
         if self._give_up_hearing_us is None:
@@ -77,9 +85,10 @@ class CatchUp:
         has_what_lives = self._has_what_lives(cut, steady_us)
         has_heard = not self.has_unheard or not is_patient
         if any(aim for _, aim in self._aims.values()):
-            self.may_join = has_what_lives and has_heard and self._has_what_one_had(cut)
+            has_all = has_what_lives and has_heard and self._has_what_one_had(cut)
         else:
-            self.may_join = not self.has_unheard
+            has_all = not self.has_unheard
+        self.may_join = self.may_join or has_all
         is_in = (joined or self.may_join) and not self._is_refused
         if is_in and has_what_lives and has_heard:
             self.is_done = True

@@ -83,6 +83,9 @@ class Claim:
     #: How many claims the process had made before: claims may come by two ways, and one that is
     #: late must not replace a later one.
     number: int = 0
+    #: Of one that joins: where all others are that it knows of. Whoever believes that it has
+    #: nothing must hear these as well.
+    known: tuple[str, ...] = ()
 
 
 class Report(NamedTuple):
@@ -138,10 +141,12 @@ class Inputs:
     #: Names of peers that there was no way to ask.
     unasked: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
-    #: Whether peers that this node knows of have not been heard since its start, and whether some
-    #: of those refuse it while no peer is heard; None where that is as it was.
+    #: Whether peers that this node knows of have not been heard since its start; whether one of its
+    #: name refuses it, or some do and no peer is heard; and where all are that it knows of. None
+    #: where that is as it was.
     unheard: bool | None = None
     refused: bool | None = None
+    known: tuple[str, ...] | None = None
     #: Requests whose clients do not wait any more.
     cancelled: list[Mark] = field(default_factory=list)
 

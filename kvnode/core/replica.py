@@ -346,6 +346,7 @@ class Replica:
             joined=self.state.joined,
             unheard=inputs.unheard,
             refused=inputs.refused,
+            known=inputs.known,
         )
         if inputs.claims:
             self._forget_strangers()
@@ -678,7 +679,7 @@ class Replica:
         name, _, instance, _ = self.identity
         wall_us = max(0, now.wall_us)
         if self.is_joining:
-            return Claim(name, instance, {}, {}, 0, {}, wall_us)
+            return Claim(name, instance, {}, {}, 0, {}, wall_us, known=self.catch_up.known)
         delivered = dict(self.cut.heads)
         synced = delivered if self._synced is None else self._synced
         floor = dict(self.state.floor)

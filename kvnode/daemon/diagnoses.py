@@ -16,6 +16,9 @@ from kvnode.transport.diagnosis import diagnosed
 UNANSWERED_HEARTBEATS: Final = 10
 DIAGNOSE_AGAIN_HEARTBEATS: Final = 120
 
+#: As long as a node joins: it must know where surely nobody is.
+URGENT_HEARTBEATS: Final = 2
+
 #: How long a connection, and then the first words over it, may take.
 _TIMEOUT_S: Final = 3.0
 
@@ -28,9 +31,11 @@ class Diagnoses:
         #: Who is looked at; and what was seen there.
         self._peer: Peer | None = None
         self._seen: SimpleQueue[str] = SimpleQueue()
+        self._first_heartbeats = UNANSWERED_HEARTBEATS
 
-    def go_on(self, peers: Sequence[Peer], steady_us: int) -> None:
-        """Take in what was seen, and look at the next one."""
+    def go_on(self, peers: Sequence[Peer], steady_us: int, *, is_urgent: bool = False) -> None:
+        """Take in what was seen, and look at the next one; sooner if others wait for that."""
+        self._first_heartbeats = URGENT_HEARTBEATS if is_urgent else UNANSWERED_HEARTBEATS
         with suppress(Empty):
             seen = self._seen.get_nowait()
             if self._peer is not None and not self._answers(self._peer, steady_us):
@@ -56,7 +61,7 @@ class Diagnoses:
             return False
         heartbeats, since_us = DIAGNOSE_AGAIN_HEARTBEATS, peer.diagnosed_us
         if since_us is None:
-            heartbeats, since_us = UNANSWERED_HEARTBEATS, peer.tried_us
+            heartbeats, since_us = self._first_heartbeats, peer.tried_us
         return steady_us - since_us >= heartbeats * self._heartbeat_us
 
     def _look(self, address: str) -> None:

@@ -114,6 +114,7 @@ class Daemon:
             sync_interval_us=config.sync_interval_ms * 1000,
             heartbeat_us=config.heartbeat_ms * 1000,
             random_number=lambda: secrets.randbits(62),
+            founds=not config.join,
         )
         self._complaints = Complaints()
         self._stopping = False
@@ -145,6 +146,7 @@ class Daemon:
                 config.join,
                 Links(),
                 self._complaints,
+                endpoint=self._router.get_string(zmq.LAST_ENDPOINT),
                 heartbeat_us=config.heartbeat_ms * 1000,
             )
             self._connections = Connections(
@@ -184,6 +186,7 @@ class Daemon:
         LOGGER.info("listening at %s, vector %s", self._config.listen, vector)
         self._tell_where_others_reach_us()
         try:
+            self._follow_members()  # whoever was a member is to be heard
             self._turn(wake_up)  # the first one shows whether it has to join
             # Also then it is ready: it must not be killed because nobody else is there.
             self._supervisor.ready(state_of(self._node), _now().steady_us)
@@ -231,7 +234,8 @@ class Daemon:
         questions = [it for it in questions if not self._is_refused(*it, inputs, now)]
         self._take_asked(inputs)
         if self._node.replica.minds_the_unheard:
-            self._mesh.tell_of_the_unheard(inputs)
+            joins = self._node.replica.is_joining
+            self._mesh.tell_of_the_unheard(inputs, joins=joins)
         self._node.turn(inputs, now, self)
         self._node.replica.alarms.descriptors(
             self._descriptors.limit, are_few=self._descriptors.are_few

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import zmq
@@ -47,7 +48,7 @@ from kvnode.daemon.neighbours import Neighbours, Unheard
 from kvnode.daemon.peer import HELLO_AGAIN_HEARTBEATS, Peer
 from kvnode.daemon.subscriptions import Subscriptions
 from kvnode.errors import MalformedError
-from kvnode.transport.sockets import Context, Socket, receive_frames
+from kvnode.transport.sockets import Context, Socket, is_bound_at, receive_frames
 
 #: What one pull asks for: enough to keep a catch-up busy, little enough for one turn.
 PULL_BYTES: Final = MIB
@@ -72,6 +73,7 @@ class Mesh:
         links: Links,
         complaints: Complaints,
         *,
+        endpoint: str,
         heartbeat_us: int,
     ) -> None:
         self._poller = poller
@@ -82,7 +84,9 @@ class Mesh:
         self.links = links
         self._complaints = complaints
         self._heartbeat_us = heartbeat_us
-        self.neighbours = Neighbours(introduction, heartbeat_us=heartbeat_us)
+        self.neighbours = Neighbours(
+            introduction, heartbeat_us=heartbeat_us, is_own=partial(is_bound_at, endpoint)
+        )
         self._dialling = Dialling(
             context,
             poller,
@@ -94,6 +98,9 @@ class Mesh:
         self._subscriptions = Subscriptions(context, self.names, complaints)
         poller.register(self.subscriber, zmq.POLLIN)
         self._recorded: set[str] = set()
+        self._joins = False
+        #: Where peers are that others know of who join.
+        self._known_to_others: set[str] = set()
         self.contacts = Contacts(
             introduction.name, introduction.instance, self._send_to, heartbeat_us=heartbeat_us
         )
@@ -125,18 +132,27 @@ class Mesh:
 
     # --- who is there
 
-    def unheard(self) -> list[Unheard]:
-        """The known addresses that are not accounted for, with the reason of each."""
+    def unheard(self, *, excuses_idle: bool = True) -> list[Unheard]:
+        """The known addresses that are not accounted for, with the reason of each. See
+        `Neighbours.unheard`."""
         return self.neighbours.unheard(
-            {peer.address: self.names.trouble(peer.address) for peer in self.peers}
+            {peer.address: self.names.trouble(peer.address) for peer in self.peers},
+            excuses_idle=excuses_idle,
         )
 
-    def tell_of_the_unheard(self, inputs: Inputs) -> None:
-        """Tell the turn whether there are such."""
-        unheard = self.unheard()
+    def tell_of_the_unheard(self, inputs: Inputs, *, joins: bool) -> None:
+        """Tell the turn whether there are such; of who joins, also those that others who join know
+        of, and everybody who may be at a number that seems idle."""
+        self._joins = joins
+        for address in sorted(self._known_to_others) if joins else ():
+            self._dialling.add(address, is_configured=False)
+        unheard = self.unheard(excuses_idle=not joins)
         inputs.unheard = bool(unheard)
-        is_refused = any(it.is_refused for it in unheard)
-        inputs.refused = is_refused and not any(peer.is_heard for peer in self.peers)
+        is_refused = any(it.is_refused for it in unheard) and not self.neighbours.has_heard
+        inputs.refused = is_refused or any(it.is_namesake for it in unheard)
+        inputs.known = tuple(self.neighbours.addresses[: gossip.KNOWN_MAX])
+        if not joins:
+            self._known_to_others.clear()
 
     def follow(self, recorded: set[str]) -> None:
         """The addresses in the member records are these."""
@@ -165,9 +181,9 @@ class Mesh:
         if due_us is None or steady_us < due_us:
             return
         self.neighbours.leave_the_silent(steady_us)
-        if self._dialling.leave_the_gone(self._recorded, steady_us):
+        if self._dialling.leave_the_gone(self._recorded | self._known_to_others, steady_us):
             self._follow_gossip()
-        self._diagnoses.go_on(self.peers, steady_us)
+        self._diagnoses.go_on(self.peers, steady_us, is_urgent=self._joins)
         self._introduction = self._introduction._replace(record=record)
         for peer in self.peers:
             if steady_us < peer.hello_due_us:
@@ -295,6 +311,8 @@ class Mesh:
                 return
             for peer in peers:
                 peer.claimed_by = item.instance
+            if len(self._known_to_others) < gossip.KNOWN_MAX:
+                self._known_to_others.update(item.known)
         self.links.receive(first.greeting.name, item, inputs)
 
     # --- calls
@@ -388,7 +406,9 @@ class Mesh:
             self._complaints.add("failed_calls", f"to {peer.place}: {_reason(result)}")
             peer.hello_due_us = steady_us + self._heartbeat_us  # it may not know this node yet
         elif result[0] != "ok":
-            self._refuse(peer, f"refuses us: {_reason(result)}")
+            # A hello is refused to who bears the name of the one that it greets, and else never.
+            is_namesake = answer.id == _HELLO_ID and result[1:2] == ["refused"]
+            self._refuse(peer, f"refuses us: {_reason(result)}", is_namesake=is_namesake)
         elif answer.id == CALL_ID:
             self._receive_call_answer(peer, result, inputs, steady_us)
         else:
@@ -435,8 +455,8 @@ class Mesh:
             contact.answered(steady_us)
             self.contacts.wants_calls(peer.greeting.instance, wants_calls=greeting.wants_calls)
 
-    def _refuse(self, peer: Peer, reason: str) -> None:
-        self.neighbours.refuse(peer, reason)
+    def _refuse(self, peer: Peer, reason: str, *, is_namesake: bool) -> None:
+        self.neighbours.refuse(peer, reason, is_namesake=is_namesake)
         self._follow_gossip()
 
     def _follow_gossip(self) -> None:

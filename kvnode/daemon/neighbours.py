@@ -7,7 +7,8 @@ so that its claims do not replace those of the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from kvnode.codec.client import Greeting, Introduction
@@ -17,6 +18,7 @@ from kvnode.daemon.logs import LOGGER
 from kvnode.daemon.peer import Peer
 from kvnode.errors import MalformedError
 from kvnode.transport.addresses import host_of
+from kvnode.transport.diagnosis import NOBODY_LISTENS
 
 #: A process whose name another one bears now has so many heartbeats' time to show that it
 #: lives; else the other is the same node, started again.
@@ -43,13 +45,23 @@ class Unheard(NamedTuple):
     reason: str
     #: Whether somebody is there who refuses this node, or whom this node refuses.
     is_refused: bool = False
+    #: Whether that is since both bear one name.
+    is_namesake: bool = False
 
 
 class Neighbours:
     """All peers of a node, and who each of them is."""
 
-    def __init__(self, introduction: Introduction, *, heartbeat_us: int) -> None:
+    def __init__(
+        self,
+        introduction: Introduction,
+        *,
+        heartbeat_us: int,
+        is_own: Callable[[str], bool] = lambda address: False,
+    ) -> None:
         self._introduction = introduction
+        #: Whether this node is what listens at an address.
+        self._is_own = is_own
         self._heartbeat_us = heartbeat_us
         #: By address, then by the number of its host that is reached.
         self._known: dict[str, dict[str | None, Peer]] = {}
@@ -187,13 +199,15 @@ class Neighbours:
         cluster, name, instance, *_ = self._introduction
         if greeting.instance == instance:
             self.refuse(peer, _ITSELF)
+            peer.is_own = peer.reached is not None and self._is_own(peer.reached)
             peer.detour(steady_us, self._heartbeat_us)
         elif greeting.cluster != cluster:
             self.refuse(peer, f"is of cluster {greeting.cluster!r}, this node of {cluster!r}")
         elif host_of(greeting.gossip_address) in (None, "*"):
             self.refuse(peer, f"gossips at {greeting.gossip_address!r}, which is no address")
         elif greeting.name == name:
-            self.refuse(peer, f"bears this node's name {name!r}; two live nodes must not")
+            reason = f"bears this node's name {name!r}; two live nodes must not"
+            self.refuse(peer, reason, is_namesake=True)
         elif rival := self._rival(peer, greeting):
             self._decide_between(rival, peer, greeting, steady_us)
         else:
@@ -201,18 +215,23 @@ class Neighbours:
         if peer.greeting is not None and peer is not self._callers.get(greeting.instance):
             self._callers.pop(greeting.instance, None)  # it is known at an address now
 
-    def unheard(self, unknown_hosts: Mapping[str, str]) -> list[Unheard]:
+    def unheard(
+        self, unknown_hosts: Mapping[str, str], *, excuses_idle: bool = True
+    ) -> list[Unheard]:
         """The addresses that are not accounted for: at each there should be a process that has
         said, at least once, what it has. Why no number of a host is known stands, by address, in
-        `unknown_hosts`."""
+        `unknown_hosts`. A number that seems idle is excused, or only if surely nobody is there."""
         heard = {peer.greeting.instance for peer in self._all() if peer.greeting and peer.is_heard}
         return [
             _unheard(peer, unknown_hosts)
             for peer in self.peers
-            if not (peer.greeting and peer.greeting.instance in heard)
+            if not peer.is_own
+            and not (peer.greeting and peer.greeting.instance in heard)
             and not (peer.greeting is None and peer.introduced_by in heard)
             and not (
-                self.is_idle_number(peer) and any(other.is_heard for other in self.at(peer.address))
+                self.is_idle_number(peer)
+                and any(other.is_heard for other in self.at(peer.address))
+                and (excuses_idle or peer.refusal == _ITSELF or peer.trouble == NOBODY_LISTENS)
             )
         ]
 
@@ -226,9 +245,9 @@ class Neighbours:
         answering = {_is_ipv6(other) for other in numbers if other.answered_us}
         return bool(answering) and _is_ipv6(peer) not in answering
 
-    def refuse(self, peer: Peer, reason: str) -> None:
+    def refuse(self, peer: Peer, reason: str, *, is_namesake: bool = False) -> None:
         """Nobody answers there whom this node can take for a peer."""
-        peer.greeting = None
+        peer.greeting, peer.is_namesake = None, is_namesake
         self._report(peer, reason)
 
     def _rival(self, peer: Peer, greeting: Greeting) -> Peer | None:
@@ -279,7 +298,10 @@ class Neighbours:
 
     def _report(self, peer: Peer, reason: str) -> None:
         if peer.refusal != reason:
-            LOGGER.error("peer at %s %s", peer.place, reason)
+            # To lead home is usual where one name leads to all nodes; where nobody else is found
+            # that is told.
+            level = logging.DEBUG if reason == _ITSELF else logging.ERROR
+            LOGGER.log(level, "peer at %s %s", peer.place, reason)
             peer.refusal = reason
 
 
@@ -287,7 +309,7 @@ def _unheard(peer: Peer, unknown_hosts: Mapping[str, str]) -> Unheard:
     if peer.refusal == _ITSELF:
         return Unheard(peer.place, "leads to this node itself")
     if peer.refusal is not None:
-        return Unheard(peer.place, f"refused: {peer.refusal}", is_refused=True)
+        return Unheard(peer.place, f"refused: {peer.refusal}", True, peer.is_namesake)
     if peer.greeting is not None:
         return Unheard(peer.place, "answered, but has not said what it has")
     if peer.reached is None:

@@ -118,6 +118,7 @@ class Node:
         sync_interval_us: int,
         heartbeat_us: int,
         random_number: Callable[[], int],
+        founds: bool = False,
     ) -> None:
         self.health = Health()
         self._open_store = open_store
@@ -142,7 +143,7 @@ class Node:
         #: By which versions expire, whichever replica hides them.
         self._expiry = ExpiryClock()
         #: What it has had since its start, whichever replica has it.
-        self.catch_up = CatchUp(heartbeat_us=heartbeat_us)
+        self.catch_up = CatchUp(heartbeat_us=heartbeat_us, founds=founds)
         self._store: Store | None = None
         #: A snapshot that is being folded with the state that is here.
         self._fold: Iterator[None] | None = None

@@ -82,8 +82,12 @@ class Peer:
     #: a new connection for that.
     detours: int = 0
     is_detour: bool = False
+    #: Whether it is where this node itself listens, by another name.
+    is_own: bool = False
     #: Why it is not part of the mesh, if it refused or was refused.
     refusal: str | None = None
+    #: Whether that is since it bears this node's name.
+    is_namesake: bool = False
     #: What is wrong where nobody answers, and when that was looked at.
     trouble: str | None = None
     diagnosed_us: int | None = None

@@ -85,7 +85,8 @@ def peers_status(mesh: Mesh, replica: Replica, steady_us: int) -> list[dict[str,
     shown = [
         peer
         for peer in mesh.peers
-        if not mesh.neighbours.is_idle_number(peer)
+        if not peer.is_own
+        and not mesh.neighbours.is_idle_number(peer)
         and not (peer.greeting is None and peer.introduced_by in calling)
     ]
     return [_peer_shown(peer, mesh, replica, steady_us) for peer in [*shown, *mesh.callers]]

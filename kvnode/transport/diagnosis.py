@@ -11,6 +11,9 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+#: What is wrong where the machine refuses connections.
+NOBODY_LISTENS: Final = "no program listens there"
+
 #: Signature and version 3.0; then mechanism NULL, a client, and what fills 64 bytes.
 _VERSION: Final = bytes.fromhex("ff 0000000000000001 7f 03 00")
 _MECHANISM: Final = b"NULL".ljust(52, b"\0")
@@ -39,7 +42,7 @@ def diagnosed(address: str, timeout_s: float) -> str:
     except TimeoutError:
         return "nothing comes back: a firewall may drop what is sent there, or its machine is down"
     except ConnectionRefusedError:
-        return "no program listens there"
+        return NOBODY_LISTENS
     except OSError as error:
         return error.strerror or str(error)
 

@@ -10,6 +10,7 @@ A request is one frame, after the sender's identity; REQ's empty delimiter is ac
 
 from __future__ import annotations
 
+import socket as tcp
 import struct
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -43,6 +44,9 @@ FRAME_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 #: greatest write must have come by then: 12 MiB, over a link of 100 kB a second.
 PROBE_INTERVAL_MS: Final = 5_000
 PROBE_TIMEOUT_MS: Final = 120_000
+
+#: Where a socket listens at all numbers of its machine.
+_ALL_NUMBERS: Final = ("0.0.0.0", "[::]")
 
 RECONNECT_MS: Final = 50
 RECONNECT_MAX_MS: Final = 2_000
@@ -84,6 +88,22 @@ def bound(context: Context, kind: int, address: str) -> Socket:
         socket.close(linger=0)
         raise
     return socket
+
+
+def is_bound_at(endpoint: str, address: str) -> bool:
+    """Whether a socket that is bound at this endpoint is what listens at an address, which has a
+    number."""
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    bound_host, _, bound_port = endpoint.removeprefix("tcp://").rpartition(":")
+    if port != bound_port or bound_host not in (host, *_ALL_NUMBERS):
+        return False
+    family = tcp.AF_INET6 if host.startswith("[") else tcp.AF_INET
+    with tcp.socket(family, tcp.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host.strip("[]"), 0))  # only to a number of this machine
+        except OSError:
+            return False
+    return True
 
 
 def subscriber(context: Context) -> Socket:

@@ -85,7 +85,7 @@ def test_one_node_at_two_addresses_fails_it(three, capsys):
 def test_a_node_that_is_not_there_fails_it(three, capsys, monkeypatch):
     monkeypatch.setattr("kvnode.cli.visit.PATIENCE_S", 0.1)
     x, y, _ = three
-    # It comes first: a busy machine may keep those that are there from answering in so short a time.
+    # It comes first: a busy machine may keep the others from answering in so short a time.
     assert main(["demo", "--nodes", f"127.0.0.1:1,{x.listen},{y.listen}", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False and "127.0.0.1:1" in document["error"]

@@ -173,12 +173,18 @@ def test_who_knows_of_nobody_answers_at_once() -> None:
 
 def test_who_has_nothing_though_others_have_answers_nobody() -> None:
     member = Member()
-    member.hear({})
-    assert member.ask(get(b"a")) == [Entry((), 0)], "others that have nothing do not count"
     member.hear({Y: 1})
     assert is_refused(member, get(b"a"))
     assert is_refused(member, put(b"a", b"1"))
     assert member.replica.cut.entries == {}
+
+
+def test_who_has_begun_to_answer_goes_on_whatever_others_have() -> None:
+    member = Member()
+    member.hear({})
+    assert member.ask(get(b"a")) == [Entry((), 0)], "others that have nothing do not count"
+    member.hear({Y: 1})
+    assert member.ask(get(b"a")) == [Entry((), 0)], "a client was told so before"
 
 
 def test_who_has_nothing_and_has_not_heard_all_answers_nobody_however_long_it_takes() -> None:
@@ -218,9 +224,18 @@ def test_who_has_a_part_of_what_its_peers_have_joins_on_and_claims_nothing() -> 
     member.hear({Y: 2})
     member.turn(Inputs(batches=[registration(Y)]))
     assert is_refused(member, get(b"a"))
-    claim = member.turn(after_us=HEARTBEAT_US).claim
+    claim = member.turn(Inputs(known=("tcp://y:1",)), after_us=HEARTBEAT_US).claim
     assert claim is not None
     assert (claim.delivered, claim.synced, claim.floor, claim.digest) == ({}, {}, {}, 0)
+    assert claim.known == ("tcp://y:1",), "who hears it must not take the cluster for empty"
+
+
+def test_who_has_joined_tells_nobody_where_others_are() -> None:
+    member = Member()
+    member.ask(put(b"a", b"1"))
+    claim = member.turn(Inputs(known=("tcp://y:1",)), after_us=HEARTBEAT_US).claim
+    assert claim is not None
+    assert claim.known == ()
 
 
 def test_who_was_killed_while_it_joined_joins_on() -> None:
@@ -240,16 +255,6 @@ def test_it_has_joined_with_all_that_its_peers_had_and_says_so_on_its_disk() -> 
     again = member.restarted(2)
     again.turn(Inputs(unheard=True))
     assert len(again.ask(get(b"a"))) == 1, "a node with data answers alone"
-
-
-def test_who_waits_for_its_past_as_its_node_begins_to_join_is_told_that_it_joins() -> None:
-    member = Member()
-    asked = request(None, encode_token("c", {Y: 1}), 1000, [get(b"a")], member.now_us)
-    assert member.turn(Inputs(requests=[asked])).replies == (), "nobody with data was heard yet"
-    member.hear({Y: 2})
-    ((told,),) = (it.results for it in member.turn(Inputs(batches=[registration(Y)])).replies)
-    assert isinstance(told, Failed)
-    assert told.code == "joining"
 
 
 def test_who_has_data_never_joins_though_others_have_more() -> None:

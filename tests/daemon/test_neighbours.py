@@ -15,6 +15,7 @@ from kvnode.daemon.neighbours import (
 )
 from kvnode.daemon.peer import Peer
 from kvnode.errors import MalformedError
+from kvnode.transport.diagnosis import NOBODY_LISTENS
 
 HEARTBEAT_US = 100
 SELF = Introduction("c", "X", 1, "tcp://x:1", "tcp://x:2", None)
@@ -182,7 +183,7 @@ def test_a_number_where_nobody_answers_matters_though_another_one_is_heard(numbe
     numbers.greeted(other, Y, 0)
     heard(other, Y)
     (unheard,) = numbers.unheard(LOOKED_UP)
-    assert unheard == ("tcp://all:1 (tcp://10.0.0.1:1)", "never answered", False)
+    assert unheard == ("tcp://all:1 (tcp://10.0.0.1:1)", "never answered", False, False)
     assert not numbers.is_idle_number(first)
 
 
@@ -192,6 +193,38 @@ def test_a_family_where_no_number_answers_is_no_matter_once_the_other_one_does(n
     numbers.greeted(number_6, Y, 0)
     heard(number_6, Y)
     assert numbers.unheard(LOOKED_UP) == []
+
+
+def test_who_joins_excuses_a_silent_family_only_if_surely_nobody_is_there(numbers):
+    """A node there may be stopped, and have what this one lacks."""
+    *others, number_6 = numbers.peers
+    for other in others:
+        other.answered_us = 1
+        numbers.greeted(other, Y, 0)
+        heard(other, Y)
+    assert numbers.unheard(LOOKED_UP) == []
+    (unheard,) = numbers.unheard(LOOKED_UP, excuses_idle=False)
+    assert unheard.address == number_6.place
+    number_6.trouble = NOBODY_LISTENS
+    assert numbers.unheard(LOOKED_UP, excuses_idle=False) == []
+
+
+def test_where_this_node_listens_itself_nobody_else_is_to_be_heard():
+    here = "tcp://10.0.0.1:1"
+    neighbours = Neighbours(SELF, heartbeat_us=HEARTBEAT_US, is_own=lambda address: address == here)
+    for number in (here, "tcp://10.0.0.2:1"):
+        neighbours.add(Peer(number, is_configured=True, reached=number))
+        for peer in neighbours.at(number):
+            neighbours.greeted(peer, Y._replace(instance=SELF.instance), 0)
+    (balancer,) = neighbours.unheard(LOOKED_UP)
+    assert balancer == ("tcp://10.0.0.2:1", "leads to this node itself", False, False)
+
+
+def test_who_bears_the_name_of_this_node_is_told_apart(neighbours):
+    first, second = neighbours.peers
+    neighbours.greeted(first, Y._replace(name=SELF.name), 0)
+    neighbours.greeted(second, Y._replace(cluster="d"), 0)
+    assert [it.is_namesake for it in neighbours.unheard(LOOKED_UP)] == [True, False]
 
 
 def test_an_address_that_leads_to_the_node_itself_is_tried_ever_more_seldom(neighbours):

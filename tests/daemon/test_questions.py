@@ -49,7 +49,14 @@ def make(node, complaints):
         def make(**settings):
             about = Introduction("c", "X", INSTANCE, "tcp://x:1", "tcp://x:2", None)
             mesh = Mesh(
-                context, zmq.Poller(), about, (), Links(), complaints, heartbeat_us=HEARTBEAT_US
+                context,
+                zmq.Poller(),
+                about,
+                (),
+                Links(),
+                complaints,
+                endpoint="",
+                heartbeat_us=HEARTBEAT_US,
             )
             meshes.append(mesh)
             config = load({"name": "X", "cluster": "c"} | settings, {})
