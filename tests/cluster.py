@@ -46,6 +46,8 @@ class Machine:
         self.instance = 0
         #: Whether its store was last opened for reading only.
         self.only_reads = False
+        #: Whom its node was told of: it founds no cluster before it has heard these.
+        self.join: tuple[str, ...] = ()
         #: How wrong its wall clock is.
         self.skew_us = 0
         #: Published batches that wait until they are taken.
@@ -96,6 +98,8 @@ class Machine:
         """One turn of the node with what it received, asked and reported."""
         inputs.awaited, self.asked_to_report = self.asked_to_report, []
         inputs.reports, self.reports = self.reports, []
+        if self.join:
+            inputs.unheard = not self.node.catch_up.heard.issuperset(self.join)
         now_us = self.cluster.now_us
         self.node.turn(inputs, Now(now_us + self.skew_us, now_us), self)
 

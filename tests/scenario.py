@@ -1,7 +1,7 @@
 """Runs the stories in tests/cases: commands above the line, what came of them below it.
 
     nodes X Y Z [members] [durability=never] [held=2] [parked=1] [log-cap=300] [log-kept=1s]
-                                     [scrub=1s]
+                                     [scrub=1s] [join=X]
     put | del | get | read | touch NODE KEY [VALUE] [ttl=5s] [session=alice] [deadline=500ms]
                                      [replicas=2 timeout=1s]
     forget NODE NAME                 the node makes that name no member
@@ -21,7 +21,7 @@
     advance 100ms                    time passes; nodes wake when they have to
     skew NODE -5s                    its wall clock is wrong from now on
     crash NODE                       power fails: what was not synced is gone
-    restart NODE [empty]             the process starts, or starts anew; on a new disk
+    restart NODE [empty] [join=Y]    the process starts, or starts anew; on a new disk; with --join
     fail-commit NODE kept | lost     its next commit fails; whether it is there after all
     disk NODE full | free
     save NODE; roll-back NODE        copies its disk; starts it on the copy
@@ -129,12 +129,14 @@ class Scenario(Narrator):
     def do_nodes(self, *words: str) -> None:
         options = dict(word.split("=") for word in words if "=" in word)
         self.durability = Durability(options.pop("durability", "always"))
+        join = tuple(filter(None, [options.pop("join", "")]))
         self.has_members = "members" in words
         limits = {LIMITS[option]: time_us(value) for option, value in options.items()}
         self.limits = SMALL._replace(**limits)
         for name in words:
             if "=" not in name and name != "members":
                 self.add(name)
+                self.machines[name].join = join
 
     def do_turn(self, name: str, block: Sequence[str] = ()) -> None:
         inputs = Inputs()
@@ -212,10 +214,12 @@ class Scenario(Narrator):
     def do_crash(self, name: str) -> None:
         self.machines[name].crash()
 
-    def do_restart(self, name: str, disk: str = "") -> None:
-        if disk == "empty":
-            self.machines[name].disk = MemoryDisk()
-        self.machines[name].start()
+    def do_restart(self, name: str, *words: str) -> None:
+        machine = self.machines[name]
+        if "empty" in words:
+            machine.disk = MemoryDisk()
+        machine.join = tuple(word.removeprefix("join=") for word in words if "=" in word)
+        machine.start()
 
     def do_save(self, name: str) -> None:
         self.saved[name] = deepcopy(self.machines[name].disk)

@@ -76,6 +76,7 @@ def parts_of(claim: Claim) -> list[Any]:
         dict(claim.floor),
         claim.wall_us,
         claim.number,
+        claim.lacks_strangers_writes,
         list(claim.known),
     ]
 
@@ -87,9 +88,12 @@ def decode_claim(header: Header, body: bytes) -> Claim:
 
 def claim_of(name: str, instance: int, parts: list[Any]) -> Claim:
     """Check and decode a claim of this process; raises MalformedError."""
-    delivered, synced, digest, floor, wall_us, number, known = array(parts, 7, "a claim")
+    parts = array(parts, 8, "a claim")
+    delivered, synced, digest, floor, wall_us, number, lacks_strangers_writes, known = parts
     if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
         raise MalformedError(f"a claim's digest must be {_DIGEST_BYTES} bytes")
+    if type(lacks_strangers_writes) is not bool:
+        raise MalformedError("whether a claim lacks a stranger's writes must be a boolean")
     return Claim(
         name,
         instance,
@@ -99,6 +103,7 @@ def claim_of(name: str, instance: int, parts: list[Any]) -> Claim:
         vector(floor, "a claim's floor"),
         integer(wall_us, 0, INTEGER_MAX, "a claim's clock"),
         integer(number, 0, INTEGER_MAX, "a claim's number"),
+        lacks_strangers_writes,
         _known(known),
     )
 

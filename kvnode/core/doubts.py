@@ -4,7 +4,9 @@ Perhaps they are on their way; perhaps a disk that died had them alone, and no l
 of its name could know of them to end them. To find out, this node makes a write of its own, once a
 write is in doubt: its *marker*. Whoever claims the marker spoke after that, the process that would
 have made the missing write included. If all members claim the marker, if this node has all that
-they claim, and if it still lacks the write, nobody has it.
+they claim, and if it still lacks the write, nobody has it. But a process whose member record has
+come to nobody may be heard by others and not by this node: so a member that lacks a write of such a
+stranger rules nothing out.
 """
 
 from __future__ import annotations
@@ -88,6 +90,7 @@ class Doubts:
         origin, seq = doubt.marker
         return all(
             claim is not None
+            and not claim.lacks_strangers_writes
             and cut.succession.value(claim.delivered, origin) >= seq
             and cut.covers(claim.delivered)
             for claim in claims

@@ -83,6 +83,9 @@ class Claim:
     #: How many claims the process had made before: claims may come by two ways, and one that is
     #: late must not replace a later one.
     number: int = 0
+    #: Whether it lacks what somebody has who lives and, as far as it knows, is no member yet: then
+    #: what it has not got may be there all the same.
+    lacks_strangers_writes: bool = False
     #: Of one that joins: where all others are that it knows of. Whoever believes that it has
     #: nothing must hear these as well.
     known: tuple[str, ...] = ()

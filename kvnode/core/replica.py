@@ -683,4 +683,18 @@ class Replica:
         delivered = dict(self.cut.heads)
         synced = delivered if self._synced is None else self._synced
         floor = dict(self.state.floor)
-        return Claim(name, instance, delivered, synced, self.state.digest, floor, wall_us)
+        said = (delivered, synced, self.state.digest, floor, wall_us)
+        return Claim(
+            name, instance, *said, lacks_strangers_writes=self._lacks_strangers_writes(now)
+        )
+
+    def _lacks_strangers_writes(self, now: Now) -> bool:
+        """Whether a process lives that has what is not here, and is no member yet: who does not
+        hear it knows nothing of it, and it may be the only one that has what is missing there."""
+        members = self.members.names()
+        return any(
+            name not in members
+            and self.repair.is_alive(name, now.steady_us)
+            and not self.cut.covers(claim.delivered)
+            for name, claim in self.repair.claims.items()
+        )

@@ -35,7 +35,17 @@ instances = st.integers(0, INTEGER_MAX)
 headers = st.builds(Header, clusters, names, instances, st.sampled_from([BATCH, CLAIM, AWAITED]))
 digests = st.integers(0, DIGEST_MODULUS - 1)
 claims = st.builds(
-    Claim, names, instances, vectors, vectors, digests, vectors, instances, instances
+    Claim,
+    names,
+    instances,
+    vectors,
+    vectors,
+    digests,
+    vectors,
+    instances,
+    instances,
+    st.booleans(),
+    st.lists(st.text(max_size=20), max_size=3).map(tuple),
 )
 
 

@@ -18,8 +18,8 @@ MISSING = Dot(GONE, 3)
 HERE = Cut.restored({X: 7, Y: 2, Z: 1}, {})
 
 
-def claim(delivered: Vector) -> Claim:
-    return Claim("Y", 1, delivered, delivered, 0, {}, 0)
+def claim(delivered: Vector, *, lacks: bool = False) -> Claim:
+    return Claim("Y", 1, delivered, delivered, 0, {}, 0, lacks_strangers_writes=lacks)
 
 
 def doubting(marker: Dot | None = MARKER) -> Doubts:
@@ -75,6 +75,7 @@ ALL = claim({X: 7, Y: 2, Z: 1})
         ("a member was not heard", MISSING, [ALL, None], False),
         ("a member spoke before the marker", MISSING, [claim({X: 6, Y: 2})], False),
         ("a member has it", MISSING, [ALL, claim({X: 7, GONE: 3})], False),
+        ("a member lacks a stranger's", MISSING, [ALL, claim({X: 7, Y: 2}, lacks=True)], False),
         ("a member has what is not here yet", MISSING, [claim({X: 7, Y: 3})], False),
     ],
 )

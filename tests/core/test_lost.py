@@ -20,8 +20,8 @@ def cut(entries: Vector, ends: Mapping[str, Mapping[str, int]]) -> Cut:
     return Cut.restored(entries, ends)
 
 
-def claim(delivered: Vector) -> Claim:
-    return Claim("Y", 1, delivered, delivered, 0, {}, 0)
+def claim(delivered: Vector, *, lacks: bool = False) -> Claim:
+    return Claim("Y", 1, delivered, delivered, 0, {}, 0, lacks_strangers_writes=lacks)
 
 
 #: X wrote two writes that came here, and then it ended them there.
@@ -45,6 +45,7 @@ SURE = claim({X2: 1, Y: 1})
         ("a member has some of it, not this", Dot(X, 4), [claim({X2: 1, X: 3})], False),
         ("a member has more of its name", Dot(X, 3), [claim({X2: 5})], False),
         ("a member has an incarnation unknown here", Dot(X, 3), [claim({X3: 1})], False),
+        ("a member lacks a stranger's", Dot(X, 3), [claim({X2: 1}, lacks=True)], False),
         ("a member has others' writes unknown here", Dot(X, 3), [claim({X2: 1, Y: 9})], False),
     ],
 )

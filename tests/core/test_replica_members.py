@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kvnode.codec.batches import encode_batch
+from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.codec.client import forget, get, put
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch, Change
@@ -411,3 +411,39 @@ def test_another_incarnation_of_the_name_calls_for_a_new_one(knows_all: bool) ->
     again.ask(put(b"a", b"2"))
     assert not again.replica.has_unended()
     assert again.replica.cut.heads == {again.origin: 2}
+
+
+# --- strangers: who is heard, and no member as yet
+
+
+def founder() -> Member:
+    """X, which has founded its cluster alone."""
+    member = Member()
+    member.turn(Inputs(unheard=False))
+    member.turn(after_us=REGISTER_US)
+    assert "X" in member.replica.members.names()
+    return member
+
+
+def test_a_claim_tells_that_its_node_lacks_what_a_stranger_has() -> None:
+    member = founder()
+    theirs = Claim("Y", 1, {Y: 1}, {Y: 1}, 0, {}, 0)
+    told = member.turn(Inputs(claims=[theirs]), after_us=HEARTBEAT_US).claim
+    assert told is not None and told.lacks_strangers_writes
+    told = member.turn(after_us=ALIVE_HEARTBEATS * HEARTBEAT_US).claim
+    assert told is not None and not told.lacks_strangers_writes, "it may be gone"
+
+
+def test_who_has_all_of_a_stranger_or_knows_it_as_a_member_lacks_nothing_of_strangers() -> None:
+    member = founder()
+    no_record, record = (Change(b"k", b"v"),), (Change(member_key(Y), b"address"),)
+    for seq, write in enumerate((no_record, record), 1):
+        batch = decode_batch(encode_batch(Y, seq, {}, seq, (write,)))
+        theirs = Claim("Y", 1, {Y: seq}, {Y: seq}, 0, {}, 0)
+        inputs = Inputs(batches=[batch], claims=[theirs])
+        told = member.turn(inputs, after_us=HEARTBEAT_US).claim
+        assert told is not None and not told.lacks_strangers_writes
+    assert "Y" in member.replica.members.names()
+    theirs = Claim("Y", 1, {Y: 3}, {Y: 3}, 0, {}, 0)
+    told = member.turn(Inputs(claims=[theirs]), after_us=HEARTBEAT_US).claim
+    assert told is not None and not told.lacks_strangers_writes, "all wait for what it claims"

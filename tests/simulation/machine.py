@@ -162,6 +162,8 @@ class Machine:
         self.claims: dict[str, Claim] = {}
         #: Whether it was started without the others' addresses: it founds the cluster.
         self.founds = False
+        #: Whom this process knows of: those that it was told of, and that others who join name.
+        self._known: set[str] = set()
         #: What each other that had joined had on its disk when this process started, if its own
         #: disk had not joined then: it must have all that one of them had before it answers.
         self.known_better: dict[str, Seen] = {}
@@ -199,6 +201,7 @@ class Machine:
         self.expiry = self.expiry._replace(low_us=0)
         self.known_better = {} if self.has_joined else self._cluster.joined_beside(self)
         self.believed = Believed()
+        self._known = set(self._told_of())
         self._contacts, self._processes = self._new_contacts(), {}
         try:
             self.node = Node(
@@ -208,6 +211,7 @@ class Machine:
                 sync_interval_us=SYNC_US,
                 heartbeat_us=HEARTBEAT_US,
                 random_number=lambda: self._dice.between(0, 1 << 62),
+                founds=self.founds,
             )
         except StorageError:
             self._world.after(SYNC_US, self.start)
@@ -215,6 +219,15 @@ class Machine:
         self.has_hung_up = False
         self._world.note(f"{self.name} starts with {len(self.node.replica.cut.entries)} origins")
         self._come_round()
+
+    def _told_of(self) -> list[str]:
+        """The names that it is started with, and those of the member records that it has; of an
+        empty disk's node perhaps one name alone."""
+        joinable = self._cluster.joinable(self)
+        if self.has_joined or not joinable or self._dice.chance(0.5):
+            return joinable
+        self._world.reach("a node that joins was told of one other")
+        return [self._dice.pick(joinable)]
 
     def kill(self) -> None:
         """The process ends (kill -9); the operating system keeps what was written."""
@@ -460,7 +473,10 @@ class Machine:
         was_folding = node.is_folding
         self.is_switching = False
         heard = node.catch_up.heard
-        inputs.unheard = any(name not in heard for name in self._cluster.joinable(self))
+        joinable = set(self._cluster.joinable(self))
+        self._known |= {name for claim in inputs.claims for name in claim.known}
+        inputs.unheard = any(name not in heard for name in self._known & joinable)
+        inputs.known = tuple(sorted(self._known))
         node.turn(inputs, Now(wall_us, now_us), self)
         if node.is_folding and not was_folding:
             assert staging is not None and staging.number is not None
