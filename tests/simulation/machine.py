@@ -475,7 +475,8 @@ class Machine:
         heard = node.catch_up.heard
         joinable = set(self._cluster.joinable(self))
         self._known |= {name for claim in inputs.claims for name in claim.known}
-        inputs.unheard = any(name not in heard for name in self._known & joinable)
+        # Where the only one that it was told of is gone for good, an operator tells it of others.
+        inputs.unheard = any(name not in heard for name in self._known & joinable or joinable)
         inputs.known = tuple(sorted(self._known))
         node.turn(inputs, Now(wall_us, now_us), self)
         if node.is_folding and not was_folding:
