@@ -161,7 +161,7 @@ class Daemon:
             self._context.destroy(linger=0)
             self._node.close(self)
             raise
-        self._descriptors = Descriptors(limit())
+        self._descriptors = Descriptors(limit(), self._complaints)
         self._questions = Questions(
             config,
             self._instance,
