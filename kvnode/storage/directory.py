@@ -23,6 +23,8 @@ STORE: Final = "store"
 BACKUPS: Final = "backups"
 #: Of RocksDB: written when a store is made, and never again.
 _IDENTITY: Final = "IDENTITY"
+#: Of RocksDB too: names what the store is made of.
+_CURRENT: Final = "CURRENT"
 #: In node.json, once the store was made. A start that finds none then does not make another.
 _HAS_STORE: Final = "has_store"
 #: What is being made and not whole yet; no backup's name starts with a dot.
@@ -83,8 +85,14 @@ class DataDirectory:
         cache_bytes: int = CACHE_BYTES,
     ) -> RocksStore:
         """Open the store. Once it was made, it is never made anew; and what was opened before is
-        opened for writing again only where it was. Raises StorageError."""
-        if not read_only:
+        opened for writing again only where it was, and for reading only in the directory that is
+        still open, wherever that went. Raises StorageError.
+
+        All that is looked at before anything is opened, since rocksdict makes a directory and a
+        file of its own wherever it opens anything, for reading too."""
+        if read_only:
+            self._expect_at(self._anchored_store())
+        else:
             self.expect_in_place()
         store = RocksStore(
             self._anchored_store(),
@@ -106,10 +114,13 @@ class DataDirectory:
 
         One `stat` is enough: it follows the whole path, and no other file has this number.
         """
+        self._expect_at(self.store)
+
+    def _expect_at(self, store: Path) -> None:
         if self._identity is None:
             return
         try:
-            is_there = os.path.samestat((self.store / _IDENTITY).stat(), self._identity)
+            is_there = os.path.samestat((store / _IDENTITY).stat(), self._identity)
         except OSError:
             is_there = False
         if not is_there:
@@ -133,10 +144,12 @@ class DataDirectory:
     def _may_create(self) -> bool:
         if not self._owner.get(_HAS_STORE):
             return True
-        if self._identity is None and not any(self.store.iterdir()):
+        if self._identity is None and not (self.store / _CURRENT).exists():
+            is_empty = not any(self.store.iterdir())
+            what = "is empty" if is_empty else f"has no {_CURRENT}, which is in every store"
             raise StorageError(
-                f"the store of this node is gone: {self.store} is empty. Mount it, or restore a "
-                f"backup; to begin with nothing, move {self.path} away"
+                f"the store of this node is gone: {self.store} {what}. Mount it, or put back what "
+                f"was there, or restore a backup; to begin with nothing, move {self.path} away"
             )
         return False
 

@@ -105,9 +105,52 @@ def test_a_store_is_made_once(tmp_path: Path) -> None:
     directory.close()
     shutil.rmtree(tmp_path / "X" / "store")
     directory = opened(tmp_path / "X")
-    with pytest.raises(StorageError, match=r"X/store is empty. Mount it, or restore a backup"):
+    with pytest.raises(StorageError, match=r"X/store is empty. Mount it, or put back"):
         directory.open_store()
     directory.close()
+
+
+def test_what_is_in_the_place_of_a_store_and_is_none_is_left_as_it_is(tmp_path: Path) -> None:
+    """As the root of a file system that was just made."""
+    directory = opened(tmp_path / "X")
+    directory.open_store().close()
+    directory.close()
+    store = tmp_path / "X" / "store"
+    shutil.rmtree(store)
+    (store / "lost+found").mkdir(parents=True)
+    directory = opened(tmp_path / "X")
+    with pytest.raises(StorageError, match=r"X/store has no CURRENT, which is in every store"):
+        directory.open_store()
+    assert [path.name for path in store.iterdir()] == ["lost+found"]
+    directory.close()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_store_that_was_moved_away_can_be_moved_back(tmp_path: Path, read_only: bool) -> None:
+    """Where anything were made in its place meanwhile, `mv` would put it in there."""
+    directory = opened(tmp_path)
+    directory.open_store().close()
+    directory.store.rename(tmp_path / "gone")
+    with pytest.raises(StorageError, match="not the one that this node opened"):
+        directory.open_store(read_only=read_only)
+    assert not directory.store.exists()
+    (tmp_path / "gone").rename(directory.store)
+    directory.open_store(read_only=read_only).close()
+    directory.close()
+
+
+def test_another_store_is_not_opened_for_reading_either(tmp_path: Path) -> None:
+    directory, other = opened(tmp_path / "X"), opened(tmp_path / "Y")
+    directory.open_store().close()
+    other.open_store().close()
+    directory.store.rename(tmp_path / "gone")
+    other.store.rename(directory.store)
+    before = {path.name: path.read_bytes() for path in directory.store.iterdir()}
+    with pytest.raises(StorageError, match="not the one that this node opened"):
+        directory.open_store(read_only=True)
+    assert {path.name: path.read_bytes() for path in directory.store.iterdir()} == before
+    directory.close()
+    other.close()
 
 
 def test_a_start_that_was_killed_before_it_made_its_store_makes_it(tmp_path: Path) -> None:
