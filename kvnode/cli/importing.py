@@ -17,7 +17,7 @@ from typing import IO, Any, Final, NamedTuple
 
 from kvnode.cli.accepting import told_of_loss
 from kvnode.cli.records import LINE_BYTES_MAX, Record, record_of
-from kvnode.cli.tokens import replace
+from kvnode.cli.tokens import read_small, replace
 from kvnode.client.sync import Client
 from kvnode.codec.token import printable, token_of
 from kvnode.core.limits import BATCH_BYTES_TARGET, ONCE_WRITES_MAX, TTL_MS_MAX
@@ -60,7 +60,7 @@ class State:
             self._load(file)
 
     def keep(self, place: Place, token: bytes | None) -> None:
-        """All up to there was acknowledged. Raises IndefiniteError."""
+        """All up to there was acknowledged. Raises NotKept."""
         if self._file is not None:
             document = {**place._asdict(), "token": printable(token)}
             replace(self._file, json.dumps(document) + "\n", "how far it is")
@@ -68,7 +68,7 @@ class State:
 
     def _load(self, file: Path) -> None:
         try:
-            document = json.loads(file.read_text())
+            document = json.loads(read_small(file))
             numbers = [document[field] for field in Place._fields]
             token = document["token"]
             if not all(type(number) is int and number >= 0 for number in numbers):

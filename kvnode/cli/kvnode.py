@@ -118,18 +118,23 @@ def _three(text: str) -> list[str]:
     return addresses
 
 
+def _one(text: str) -> str:
+    """The type of an argument that names one node."""
+    if "," in text:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is more than one address")
+    return text
+
+
 def _demo(flags: argparse.Namespace) -> int:
     if flags.chaos and flags.nodes:
-        print("kvnode demo: --chaos is for nodes of its own, without --nodes", file=sys.stderr)
-        return USAGE
+        return _mistake(flags, "demo: --chaos is for nodes of its own, without --nodes")
     if flags.chaos:
         from kvnode.cli.chaos import chaos
 
         seconds = _CHAOS_S if flags.seconds is None else flags.seconds
         return chaos(seconds=seconds, seed=flags.seed, as_json=flags.json)
     if flags.seconds is not None or flags.seed is not None:
-        print("kvnode demo: --seconds and --seed go with --chaos", file=sys.stderr)
-        return USAGE
+        return _mistake(flags, "demo: --seconds and --seed go with --chaos")
     if flags.nodes:
         from kvnode.cli.visit import visit
 
@@ -137,6 +142,15 @@ def _demo(flags: argparse.Namespace) -> int:
     from kvnode.cli.demo import demo
 
     return demo(as_json=flags.json)
+
+
+def _mistake(flags: argparse.Namespace, message: str) -> int:
+    """Tell it as any other error is told; the exit code."""
+    from kvnode.cli.output import Output
+    from kvnode.errors import InvalidRequest
+
+    Output(as_json=flags.json, program="kvnode").error(InvalidRequest(message))
+    return USAGE
 
 
 def _add_admin_commands(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -148,10 +162,15 @@ def _add_admin_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         "either changes; copy it elsewhere. Exits 3 if the node does not answer in time, 4 if "
         "it refuses, 5 if its disk does not answer.",
     )
-    node = os.environ.get("KVNODE_NODE", DEFAULT_ADDRESS)
+    # One node makes it, so of several the first is asked, and no other where that is away.
+    first = os.environ.get("KVNODE_NODE", "").split(",")[0].strip()
     add = backup.add_argument
     add(
-        "--node", default=node, metavar="ADDRESS", help=f"the node (KVNODE_NODE, {DEFAULT_ADDRESS})"
+        "--node",
+        default=first or DEFAULT_ADDRESS,
+        type=_one,
+        metavar="ADDRESS",
+        help=f"the node (the first of KVNODE_NODE, {DEFAULT_ADDRESS})",
     )
     add("--timeout", default=60.0, type=seconds, metavar="S", help="seconds for an answer (60)")
     add("name", metavar="NAME", help="of the backup: letters, digits, dots, dashes")
@@ -251,8 +270,7 @@ def _config(flags: argparse.Namespace) -> int:
     try:
         settings = config.settings(vars(flags), os.environ)
     except ConfigError as error:
-        print(f"kvnode: {error}", file=sys.stderr)
-        return USAGE
+        return _mistake(flags, str(error))
     for unknown in config.unknown_variables(os.environ):
         print(f"kvnode: {unknown}", file=sys.stderr)
     shown = {

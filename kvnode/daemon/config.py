@@ -24,7 +24,8 @@ from kvnode.storage.tuning import CACHE_BYTES
 from kvnode.transport.addresses import host_of
 from kvnode.transport.sockets import tcp_address
 
-DEFAULT_LISTEN: Final = "tcp://127.0.0.1:7411"
+_DEFAULT_PORT: Final = 7411
+DEFAULT_LISTEN: Final = f"tcp://127.0.0.1:{_DEFAULT_PORT}"
 DEFAULT_GOSSIP: Final = "tcp://127.0.0.1:7412"
 
 #: Peers of one node; a full mesh of a hundred has 99.
@@ -244,13 +245,22 @@ def _read_address(where: str, value: Any) -> str:
     return address
 
 
+def _read_peer(where: str, value: Any) -> str:
+    """As clients take it: a host alone has the port that nodes have if nobody tells another."""
+    if isinstance(value, str) and not value.isdecimal():
+        whole = f"{tcp_address(value)}:{_DEFAULT_PORT}"
+        if host_of(whole) is not None:
+            return whole
+    return _read_address(where, value)
+
+
 def _read_join(where: str, value: Any) -> tuple[str, ...]:
     given = value
     if isinstance(value, str):
         given = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(given, list | tuple):
         raise ConfigError(f"{where}: {value!r} is no list of addresses")
-    peers = tuple(dict.fromkeys(_read_address(where, address) for address in given))
+    peers = tuple(dict.fromkeys(_read_peer(where, address) for address in given))
     for peer in peers:
         if host_of(peer) in _WILDCARDS:
             raise ConfigError(f"{where}: {peer} is no address that one can connect to")

@@ -35,6 +35,14 @@ _FORMAT_UNTOLD: Final = 3
 CONTENTS: Final = "backup.json"
 
 
+#: What to do where node.json is lost, which tells whose data this is.
+_NEEDED: Final = (
+    "put that of a backup of this node in its place, or write it: "
+    f'{{"name": NAME, "cluster": CLUSTER, "format": {layout.STORE_FORMAT}}}, with the name and the '
+    "cluster that the node had"
+)
+
+
 class WrongDirectory(StorageError):
     """A directory that was given is not what is needed there."""
 
@@ -177,13 +185,7 @@ class DataDirectory:
                 f"{self.path} is a backup, and a node that starts on it would change it: make a "
                 f"data directory of it with kvnode restore {self.path} --data DIR"
             )
-        for parent in Path(os.path.realpath(self.path)).parents:
-            with suppress(PermissionError):  # what this user may not look into is not its own
-                if (parent / OWNER).exists():
-                    raise StorageError(
-                        f"{self.path} is in the data directory {parent} of another node; "
-                        f"give another one with --data"
-                    )
+        expect_outside(self.path)
 
     def _checked_owner(self, name: str, cluster: str) -> dict[str, Any]:
         """Names are in every write's origin: another node must not go on under this one."""
@@ -214,6 +216,18 @@ class DataDirectory:
         return _owner_in(self.path)
 
 
+def expect_outside(path: Path) -> None:
+    """Raise WrongDirectory for what lies within a data directory or a backup: it would go where
+    that goes."""
+    for parent in Path(os.path.realpath(path)).parents:
+        with suppress(PermissionError):  # what this user may not look into is not its own
+            if (parent / OWNER).exists():
+                raise WrongDirectory(
+                    f"{path} is in the data directory {parent} of another node; "
+                    f"give another one with --data"
+                )
+
+
 def owner_of(directory: Path) -> tuple[str, str]:
     """The name and the cluster of the node whose data a directory or backup has, if it is of the
     format that this version reads. Raises WrongDirectory, or StorageError."""
@@ -222,7 +236,8 @@ def owner_of(directory: Path) -> tuple[str, str]:
     try:
         return str(owner["name"]), str(owner["cluster"])
     except KeyError:
-        raise StorageError(f"{directory / OWNER} does not tell a name and a cluster") from None
+        file = directory / OWNER
+        raise StorageError(f"{file} does not tell a name and a cluster; {_NEEDED}") from None
 
 
 def _owner_in(directory: Path) -> dict[str, Any]:
@@ -232,11 +247,16 @@ def _owner_in(directory: Path) -> dict[str, Any]:
         owner = json.loads(file.read_text())
     except (FileNotFoundError, NotADirectoryError):
         message = f"{directory} is neither a data directory nor a backup: it has no {OWNER}"
+        if (directory / STORE).is_dir():
+            message = f"{directory} has a store, but no {OWNER}; {_NEEDED}"
         raise WrongDirectory(message) from None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"can't read {file}: {error}") from error
+    except OSError as error:
+        raise StorageError(f"can't read {file}: {error.strerror}") from error
+    except ValueError as error:
+        why = str(error) if file.stat().st_size else "it is empty"
+        raise StorageError(f"can't read {file}: {why}; {_NEEDED}") from None
     if not isinstance(owner, dict):
-        raise StorageError(f"{file} does not tell a name and a cluster")
+        raise StorageError(f"{file} does not tell a name and a cluster; {_NEEDED}")
     return owner
 
 

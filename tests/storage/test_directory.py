@@ -13,7 +13,7 @@ import pytest
 
 from kvnode.errors import StorageError
 from kvnode.storage.backups import Contents, save
-from kvnode.storage.directory import DataDirectory
+from kvnode.storage.directory import DataDirectory, WrongDirectory, owner_of
 from kvnode.storage.layout import STORE_FORMAT
 
 
@@ -48,8 +48,25 @@ def test_the_directory_of_another_node_is_refused(tmp_path: Path, owner: tuple[s
 def test_a_directory_whose_owner_cannot_be_read_is_refused(tmp_path: Path, damage: str) -> None:
     opened(tmp_path).close()
     (tmp_path / "node.json").write_bytes(damage.encode("latin-1"))
-    with pytest.raises(StorageError, match=r"can't read .*node\.json"):
+    with pytest.raises(StorageError, match=r"can't read .*node\.json") as raised:
         opened(tmp_path)
+    assert ("it is empty; put that of a backup" in str(raised.value)) == (damage == "")
+    assert f'{{"name": NAME, "cluster": CLUSTER, "format": {STORE_FORMAT}}}' in str(raised.value)
+
+
+def test_what_is_advised_where_the_owner_is_lost_is_all_that_it_takes(tmp_path: Path) -> None:
+    directory = opened(tmp_path)
+    directory.open_store().close()
+    directory.close()
+    (tmp_path / "node.json").unlink()
+    with pytest.raises(WrongDirectory, match=r"has a store, but no node\.json; put that") as raised:
+        owner_of(tmp_path)
+    advised = str(raised.value)[str(raised.value).index("{") : str(raised.value).index("}") + 1]
+    written = advised.replace("NAME", '"X"').replace("CLUSTER", '"c"')
+    (tmp_path / "node.json").write_text(written)
+    directory = opened(tmp_path)
+    directory.open_store().close()
+    directory.close()
 
 
 def test_it_tells_the_format_of_its_store_before_that_is_opened(tmp_path: Path) -> None:
@@ -224,7 +241,7 @@ def test_a_directory_above_that_can_not_be_looked_into_is_no_hindrance(tmp_path:
 _START_WITHOUT_PRIVILEGES = """
 import os, sys
 from pathlib import Path
-from kvnode.storage.directory import DataDirectory
+from kvnode.storage.directory import DataDirectory, WrongDirectory, owner_of
 os.chdir(sys.argv[1])
 os.chmod("..", 0)
 if os.geteuid() == 0:
