@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from kvnode import __version__
 from kvnode.cli.exits import FAILED, OK, USAGE, epilog, guarded
@@ -51,8 +51,27 @@ def _main(arguments: Sequence[str] | None) -> int:
     return admin.run(flags)
 
 
+class _Parser(Parser):
+    """Whoever starts a node may not read what it says: a mistake must end it all the same."""
+
+    def error(self, message: str) -> NoReturn:
+        """See `Parser.error`."""
+        _tell(f"{self.prog}: {message}; see {self.prog} --help")
+        self.exit(USAGE)
+
+
+def _tell(line: str) -> None:
+    """Print it on standard error, and wait no longer for who reads that than the log does."""
+    from kvnode.daemon.logs import STDERR
+    from kvnode.daemon.sink import Sink
+
+    sink = Sink(STDERR, lambda _: b"")
+    sink.put(f"{line}\n".encode(errors="backslashreplace"))
+    sink.flush()
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+    parser = _Parser(
         prog="kvnode",
         description=__doc__,
         epilog=epilog(),
@@ -84,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo = commands.add_parser(
         "demo",
         help="three nodes play the story of a causal history, or live through chaos",
@@ -153,7 +172,7 @@ def _mistake(flags: argparse.Namespace, message: str) -> int:
     return USAGE
 
 
-def _add_admin_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+def _add_admin_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     backup = commands.add_parser(
         "backup",
         help="have a running node back up what it has",
@@ -229,18 +248,19 @@ def _serve(flags: argparse.Namespace) -> int:
     import zmq
 
     from kvnode.daemon import config, logs, loop
+    from kvnode.daemon.sink import unwaited
     from kvnode.errors import ConfigError, StorageError
 
     try:
         settings = config.load(vars(flags), os.environ)
     except ConfigError as error:
-        print(f"kvnode: {error}", file=sys.stderr)
+        _tell(f"kvnode: {error}")
         return USAGE
     sink = logs.configure(settings.name, settings.log_format, settings.log_level)
     for unknown in config.unknown_variables(os.environ):
         logs.LOGGER.warning("%s", unknown)
-    # A watchdog's SIGABRT leaves in the log where the loop was stuck.
-    faulthandler.enable(logs.STDERR)
+    # A watchdog's SIGABRT leaves in the log where the loop was stuck, if that can be.
+    faulthandler.enable(unwaited(logs.STDERR))
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
     gc.freeze()  # what is imported by now stays
     try:

@@ -34,6 +34,9 @@ PEERS_MAX: Final = 128
 LOG_FORMATS: Final = ("human", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
+#: A file of settings has a few hundred; one that never ends, as /dev/zero, is told.
+_FILE_BYTES_MAX: Final = MIB
+
 _PREFIX: Final = "KVNODE_"
 #: Where the file is.
 _CONFIG: Final = "KVNODE_CONFIG"
@@ -181,7 +184,11 @@ def _completed(found: dict[str, Setting]) -> dict[str, Setting]:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        with file.open("rb") as stream:
+            content = stream.read(_FILE_BYTES_MAX + 1)
+        if len(content) > _FILE_BYTES_MAX:
+            raise ValueError(f"it has more than {_FILE_BYTES_MAX} bytes")
+        return tomllib.loads(content.decode())
     except RecursionError:
         message = f"can't read the configuration file {file}: it is nested too deep"
         raise ConfigError(message) from None

@@ -18,17 +18,17 @@ from tests.storage.sound import families_of, sound_directory
 
 
 @pytest.fixture
-def kvnode(capsys, monkeypatch):
+def kvnode(capfd, monkeypatch):
     """Runs one command."""
     monkeypatch.delenv("KVNODE_NODE", raising=False)
 
     def kvnode(*arguments):
-        capsys.readouterr()
+        capfd.readouterr()
         try:
             code = main([str(argument) for argument in arguments])
         except SystemExit as stopped:  # argparse ends so
             code = stopped.code
-        return Ended(code, *capsys.readouterr())
+        return Ended(code, *capfd.readouterr())
 
     return kvnode
 

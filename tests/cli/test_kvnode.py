@@ -16,7 +16,7 @@ from kvnode.daemon.config import Config
 
 
 @pytest.fixture
-def kvnode(capsys):
+def kvnode(capfd):
     """Runs one command that ends by itself: its exit code, output and errors."""
 
     def kvnode(*arguments):
@@ -24,7 +24,7 @@ def kvnode(capsys):
             code = main(arguments)
         except SystemExit as stopped:  # argparse ends so
             code = stopped.code
-        return code, *capsys.readouterr()
+        return code, *capfd.readouterr()
 
     return kvnode
 

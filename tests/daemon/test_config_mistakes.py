@@ -87,12 +87,12 @@ def no_daemon(monkeypatch):
 
 
 @pytest.fixture
-def complaint(capsys):
+def complaint(capfd):
     """What `kvnode serve` with these arguments complains of."""
 
     def complaint(*arguments):
         assert main(["serve", *arguments]) == 2
-        output, errors = capsys.readouterr()
+        output, errors = capfd.readouterr()
         assert output == ""
         assert errors.startswith("kvnode: ") and errors.count("\n") == 1, errors
         return errors
@@ -147,6 +147,10 @@ def test_a_file_that_is_no_toml_is_named(content, complaint, tmp_path):
     file = tmp_path / "kvnode.toml"
     file.write_bytes(content)
     assert str(file) in complaint("--config", str(file))
+
+
+def test_a_file_that_never_ends_is_named(complaint):
+    assert "/dev/zero: it has more than" in complaint("--config", "/dev/zero")
 
 
 def test_a_file_that_is_not_there_or_a_directory_is_named(complaint, tmp_path):
