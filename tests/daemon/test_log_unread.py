@@ -121,6 +121,7 @@ def test_a_mistake_does_not_wait_for_a_reader(fifo, flags):
             assert process.wait(PATIENCE_S) == 2
         finally:
             process.kill()
+            process.wait()
 
 
 def test_a_watchdog_ends_a_node_whose_log_nobody_reads(start, fifo):
