@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Final
 
 from kvnode.cli.streams import OutputFailed
+from kvnode.cli.tokens import NotKept
 from kvnode.errors import (
     CommitFailed,
     InvalidRequest,
@@ -46,10 +47,10 @@ MEANINGS: Final = {
     REJECTED: "rejected by the node: a condition does not hold, it lacks what the session has "
     "seen, it can't go on with a watch or a scan, it is of another version; or a node uses the "
     "directory",
-    UNHEALTHY: "the node's disk does not answer; for lag, a member is late; for ping --ready, the "
-    "node is not",
-    UNPRINTED: "the output can't be written; standard error says so, and for a command that writes "
-    "to the node, whether it did",
+    UNHEALTHY: "the node's disk does not answer, or it is joining; for lag, a member is late; for "
+    "ping --ready, the node is not",
+    UNPRINTED: "the output can't be written, or the file of --token-file or --resume; standard "
+    "error says so, and for a command that writes to the node, whether it did",
     UNREADABLE: "a value can't be read, as another client may put one; standard error names its "
     "key, and the others are shown",
     FAULT: "a fault of kvnode's own, with a traceback: please report it",
@@ -77,6 +78,8 @@ def code_of(error: KvnodeError) -> int:
         return USAGE
     if isinstance(error, UnreadableValue):
         return UNREADABLE
+    if isinstance(error, NotKept):
+        return UNPRINTED
     return UNHEALTHY if isinstance(error, Unavailable | CommitFailed) else REJECTED
 
 

@@ -17,10 +17,11 @@ _ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
 
 
 def raw(value: Any) -> bytes:
-    """A value as it is where it is text or bytes, else its JSON."""
+    """A value as it is where it is text or bytes, else its JSON; what that has no form for, as
+    Python writes it."""
     if isinstance(value, bytes):
         return value
-    return (value if isinstance(value, str) else as_json(value)).encode()
+    return (value if isinstance(value, str) else json_or_repr(value)).encode()
 
 
 def in_line(value: bytes | Any) -> str:

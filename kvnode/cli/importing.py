@@ -2,7 +2,8 @@
 
 Each batch is one request. Where it was acknowledged, and only then, a file is told how far the
 input is done. So whoever is killed has put at most one batch of which the file does not know, and
-puts it again: that changes nothing, since it puts the same.
+puts it again: that changes nothing, since it puts the same. For the same reason all is put again
+where what was acknowledged may be among what no node has any more.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
+from kvnode.cli.accepting import told_of_loss
 from kvnode.cli.records import LINE_BYTES_MAX, Record, record_of
-from kvnode.cli.tokens import replace
+from kvnode.cli.tokens import read_small, replace
 from kvnode.client.sync import Client
 from kvnode.codec.token import printable, token_of
 from kvnode.core.limits import BATCH_BYTES_TARGET, ONCE_WRITES_MAX, TTL_MS_MAX
@@ -29,6 +31,9 @@ _RECORDS_MAX: Final = 1000
 _EXPIRING_MAX: Final = ONCE_WRITES_MAX - 1
 
 _SKIPPED_BYTES: Final = 1 << 20
+
+#: To read any key tells whether the nodes have what a session has seen.
+_ANY_KEY: Final = "k"
 
 
 class Place(NamedTuple):
@@ -55,7 +60,7 @@ class State:
             self._load(file)
 
     def keep(self, place: Place, token: bytes | None) -> None:
-        """All up to there was acknowledged. Raises IndefiniteError."""
+        """All up to there was acknowledged. Raises NotKept."""
         if self._file is not None:
             document = {**place._asdict(), "token": printable(token)}
             replace(self._file, json.dumps(document) + "\n", "how far it is")
@@ -63,7 +68,7 @@ class State:
 
     def _load(self, file: Path) -> None:
         try:
-            document = json.loads(file.read_text())
+            document = json.loads(read_small(file))
             numbers = [document[field] for field in Place._fields]
             token = document["token"]
             if not all(type(number) is int and number >= 0 for number in numbers):
@@ -135,11 +140,27 @@ class Import:
         self.state = state
         self.imported = 0
         self.expired = 0
+        self._is_lost = False
         if state.token is not None:
             client._seen.merge(state.token)
 
+    def expect_kept(self) -> None:
+        """Look whether the nodes still have what was imported so far. Raises SessionLost; where
+        that is accepted, it begins again at the first line."""
+        if self.state.token is None:
+            return
+        with told_of_loss(self._client, self._note_loss):
+            self._client.read(_ANY_KEY)
+        if self._is_lost:
+            self._is_lost = False
+            self.state.keep(Place(), self._client.token)
+
     def run(self, replicas: int | None, timeout_s: float | None) -> Iterator[int]:
         """Put all that is left, and tell after each batch how many lines are done."""
+        with told_of_loss(self._client, self._note_loss):
+            yield from self._run(replicas, timeout_s)
+
+    def _run(self, replicas: int | None, timeout_s: float | None) -> Iterator[int]:
         self._skip()
         batch, done = Batch(), self.state.place
         for record, place in self._records():
@@ -159,8 +180,23 @@ class Import:
             expired = batch.put(self._client, replicas, timeout_s)
             self.expired += expired
             self.imported += len(batch.records) - expired
+            self._expect_no_loss()
             self.state.keep(done, self._client.token)
             yield done.lines
+
+    def _note_loss(self, _: bytes) -> None:
+        self._is_lost = True
+
+    def _expect_no_loss(self) -> None:
+        """What was read of a pipe can't be read again, so this is for who has the input."""
+        is_lost, self._is_lost = self._is_lost, False
+        lost = self.state.place.lines
+        if is_lost and lost:
+            self.state.keep(Place(), self._client.token)
+            raise KvnodeError(
+                f"no node has any more what the session had seen, and lines 1 to {lost} of "
+                f"{self._name} may be of that: import all of it again"
+            )
 
     def _records(self) -> Iterator[tuple[Record | InvalidRequest, Place]]:
         """Each with the place after it; what is wrong with a line comes last."""

@@ -16,9 +16,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from kvnode import __version__
+from kvnode.cli.accepting import AcceptingClient
 from kvnode.cli.commands import changes, deletion, keys, nodes, ranges, transfer
 from kvnode.cli.commands.command import no_arguments
 from kvnode.cli.exits import OK, code_of, epilog, guarded
@@ -27,12 +28,8 @@ from kvnode.cli.parser import Parser, seconds
 from kvnode.cli.streams import expect_output, printing
 from kvnode.cli.tokens import read_token, write_token
 from kvnode.client.addresses import DEFAULT_ADDRESS, VARIABLE
-from kvnode.client.call import Call
-from kvnode.client.session import Session
 from kvnode.client.sync import Client
-from kvnode.errors import KvnodeError, SessionLost
-
-T = TypeVar("T")
+from kvnode.errors import KvnodeError
 
 COMMANDS: Final = {
     **keys.COMMANDS,
@@ -71,20 +68,6 @@ def _main(arguments: Sequence[str] | None) -> int:
     except KvnodeError as error:
         output.error(error)
         return code_of(error)
-
-
-class _AcceptingClient(Client):
-    """Goes on without what is lost, in whichever session that was seen: its own, or where a watch
-    is. Nothing was done by the call that is told so, nor by those that it follows: these read."""
-
-    def _make(self, call: Call[T], session: Session | None = None) -> T:
-        """See `ClientSession._make`."""
-        seen = session or self._seen
-        try:
-            return super()._make(call, seen)
-        except SessionLost as lost:
-            seen.token = lost.token
-            return super()._make(call, seen)
 
 
 class Seat:
@@ -126,7 +109,7 @@ class Seat:
 
     def _client(self, token: bytes | None) -> Client:
         flags = self._flags
-        make = _AcceptingClient if flags.accept_loss else Client
+        make = AcceptingClient if flags.accept_loss else Client
         return make(
             *(address for nodes in flags.node or () for address in nodes.split(",")),
             timeout_s=flags.timeout,

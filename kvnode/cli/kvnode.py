@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from kvnode import __version__
 from kvnode.cli.exits import FAILED, OK, USAGE, epilog, guarded
@@ -51,8 +51,27 @@ def _main(arguments: Sequence[str] | None) -> int:
     return admin.run(flags)
 
 
+class _Parser(Parser):
+    """Whoever starts a node may not read what it says: a mistake must end it all the same."""
+
+    def error(self, message: str) -> NoReturn:
+        """See `Parser.error`."""
+        _tell(f"{self.prog}: {message}; see {self.prog} --help")
+        self.exit(USAGE)
+
+
+def _tell(line: str) -> None:
+    """Print it on standard error, and wait no longer for who reads that than the log does."""
+    from kvnode.daemon.logs import STDERR
+    from kvnode.daemon.sink import Sink
+
+    sink = Sink(STDERR, lambda _: b"")
+    sink.put(f"{line}\n".encode(errors="backslashreplace"))
+    sink.flush()
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+    parser = _Parser(
         prog="kvnode",
         description=__doc__,
         epilog=epilog(),
@@ -84,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo = commands.add_parser(
         "demo",
         help="three nodes play the story of a causal history, or live through chaos",
@@ -118,18 +137,23 @@ def _three(text: str) -> list[str]:
     return addresses
 
 
+def _one(text: str) -> str:
+    """The type of an argument that names one node."""
+    if "," in text:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is more than one address")
+    return text
+
+
 def _demo(flags: argparse.Namespace) -> int:
     if flags.chaos and flags.nodes:
-        print("kvnode demo: --chaos is for nodes of its own, without --nodes", file=sys.stderr)
-        return USAGE
+        return _mistake(flags, "demo: --chaos is for nodes of its own, without --nodes")
     if flags.chaos:
         from kvnode.cli.chaos import chaos
 
         seconds = _CHAOS_S if flags.seconds is None else flags.seconds
         return chaos(seconds=seconds, seed=flags.seed, as_json=flags.json)
     if flags.seconds is not None or flags.seed is not None:
-        print("kvnode demo: --seconds and --seed go with --chaos", file=sys.stderr)
-        return USAGE
+        return _mistake(flags, "demo: --seconds and --seed go with --chaos")
     if flags.nodes:
         from kvnode.cli.visit import visit
 
@@ -139,7 +163,16 @@ def _demo(flags: argparse.Namespace) -> int:
     return demo(as_json=flags.json)
 
 
-def _add_admin_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+def _mistake(flags: argparse.Namespace, message: str) -> int:
+    """Tell it as any other error is told; the exit code."""
+    from kvnode.cli.output import Output
+    from kvnode.errors import InvalidRequest
+
+    Output(as_json=flags.json, program="kvnode").error(InvalidRequest(message))
+    return USAGE
+
+
+def _add_admin_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
     backup = commands.add_parser(
         "backup",
         help="have a running node back up what it has",
@@ -148,10 +181,15 @@ def _add_admin_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         "either changes; copy it elsewhere. Exits 3 if the node does not answer in time, 4 if "
         "it refuses, 5 if its disk does not answer.",
     )
-    node = os.environ.get("KVNODE_NODE", DEFAULT_ADDRESS)
+    # One node makes it, so of several the first is asked, and no other where that is away.
+    first = os.environ.get("KVNODE_NODE", "").split(",")[0].strip()
     add = backup.add_argument
     add(
-        "--node", default=node, metavar="ADDRESS", help=f"the node (KVNODE_NODE, {DEFAULT_ADDRESS})"
+        "--node",
+        default=first or DEFAULT_ADDRESS,
+        type=_one,
+        metavar="ADDRESS",
+        help=f"the node (the first of KVNODE_NODE, {DEFAULT_ADDRESS})",
     )
     add("--timeout", default=60.0, type=seconds, metavar="S", help="seconds for an answer (60)")
     add("name", metavar="NAME", help="of the backup: letters, digits, dots, dashes")
@@ -210,18 +248,19 @@ def _serve(flags: argparse.Namespace) -> int:
     import zmq
 
     from kvnode.daemon import config, logs, loop
+    from kvnode.daemon.sink import unwaited
     from kvnode.errors import ConfigError, StorageError
 
     try:
         settings = config.load(vars(flags), os.environ)
     except ConfigError as error:
-        print(f"kvnode: {error}", file=sys.stderr)
+        _tell(f"kvnode: {error}")
         return USAGE
     sink = logs.configure(settings.name, settings.log_format, settings.log_level)
     for unknown in config.unknown_variables(os.environ):
         logs.LOGGER.warning("%s", unknown)
-    # A watchdog's SIGABRT leaves in the log where the loop was stuck.
-    faulthandler.enable(logs.STDERR)
+    # A watchdog's SIGABRT leaves in the log where the loop was stuck, if that can be.
+    faulthandler.enable(unwaited(logs.STDERR))
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
     gc.freeze()  # what is imported by now stays
     try:
@@ -251,8 +290,7 @@ def _config(flags: argparse.Namespace) -> int:
     try:
         settings = config.settings(vars(flags), os.environ)
     except ConfigError as error:
-        print(f"kvnode: {error}", file=sys.stderr)
-        return USAGE
+        return _mistake(flags, str(error))
     for unknown in config.unknown_variables(os.environ):
         print(f"kvnode: {unknown}", file=sys.stderr)
     shown = {

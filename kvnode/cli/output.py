@@ -50,7 +50,7 @@ class Output:
         winner, *siblings = versions
         if self._as_json:
             document = {"key": key_as_json(key), "value": winner.value, "siblings": len(siblings)}
-            self._print_json(self._read(document) | {"dot": winner.dot})
+            self._print_value(document | {"dot": winner.dot})
             return
         if isinstance(winner.value, UnreadableValue):
             self.unreadable(winner.value)
@@ -127,7 +127,7 @@ class Output:
         key, winner, siblings = entry
         if self._as_json:
             document = {"key": key_as_json(key), "value": winner.value, "siblings": siblings}
-            self._print_one_of_many(document | _about(winner))
+            self._print_value(document | _about(winner))
         elif isinstance(winner.value, UnreadableValue):
             self.unreadable(winner.value)
         else:
@@ -146,7 +146,7 @@ class Output:
                 "delete": change.is_delete,
                 "token": printable(change.token),
             }
-            self._print_one_of_many(document | _about(change))
+            self._print_value(document | _about(change))
         elif change.is_delete:
             print("del", in_line(change.key), sep="\t")
         elif isinstance(change.value, UnreadableValue):
@@ -217,8 +217,8 @@ class Output:
         self.code = UNREADABLE
         return document | {"value": jsonable(value), "unreadable": value.reason}
 
-    def _print_one_of_many(self, document: dict[str, Any]) -> None:
-        """One value that JSON has no form for is no reason not to show the others."""
+    def _print_value(self, document: dict[str, Any]) -> None:
+        """One that JSON has no form for is msgpack; among others, these are shown all the same."""
         document = self._read(document)
         try:
             self._print_json(document)

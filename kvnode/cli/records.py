@@ -76,9 +76,10 @@ def record_of(line: bytes) -> Record:
         raise InvalidRequest("it must have just one of `value`, `bytes` and `msgpack`")
     if unknown := document.keys() - {"key", "expires_at", *forms}:
         raise InvalidRequest(f"nobody knows its {', '.join(map(repr, sorted(unknown))):.80}")
-    key = packed_key(_key(document["key"]))
-    value = _value(forms[0], document[forms[0]], key)
-    size_bytes = len(key) + len(packed_value(value, key))
+    named = _key(document["key"])
+    key = packed_key(named)
+    value = _value(forms[0], document[forms[0]], named)
+    size_bytes = len(key) + len(packed_value(value, named))
     return Record(key, value, _time(document.get("expires_at")), size_bytes)
 
 
@@ -112,7 +113,7 @@ def _key(form: Any) -> str | bytes:
             raise InvalidRequest('its `key` must be a string, or {"base64": ...}')
 
 
-def _value(form: str, content: Any, key: bytes) -> Any:
+def _value(form: str, content: Any, key: str | bytes) -> Any:
     if form == "value":
         return content
     if not isinstance(content, str):

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from kvnode.daemon.logs import LOGGER
 from kvnode.daemon.node import Node
-from kvnode.errors import Refused, StorageError
+from kvnode.errors import Refused, StorageError, Unavailable
 from kvnode.storage.backups import Contents, expect_room, save, size_bytes
 from kvnode.storage.rocks import RocksStore
 
@@ -53,7 +53,7 @@ class Backups:
             store = self._open_store()
             expect_room(self._data, name)
             store.begin_flush()
-        except (Refused, StorageError) as error:
+        except (Refused, Unavailable, StorageError) as error:
             answer([_failure(error)])
             return
         self._asked = _Asked(name, answer, store, steady_us + FLUSHED_WITHIN_US)
@@ -67,7 +67,7 @@ class Backups:
         try:
             if self._is_ready(self._asked, steady_us):
                 self._finish(self._asked.answer, ("ok", self._make(self._asked.name)))
-        except (Refused, StorageError) as error:
+        except (Refused, Unavailable, StorageError) as error:
             self._finish(self._asked.answer, _failure(error))
 
     def wake_us(self) -> int | None:
@@ -84,7 +84,9 @@ class Backups:
         if not self._node.health.writable:
             raise StorageError(self._node.trouble())
         if self._node.replica.is_joining or self._node.is_folding:
-            raise Refused("this node is joining: what it has is not whole; try later, or another")
+            raise Unavailable(
+                "this node is joining: what it has is not whole; try later, or another"
+            )
         store = self._store()
         store.expect_in_place()
         return store
@@ -115,6 +117,6 @@ class Backups:
         answer([result])
 
 
-def _failure(error: Refused | StorageError) -> tuple[Any, ...]:
+def _failure(error: Refused | Unavailable | StorageError) -> tuple[Any, ...]:
     code = "refused" if isinstance(error, Refused) else "unavailable"
-    return ("error", code, str(error), False)
+    return ("error", "joining" if isinstance(error, Unavailable) else code, str(error), False)

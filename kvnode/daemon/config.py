@@ -24,7 +24,8 @@ from kvnode.storage.tuning import CACHE_BYTES
 from kvnode.transport.addresses import host_of
 from kvnode.transport.sockets import tcp_address
 
-DEFAULT_LISTEN: Final = "tcp://127.0.0.1:7411"
+_DEFAULT_PORT: Final = 7411
+DEFAULT_LISTEN: Final = f"tcp://127.0.0.1:{_DEFAULT_PORT}"
 DEFAULT_GOSSIP: Final = "tcp://127.0.0.1:7412"
 
 #: Peers of one node; a full mesh of a hundred has 99.
@@ -32,6 +33,9 @@ PEERS_MAX: Final = 128
 
 LOG_FORMATS: Final = ("human", "json")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+#: A file of settings has a few hundred; one that never ends, as /dev/zero, is told.
+_FILE_BYTES_MAX: Final = MIB
 
 _PREFIX: Final = "KVNODE_"
 #: Where the file is.
@@ -180,7 +184,11 @@ def _completed(found: dict[str, Setting]) -> dict[str, Setting]:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        with file.open("rb") as stream:
+            content = stream.read(_FILE_BYTES_MAX + 1)
+        if len(content) > _FILE_BYTES_MAX:
+            raise ValueError(f"it has more than {_FILE_BYTES_MAX} bytes")
+        return tomllib.loads(content.decode())
     except RecursionError:
         message = f"can't read the configuration file {file}: it is nested too deep"
         raise ConfigError(message) from None
@@ -244,13 +252,22 @@ def _read_address(where: str, value: Any) -> str:
     return address
 
 
+def _read_peer(where: str, value: Any) -> str:
+    """As clients take it: a host alone has the port that nodes have if nobody tells another."""
+    if isinstance(value, str) and not value.isdecimal():
+        whole = f"{tcp_address(value)}:{_DEFAULT_PORT}"
+        if host_of(whole) is not None:
+            return whole
+    return _read_address(where, value)
+
+
 def _read_join(where: str, value: Any) -> tuple[str, ...]:
     given = value
     if isinstance(value, str):
         given = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(given, list | tuple):
         raise ConfigError(f"{where}: {value!r} is no list of addresses")
-    peers = tuple(dict.fromkeys(_read_address(where, address) for address in given))
+    peers = tuple(dict.fromkeys(_read_peer(where, address) for address in given))
     for peer in peers:
         if host_of(peer) in _WILDCARDS:
             raise ConfigError(f"{where}: {peer} is no address that one can connect to")

@@ -9,7 +9,6 @@ of one, at the level debug, is told of them.
 from __future__ import annotations
 
 import logging
-import os
 import struct
 from collections.abc import Container, Mapping
 from typing import Final
@@ -29,7 +28,6 @@ ROUTINE_REPEAT_S: Final = 600.0
 
 _BEGUN: Final = zmq.EVENT_ACCEPTED | zmq.EVENT_CONNECTED
 _ENDED: Final = zmq.EVENT_DISCONNECTED
-_NOT_TAKEN: Final = zmq.EVENT_ACCEPT_FAILED
 _LEFT_EARLY: Final = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _NOT_SPOKEN: Final = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 
@@ -73,9 +71,10 @@ class _Watched:
     """The connections of one socket."""
 
     def __init__(self, socket: Socket, complaints: Complaints) -> None:
-        self.monitor = socket.get_monitor_socket(
-            _BEGUN | _ENDED | _NOT_TAKEN | _LEFT_EARLY | _NOT_SPOKEN
-        )
+        # Not that one could not be accepted: where file descriptors are out libzmq tries that again
+        # at once and for ever, and to read of each try would leave the loop no time for requests.
+        # `descriptors` tells of it.
+        self.monitor = socket.get_monitor_socket(_BEGUN | _ENDED | _LEFT_EARLY | _NOT_SPOKEN)
         self.begun = 0
         self.ended = 0
         #: Of those that ended: how many before their handshake was done.
@@ -90,10 +89,10 @@ class _Watched:
             frames = receive_frames(self.monitor, 2)
             if not frames:
                 break
-            event, value = _EVENT.unpack(frames[0])
-            self._count(event, value, frames[1].decode())
+            event, _ = _EVENT.unpack(frames[0])
+            self._count(event, frames[1].decode())
 
-    def _count(self, event: int, value: int, address: str) -> None:
+    def _count(self, event: int, address: str) -> None:
         if event & _BEGUN:
             self.begun += 1
         elif event == _ENDED:
@@ -103,8 +102,6 @@ class _Watched:
                 f"one at {address}: the other side left or fell silent, or sent a message above "
                 f"{FRAME_BYTES_MAX // MIB} MiB or what is not ZeroMQ's protocol",
             )
-        elif event == _NOT_TAKEN:
-            self._complaints.add("refused_connections", f"one at {address}: {os.strerror(value)}")
         elif event == _NOT_SPOKEN:
             self.failed += 1
             what = f"what came to {address} is not ZeroMQ's protocol as we speak it"

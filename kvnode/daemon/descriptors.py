@@ -6,7 +6,7 @@ import os
 import resource
 from typing import Final
 
-from kvnode.daemon.logs import LOGGER
+from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.errors import ConfigError
 
 #: What a node takes when it is idle is some forty; with fewer than this there are hardly clients.
@@ -50,9 +50,11 @@ def raise_limit() -> None:
 class Descriptors:
     """Whether enough of them are left."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, complaints: Complaints) -> None:
         self.limit = limit
         self.are_few = False
+        self._complaints = complaints
+        self._ran_out = False
 
     def look(self) -> None:
         """Look how many are left: numbers are given out from the lowest one that is free."""
@@ -61,4 +63,14 @@ class Descriptors:
             os.close(number)
         except OSError:
             number = self.limit
+            self._tell()
         self.are_few = self.limit - number < (LEFT_ENOUGH if self.are_few else LEFT_FEW)
+        self._ran_out &= self.are_few
+
+    def _tell(self) -> None:
+        """Once, until there are enough again: how many connect in vain nobody knows. The kernel
+        lets them wait, and libzmq tries to take each of them many thousand times a second."""
+        if not self._ran_out:
+            self._ran_out = True
+            what = f"all {self.limit} are in use; who connects now waits until one is free"
+            self._complaints.add("no_descriptors_left", what)

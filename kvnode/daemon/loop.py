@@ -161,7 +161,7 @@ class Daemon:
             self._context.destroy(linger=0)
             self._node.close(self)
             raise
-        self._descriptors = Descriptors(limit())
+        self._descriptors = Descriptors(limit(), self._complaints)
         self._questions = Questions(
             config,
             self._instance,
@@ -312,6 +312,7 @@ class Daemon:
 
     def _close(self) -> None:
         self._backups.close()
+        had_disk = self._node.health.writable
         failure = self._node.close(self)
         self._mesh.close()
         self._router.close(linger=LINGER_MS)
@@ -321,7 +322,8 @@ class Daemon:
         self._supervisor.close()
         if failure is not None:
             raise failure
-        LOGGER.info("closed cleanly, vector %s", shown(self._node.vector))
+        how = "cleanly" if had_disk else f"without its disk ({self._node.health.last_error})"
+        LOGGER.info("closed %s, vector %s", how, shown(self._node.vector))
 
     # --- receiving
 

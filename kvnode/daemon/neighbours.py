@@ -282,14 +282,16 @@ class Neighbours:
         self._report(peer, f"bears the name {greeting.name!r}, as does the node at {at}")
 
     def _accept(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
+        # One that has called, and is reached now, is told already; as is one that calls as well.
+        is_told = any(it.address == peer.address for it in self.of(greeting.instance))
         peer.greeting = greeting
         peer.gossip_link.came(steady_us)
         self._leave_others(self.named(greeting.name), greeting.instance)
         peer.refusal = peer.waiting = None
         peer.detours = 0
-        LOGGER.info(
-            "peer %s at %s, gossip at %s", greeting.name, peer.place, greeting.gossip_address
-        )
+        if not is_told:
+            gossip = greeting.gossip_address
+            LOGGER.info("peer %s at %s, gossip at %s", greeting.name, peer.place, gossip)
 
     def _leave_others(self, named: Iterable[Peer], instance: int) -> None:
         for other in named:
@@ -309,7 +311,8 @@ def _unheard(peer: Peer, unknown_hosts: Mapping[str, str]) -> Unheard:
     if peer.refusal == _ITSELF:
         return Unheard(peer.place, "leads to this node itself")
     if peer.refusal is not None:
-        return Unheard(peer.place, f"refused: {peer.refusal}", True, peer.is_namesake)
+        told = peer.refusal if "refuses us" in peer.refusal else f"refused: {peer.refusal}"
+        return Unheard(peer.place, told, True, peer.is_namesake)
     if peer.greeting is not None:
         return Unheard(peer.place, "answered, but has not said what it has")
     if peer.reached is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import time
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,19 @@ RETRY_S: Final = 1.0
 
 #: How long an end waits for what is not written yet. Whoever reads needs no longer.
 END_WITHIN_S: Final = 1.0
+
+
+def unwaited(descriptor: int) -> int:
+    """For a pipe another descriptor of it, on which a write never waits: for what can't be left to
+    a thread, since a signal has ended all that. Opened anew, it is shared with nobody. What is no
+    pipe, or can't be opened, is returned as it is."""
+    try:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            mode = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            return os.open(f"/proc/self/fd/{descriptor}", mode)
+    except OSError:
+        pass
+    return descriptor
 
 
 class Sink:

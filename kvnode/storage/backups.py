@@ -26,6 +26,7 @@ from kvnode.storage.directory import (
     PARTIAL,
     STORE,
     WrongDirectory,
+    expect_outside,
     held,
     locked_directory,
     make_directory,
@@ -117,6 +118,7 @@ def restore(backup: Path, data: Path) -> Checked:
         raise WrongDirectory(f"{backup} is no backup: it has no {STORE}")
     if data.resolve().is_relative_to(backup.resolve()):
         raise WrongDirectory(f"{data} is in the backup itself")
+    expect_outside(data)  # no node would start there
     partial = data / PARTIAL
     try:
         make_directory(data)

@@ -23,6 +23,8 @@ STORE: Final = "store"
 BACKUPS: Final = "backups"
 #: Of RocksDB: written when a store is made, and never again.
 _IDENTITY: Final = "IDENTITY"
+#: Of RocksDB too: names what the store is made of.
+_CURRENT: Final = "CURRENT"
 #: In node.json, once the store was made. A start that finds none then does not make another.
 _HAS_STORE: Final = "has_store"
 #: What is being made and not whole yet; no backup's name starts with a dot.
@@ -31,6 +33,14 @@ PARTIAL: Final = ".partial"
 _FORMAT_UNTOLD: Final = 3
 #: In a backup: what it must have.
 CONTENTS: Final = "backup.json"
+
+
+#: What to do where node.json is lost, which tells whose data this is.
+_NEEDED: Final = (
+    "put that of a backup of this node in its place, or write it: "
+    f'{{"name": NAME, "cluster": CLUSTER, "format": {layout.STORE_FORMAT}}}, with the name and the '
+    "cluster that the node had"
+)
 
 
 class WrongDirectory(StorageError):
@@ -83,8 +93,14 @@ class DataDirectory:
         cache_bytes: int = CACHE_BYTES,
     ) -> RocksStore:
         """Open the store. Once it was made, it is never made anew; and what was opened before is
-        opened for writing again only where it was. Raises StorageError."""
-        if not read_only:
+        opened for writing again only where it was, and for reading only in the directory that is
+        still open, wherever that went. Raises StorageError.
+
+        All that is looked at before anything is opened, since rocksdict makes a directory and a
+        file of its own wherever it opens anything, for reading too."""
+        if read_only:
+            self._expect_at(self._anchored_store())
+        else:
             self.expect_in_place()
         store = RocksStore(
             self._anchored_store(),
@@ -106,10 +122,13 @@ class DataDirectory:
 
         One `stat` is enough: it follows the whole path, and no other file has this number.
         """
+        self._expect_at(self.store)
+
+    def _expect_at(self, store: Path) -> None:
         if self._identity is None:
             return
         try:
-            is_there = os.path.samestat((self.store / _IDENTITY).stat(), self._identity)
+            is_there = os.path.samestat((store / _IDENTITY).stat(), self._identity)
         except OSError:
             is_there = False
         if not is_there:
@@ -133,10 +152,12 @@ class DataDirectory:
     def _may_create(self) -> bool:
         if not self._owner.get(_HAS_STORE):
             return True
-        if self._identity is None and not any(self.store.iterdir()):
+        if self._identity is None and not (self.store / _CURRENT).exists():
+            is_empty = not any(self.store.iterdir())
+            what = "is empty" if is_empty else f"has no {_CURRENT}, which is in every store"
             raise StorageError(
-                f"the store of this node is gone: {self.store} is empty. Mount it, or restore a "
-                f"backup; to begin with nothing, move {self.path} away"
+                f"the store of this node is gone: {self.store} {what}. Mount it, or put back what "
+                f"was there, or restore a backup; to begin with nothing, move {self.path} away"
             )
         return False
 
@@ -164,13 +185,7 @@ class DataDirectory:
                 f"{self.path} is a backup, and a node that starts on it would change it: make a "
                 f"data directory of it with kvnode restore {self.path} --data DIR"
             )
-        for parent in Path(os.path.realpath(self.path)).parents:
-            with suppress(PermissionError):  # what this user may not look into is not its own
-                if (parent / OWNER).exists():
-                    raise StorageError(
-                        f"{self.path} is in the data directory {parent} of another node; "
-                        f"give another one with --data"
-                    )
+        expect_outside(self.path)
 
     def _checked_owner(self, name: str, cluster: str) -> dict[str, Any]:
         """Names are in every write's origin: another node must not go on under this one."""
@@ -201,6 +216,18 @@ class DataDirectory:
         return _owner_in(self.path)
 
 
+def expect_outside(path: Path) -> None:
+    """Raise WrongDirectory for what lies within a data directory or a backup: it would go where
+    that goes."""
+    for parent in Path(os.path.realpath(path)).parents:
+        with suppress(PermissionError):  # what this user may not look into is not its own
+            if (parent / OWNER).exists():
+                raise WrongDirectory(
+                    f"{path} is in the data directory {parent} of another node; "
+                    f"give another one with --data"
+                )
+
+
 def owner_of(directory: Path) -> tuple[str, str]:
     """The name and the cluster of the node whose data a directory or backup has, if it is of the
     format that this version reads. Raises WrongDirectory, or StorageError."""
@@ -209,7 +236,8 @@ def owner_of(directory: Path) -> tuple[str, str]:
     try:
         return str(owner["name"]), str(owner["cluster"])
     except KeyError:
-        raise StorageError(f"{directory / OWNER} does not tell a name and a cluster") from None
+        file = directory / OWNER
+        raise StorageError(f"{file} does not tell a name and a cluster; {_NEEDED}") from None
 
 
 def _owner_in(directory: Path) -> dict[str, Any]:
@@ -219,11 +247,16 @@ def _owner_in(directory: Path) -> dict[str, Any]:
         owner = json.loads(file.read_text())
     except (FileNotFoundError, NotADirectoryError):
         message = f"{directory} is neither a data directory nor a backup: it has no {OWNER}"
+        if (directory / STORE).is_dir():
+            message = f"{directory} has a store, but no {OWNER}; {_NEEDED}"
         raise WrongDirectory(message) from None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"can't read {file}: {error}") from error
+    except OSError as error:
+        raise StorageError(f"can't read {file}: {error.strerror}") from error
+    except ValueError as error:
+        why = str(error) if file.stat().st_size else "it is empty"
+        raise StorageError(f"can't read {file}: {why}; {_NEEDED}") from None
     if not isinstance(owner, dict):
-        raise StorageError(f"{file} does not tell a name and a cluster")
+        raise StorageError(f"{file} does not tell a name and a cluster; {_NEEDED}")
     return owner
 
 

@@ -18,17 +18,17 @@ from tests.storage.sound import families_of, sound_directory
 
 
 @pytest.fixture
-def kvnode(capsys, monkeypatch):
+def kvnode(capfd, monkeypatch):
     """Runs one command."""
     monkeypatch.delenv("KVNODE_NODE", raising=False)
 
     def kvnode(*arguments):
-        capsys.readouterr()
+        capfd.readouterr()
         try:
             code = main([str(argument) for argument in arguments])
         except SystemExit as stopped:  # argparse ends so
             code = stopped.code
-        return Ended(code, *capsys.readouterr())
+        return Ended(code, *capfd.readouterr())
 
     return kvnode
 
@@ -184,12 +184,29 @@ def test_a_name_that_is_none_is_exit_code_2(kvnode, trio):
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [("unavailable", 5), ("overloaded", 4), ("refused", 4), ("unknown_operation", 4)],
+    [
+        ("unavailable", 5),
+        ("joining", 5),
+        ("overloaded", 4),
+        ("refused", 4),
+        ("unknown_operation", 4),
+    ],
 )
 def test_an_error_of_the_node_has_its_exit_code(kvnode, answer, code):
     with FakeNode(answering(("error", answer, "what is wrong", False))) as node:
         ended = kvnode("backup", "--node", node.listen, "monday")
     assert ended == (code, "", "kvnode: what is wrong\n")
+
+
+def test_of_several_nodes_in_the_environment_the_first_makes_it(kvnode, monkeypatch):
+    with FakeNode(answering(("error", "refused", "I was asked", False))) as node:
+        monkeypatch.setenv("KVNODE_NODE", f"{node.listen}, tcp://127.0.0.1:1")
+        assert kvnode("backup", "monday").errors == "kvnode: I was asked\n"
+
+
+def test_a_flag_names_one_node(kvnode):
+    code, _, errors = kvnode("backup", "--node", "a:1,b:2", "monday")
+    assert code == 2 and "argument --node: 'a:1,b:2' is more than one address" in errors
 
 
 def test_where_nobody_listens_is_exit_code_3(kvnode):

@@ -20,6 +20,7 @@ from kvnode.cli.exits import (
     interrupted_once,
 )
 from kvnode.cli.streams import OutputFailed
+from kvnode.cli.tokens import NotKept
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "OPERATIONS.md"
 
@@ -46,6 +47,10 @@ CODES = {
     errors.Unavailable("why"): 5,
     errors.CommitFailed("why"): 5,
 }
+
+
+def test_a_file_that_cannot_be_written_has_the_code_of_output():
+    assert code_of(NotKept("why")) == 6
 
 
 @pytest.mark.parametrize("error", CODES, ids=lambda error: type(error).__name__)

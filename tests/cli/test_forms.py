@@ -44,7 +44,13 @@ def test_any_bytes_are_told_apart_in_a_line(value):
 
 
 @pytest.mark.parametrize(
-    ("value", "raw_"), [("ä\n", "ä\n".encode()), (b"\xff", b"\xff"), ([1, None], b"[1, null]")]
+    ("value", "raw_"),
+    [
+        ("ä\n", "ä\n".encode()),
+        (b"\xff", b"\xff"),
+        ([1, None], b"[1, null]"),
+        ([math.nan, "ä"], "[nan, 'ä']".encode()),
+    ],
 )
 def test_raw_is_what_it_is_or_its_json(value, raw_):
     assert raw(value) == raw_

@@ -9,14 +9,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kvnode import Client, Unavailable
+from kvnode.cli.accepting import AcceptingClient
 from kvnode.cli.importing import Batch, Import, Place, State
 from kvnode.cli.records import LINE_BYTES_MAX, Record
 from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import encode_token, printable
 from kvnode.core.limits import BATCH_BYTES_TARGET
-from kvnode.core.requests import Put, WriteAll
+from kvnode.core.requests import Put, Read, WriteAll
 from kvnode.core.vector import new_origin
-from kvnode.errors import InvalidRequest
+from kvnode.errors import InvalidRequest, KvnodeError
 from tests.client.fake_node import FakeNode
 
 X = new_origin("X", 1, 1)
@@ -40,6 +41,9 @@ class Node(FakeNode):
         self.tokens.append(asked.token)
         results = []
         for operation in asked.operations:
+            if isinstance(operation, Read):  # only whether all is there that was imported
+                results.append(("ok", [], 0))
+                continue
             self.left -= 1
             if self.left < 0:
                 results.append(("error", "unavailable", "no room", False))
@@ -66,6 +70,7 @@ def imported(node, content, state=None):
     """Runs an import; its places, its numbers."""
     with Client(node.listen, timeout_s=0.5) as client:
         importing = Import(client, io.BytesIO(content), "input", State(state))
+        importing.expect_kept()
         return list(importing.run(None, None)), importing.imported, importing.expired
 
 
@@ -166,6 +171,41 @@ def test_a_line_without_an_end_is_not_read_into_memory(monkeypatch):
         with pytest.raises(InvalidRequest, match="line 1: this line is too long"):
             list(Import(client, source, "input", State(None)).run(None, None))
         assert source.tell() == 101 < LINE_BYTES_MAX
+
+
+# --- what is lost
+
+
+def losing(node, numbers):
+    """The answers of a node that calls the session lost at its requests with these numbers."""
+    answers = node._answers
+
+    def answer(asked):
+        if len(node.asked) - 1 not in numbers:
+            return answers(asked)
+        return [encode_answer(asked.id, None, [("lost", [(X, 1, 7)], {})])]
+
+    return answer
+
+
+@pytest.mark.parametrize("batches", [0, 1, 2])
+def test_a_loss_amid_an_import_is_told_and_all_is_put_again(batches, state):
+    content = lines(1, 2, 3, 4, 5)
+    with Node() as node:
+        node._answers = losing(node, [batches])
+        with AcceptingClient(node.listen, token=encode_token("c", {X: 7})) as client:
+            importing = Import(client, io.BytesIO(content), "input", State(state))
+            if not batches:
+                list(importing.run(None, None))  # it was of the session before
+            else:
+                told = f"lines 1 to {2 * batches} of input may be of that"
+                with pytest.raises(KvnodeError, match=told):
+                    list(importing.run(None, None))
+                assert State(state).place == Place()
+        if batches:
+            node.put.clear()
+            imported(node, content, state)
+        assert node.put == ["k1", "k2", "k3", "k4", "k5"]
 
 
 # --- batches

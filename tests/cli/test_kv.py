@@ -103,15 +103,24 @@ def test_every_value_has_its_json(value, at_x, x):
     assert "value" in json.loads(output)
 
 
-@pytest.mark.parametrize(
-    "value", [{b"\xff": 1}, {None: {b"k": b"v"}}, math.nan, [math.inf]], ids=repr
-)
-@pytest.mark.parametrize("flags", [(), ("--json",)], ids=["raw", "json"])
-def test_what_json_has_no_form_for_is_told_and_not_half_printed(flags, value, at_x, x):
-    x.put("k", value)
-    code, output, errors = at_x("get", "k", *flags)
-    told = json.loads(output)["message"] if flags else errors
-    assert code == 4 and "can't be shown as JSON" in told
+NO_JSON = [
+    ({b"\xff": 1}, "{b'\\xff': 1}", "gcQB/wE="),
+    ({1: "a", "1": "b"}, "{1: 'a', '1': 'b'}", "ggGhYaExoWI="),
+    (math.nan, "nan", "y3/4AAAAAAAA"),
+    ([math.inf], "[inf]", "kct/8AAAAAAAAA=="),
+]
+
+
+@pytest.mark.parametrize(("value", "printed", "packed"), NO_JSON, ids=[it[1] for it in NO_JSON])
+def test_what_json_has_no_form_for_is_printed_alone_as_among_others(
+    value, printed, packed, at_x, x
+):
+    x.put_many({"k": value, "l": 1})
+    assert at_x("get", "k") == (0, printed.encode(), "")
+    several = at_x("get", "k", "l")
+    assert several == (0, f"k\t{printed}\nl\t1\n".replace("\\", "\\\\").encode(), "")
+    code, output, errors = at_x("get", "k", "--json")
+    assert (code, errors, json.loads(output)["value"]) == (0, "", {"msgpack": packed})
 
 
 @pytest.mark.parametrize("value", ["-5", "a b", "", "\N{SNOWMAN}", "--json", "x" * 100_000])

@@ -87,11 +87,25 @@ def test_an_import_goes_on_from_its_file(kv_at, tmp_path):
     kv_at.go_back()
     file.write_text("\n".join([*lines, ""]))
     code, _, errors = kv_at(*importing)
-    assert code == 4 and "add --accept-loss" in errors
-    assert kv_at("--accept-loss", *importing).code == 0
-    assert kv_at("get", "k3").output == b"3"
+    assert code == 4 and "add --accept-loss" in errors and "goes on" not in errors
+    code, output, errors = kv_at("--accept-loss", *importing)
+    assert code == 0 and b"imported    4 keys" in output
+    assert f"of {file} may be lost" in errors and "beginning again at line 1" in errors
+    assert kv_at("ls", "k").output == b"k0\nk1\nk2\nk3\n", "and nothing of the lost is left out"
     file.write_text("\n".join([*lines, json.dumps({"key": "k4", "value": 4}), ""]))
     assert kv_at(*importing).code == 0, "its file has no more of what was lost"
+
+
+def test_an_import_that_was_done_is_not_called_done_where_it_is_lost(kv_at, tmp_path):
+    file, state = tmp_path / "lines", tmp_path / "state"
+    file.write_text(json.dumps({"key": "k", "value": 1}) + "\n")
+    importing = ("import", file, "--resume", state)
+    assert kv_at(*importing).code == 0
+    kv_at.go_back()
+    assert kv_at(*importing).code == 4
+    assert kv_at("--accept-loss", *importing).code == 0
+    assert kv_at("get", "k").output == b"1"
+    assert b"imported    0 keys" in kv_at(*importing).output, "and it is done once more"
 
 
 def test_a_session_goes_on_from_its_file(kv_at, tmp_path):

@@ -108,6 +108,13 @@ def nobody():
         yield f"tcp://127.0.0.1:{unused.getsockname()[1]}"
 
 
+def test_a_value_that_cannot_be_is_named_by_its_key_as_it_was_typed(at_x):
+    for key, named in (("grün", "'grün'"), ("\udcff", "b'\\xff'")):
+        code, output, _ = at_x("put", key, str(2**64), "--json")
+        message = json.loads(output)["message"]
+        assert code == 2 and message.startswith(f"the value of {named} "), message
+
+
 @pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
 def test_a_wrong_command_line_is_told_in_one_line_with_exit_code_2(arguments, kv):
     code, output, errors = kv(*arguments)

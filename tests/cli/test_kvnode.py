@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from kvnode.daemon.config import Config
 
 
 @pytest.fixture
-def kvnode(capsys):
+def kvnode(capfd):
     """Runs one command that ends by itself: its exit code, output and errors."""
 
     def kvnode(*arguments):
@@ -23,7 +24,7 @@ def kvnode(capsys):
             code = main(arguments)
         except SystemExit as stopped:  # argparse ends so
             code = stopped.code
-        return code, *capsys.readouterr()
+        return code, *capfd.readouterr()
 
     return kvnode
 
@@ -57,6 +58,20 @@ def test_a_mistake_is_told_in_one_line(arguments, named, kvnode):
     code, output, errors = kvnode(*arguments)
     assert (code, output) == (2, "")
     assert named in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("demo", "--seed", "1"), "--chaos"),
+        (("demo", "--nodes", "a:1,b:1,c:1", "--chaos"), "--chaos"),
+        (("config", "--join", "x:"), "--join"),
+    ],
+)
+def test_a_mistake_is_a_document_with_json(arguments, named, kvnode):
+    code, output, errors = kvnode(*arguments, "--json")
+    told = json.loads(output)
+    assert (code, errors, told["error"]) == (2, "", "InvalidRequest") and named in told["message"]
 
 
 def test_a_daemon_that_cannot_serve_says_why_and_ends_with_1(tmp_path):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 
 import pytest
 
 from kvnode.cli.output import Output, status_lines
+from kvnode.client.scans import Entry
 from kvnode.client.session import Version
 from kvnode.core.vector import Dot, new_origin
-from kvnode.errors import CommitFailed, Compacted, Delayed, KvnodeError, Unreplicated
+from kvnode.errors import CommitFailed, Compacted, Delayed, Unreplicated
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 STATUS = {
@@ -82,10 +84,13 @@ def test_a_value_as_json_has_its_dot_and_the_number_of_siblings(capsys, value, s
     assert document == {"key": "k", "value": shown, "siblings": 1, "dot": [X, 1]}
 
 
-def test_a_value_that_json_cannot_hold_is_an_error_and_prints_nothing(capsys):
-    with pytest.raises(KvnodeError):
-        Output(as_json=True).value("k", versions(float("nan")))
-    assert capsys.readouterr().out == ""
+def test_a_value_that_json_cannot_hold_is_msgpack_alone_as_among_others(capsys):
+    output = Output(as_json=True)
+    output.value("k", versions(math.nan))
+    output.entry(Entry(b"k", versions(math.nan)[0], 0))
+    alone, among = map(json.loads, capsys.readouterr().out.splitlines())
+    assert alone["value"] == among["value"] == {"msgpack": "y3/4AAAAAAAA"}
+    assert output.code == 0
 
 
 def test_errors_as_json_say_whether_it_may_have_happened(capsys):

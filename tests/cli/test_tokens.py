@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from kvnode.cli.tokens import read_token, replace, write_token
-from kvnode.codec.token import encode_token
+from kvnode.cli.tokens import _FILE_BYTES_MAX, NotKept, read_token, replace, write_token
+from kvnode.codec.token import TOKEN_BYTES_MAX, encode_token, printable
 from kvnode.core.vector import new_origin
-from kvnode.errors import IndefiniteError, InvalidRequest
+from kvnode.errors import InvalidRequest
 
 TOKEN = encode_token("c", {new_origin("X", 1, 1): 7})
 
@@ -35,8 +37,16 @@ def test_an_empty_file_is_no_session_and_another_is_told(tmp_path):
         read_token(file)
 
 
+@pytest.mark.parametrize("endless", ["/dev/full", "/dev/zero"])
+def test_a_file_that_never_ends_is_told(endless):
+    with pytest.raises(InvalidRequest, match=f"can't read the token file {endless}: it has more"):
+        read_token(Path(endless))
+
+
+def test_the_greatest_token_fits():
+    assert len(printable(bytes(TOKEN_BYTES_MAX))) < _FILE_BYTES_MAX / 4
+
+
 def test_what_can_not_be_kept_is_told_and_leaves_what_was_there(tmp_path):
-    with pytest.raises(
-        IndefiniteError, match=r"the command was done, but how far .* can't be kept"
-    ):
+    with pytest.raises(NotKept, match=r"the command was done, but how far .* can't be kept"):
         replace(tmp_path / "missing" / "state", "x", "how far it is")

@@ -302,7 +302,7 @@ def test_a_real_node_tells_that_a_backup_failed(pair):
 def test_a_node_that_has_not_all_makes_no_backup(asking, why):
     setattr(asking.replica if why == "is_joining" else asking, why, True)
     asking.ask("monday")
-    assert asking.answers[0][:2] == ("error", "refused")
+    assert asking.answers[0][:2] == ("error", "joining")
     assert "this node is joining" in asking.answers[0][2]
 
 

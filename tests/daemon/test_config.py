@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kvnode.cli.kvnode import main
+from kvnode.client.addresses import addresses_of
 from kvnode.daemon.config import PEERS_MAX, load
 from kvnode.daemon.node import Durability
 from kvnode.daemon.sink import Sink
@@ -150,6 +151,12 @@ def test_the_name_is_the_hosts_without_its_domain(monkeypatch):
 )
 def test_peers_are_separated_by_commas(given, peers):
     assert load({"name": "X"}, {"KVNODE_JOIN": given}).join == peers
+
+
+@pytest.mark.parametrize("given", ["10.0.0.1", "tcp://10.0.0.1", "node-1.example", "[::1]"])
+def test_a_host_alone_has_the_port_that_it_has_for_clients(given):
+    (peer,) = load({"name": "X"}, {"KVNODE_JOIN": given}).join
+    assert [peer] == addresses_of([given]) and peer.endswith(":7411")
 
 
 def test_a_node_has_room_for_the_peers_of_a_full_mesh():

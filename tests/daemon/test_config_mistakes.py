@@ -44,7 +44,9 @@ WRONG = [
     ("advertise_gossip", "host"),
     ("advertise_listen", "*:7411"),
     ("advertise_gossip", "0.0.0.0:7412"),
-    ("join", "host"),
+    ("join", "host:"),
+    ("join", "7411"),
+    ("join", "tcp://"),
     ("join", "*:7411"),
     ("durability", "sometimes"),
     ("durability", "ALWAYS"),
@@ -85,12 +87,12 @@ def no_daemon(monkeypatch):
 
 
 @pytest.fixture
-def complaint(capsys):
+def complaint(capfd):
     """What `kvnode serve` with these arguments complains of."""
 
     def complaint(*arguments):
         assert main(["serve", *arguments]) == 2
-        output, errors = capsys.readouterr()
+        output, errors = capfd.readouterr()
         assert output == ""
         assert errors.startswith("kvnode: ") and errors.count("\n") == 1, errors
         return errors
@@ -145,6 +147,10 @@ def test_a_file_that_is_no_toml_is_named(content, complaint, tmp_path):
     file = tmp_path / "kvnode.toml"
     file.write_bytes(content)
     assert str(file) in complaint("--config", str(file))
+
+
+def test_a_file_that_never_ends_is_named(complaint):
+    assert "/dev/zero: it has more than" in complaint("--config", "/dev/zero")
 
 
 def test_a_file_that_is_not_there_or_a_directory_is_named(complaint, tmp_path):

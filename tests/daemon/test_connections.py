@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import resource
 import socket
+from contextlib import ExitStack, suppress
 
 import pytest
 import zmq
@@ -138,6 +141,26 @@ def test_what_happened_beyond_the_bound_of_a_turn_is_read_in_the_next(router, wa
     watched.receive([monitor])
     assert sum(watched.counts["requests"].values()) <= sum(before.values()) + 1
     assert until_ended(watched, 20) == {"begun": 20, "ended": 20, "failed": 20}
+
+
+def test_tries_to_accept_without_a_descriptor_are_no_work_for_who_reads(router, watched):
+    """libzmq makes some 100,000 of them a second, as long as somebody waits to be taken."""
+    (monitor,) = watched.monitors
+    host, port = address_of(router).removeprefix("tcp://").split(":")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    client = socket.socket()
+    with client, ExitStack() as taken:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        with suppress(OSError):
+            while True:
+                taken.callback(os.close, os.dup(0))
+        client.connect((host, int(port)))  # the kernel takes it, whatever the node does
+        assert not monitor.poll(200), "nothing has happened that anybody must read"
+        taken.close()
+        assert monitor.poll(PATIENCE_S * 1000), "it is taken once there is room"
+        watched.receive([monitor])
+        assert watched.counts["requests"]["begun"] == 1
 
 
 def test_a_monitor_that_is_not_ready_is_not_read(router, watched):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -17,6 +19,7 @@ from kvnode.daemon.descriptors import (
     LIMIT_MIN,
     Descriptors,
 )
+from kvnode.daemon.logs import Complaints
 from tests.conftest import FLAGS
 
 
@@ -53,14 +56,14 @@ def test_clients_that_take_them_all_are_told_of(limited):
             crowd.enter_context(connected(node))
         (alarm,) = until("it tells", lambda: alarms(client))
         assert f"nearly all of the {LIMIT_MIN} file descriptors of X are in use" in alarm
-        refused = lambda: client.status()["complaints"].get("refused_connections")  # noqa: E731
-        until("it counts whom it could not take", refused)
+        until("it has none", lambda: "no_descriptors_left" in client.status()["complaints"])
         client.put("k", 2)
+        assert client.status()["complaints"] == {"no_descriptors_left": 1}, "not each try"
         crowd.close()
         until("the alarm has ended", lambda: not alarms(client))
     log = node.log.read_text()
     assert "ALARM: nearly all" in log and "the alarm has ended: nearly all" in log
-    assert "Too many open files" in log
+    assert f"no descriptors left: all {LIMIT_MIN} are in use" in log
 
 
 def test_a_node_takes_as_many_as_it_may(limited):
@@ -86,7 +89,7 @@ def test_a_node_does_not_start_with_hardly_any(limited):
 
 def test_what_is_left_is_few_until_there_is_enough_again():
     used = [os.dup(0) for _ in range(2 * LEFT_ENOUGH)]
-    descriptors = Descriptors(used[LEFT_ENOUGH] + LEFT_FEW)
+    descriptors = Descriptors(used[LEFT_ENOUGH] + LEFT_FEW, Complaints())
     seen = []
     for count in (LEFT_ENOUGH, 2, LEFT_FEW, LEFT_FEW):
         descriptors.look()
@@ -97,3 +100,23 @@ def test_what_is_left_is_few_until_there_is_enough_again():
     assert seen[0] is True and seen[-1] is False and seen == sorted(seen, reverse=True)
     for number in used:
         os.close(number)
+
+
+def test_that_none_is_left_counts_once_until_there_are_enough_again(monkeypatch):
+    limit, complaints = 1000, Complaints()
+    descriptors = Descriptors(limit, complaints)
+    counts = []
+    for free in (0, 0, LEFT_FEW, 0, LEFT_ENOUGH, 0):
+        monkeypatch.setattr(os, "dup", partial(numbered, limit - free, limit))
+        monkeypatch.setattr(os, "close", lambda _: None)
+        descriptors.look()
+        counts.append(complaints.counts["no_descriptors_left"])
+    monkeypatch.undo()
+    assert counts == [1, 1, 1, 1, 1, 2]
+
+
+def numbered(number, limit, _):
+    """What `os.dup` does where this number is the next."""
+    if number >= limit:
+        raise OSError(errno.EMFILE, "Too many open files")
+    return number

@@ -102,6 +102,26 @@ def test_a_store_whose_files_were_deleted_ends_the_writes(node):
     assert GONE in storage_when_noticed(node)["last_error"]
 
 
+def test_a_store_that_was_moved_within_the_directory_can_be_moved_back(node):
+    store = node.data / "store"
+    gone = store.rename(node.data / "gone")
+    refused_write(node)
+    storage_when_noticed(node)
+    assert not store.exists(), "or it would be moved into what is there"
+    gone.rename(store)
+    until("it takes writes", lambda: node.asker.status()["storage"]["writable"])
+    node.asker.put("later", 2)
+    assert node.asker.get("precious") == "v"
+
+
+def test_an_end_without_the_directory_is_not_called_clean(node):
+    moved(node)
+    storage_when_noticed(node)
+    assert node.stop() == 0
+    last = node.log.read_text().splitlines()[-1]
+    assert "X: closed without its disk (the data directory" in last and GONE in last
+
+
 def test_an_empty_directory_in_its_place_stays_empty(node):
     """As the directory over which a volume was mounted, that is mounted no longer."""
     moved(node)

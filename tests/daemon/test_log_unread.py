@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
-from kvnode.cli.cluster import LocalNode, until
+from kvnode.cli.cluster import PATIENCE_S, LocalNode, until
 from kvnode.errors import KvnodeError
 from tests.conftest import FLAGS
 
@@ -106,6 +108,27 @@ def test_an_error_at_the_start_does_not_wait_for_a_reader(start, fifo, tmp_path)
     (tmp_path / "X").write_text("no directory")
     node = start(f"2>{fifo[0]}")
     assert node.process.wait(30) == 1
+    node.process = None
+
+
+@pytest.mark.parametrize("flags", [("--listen", "nonsense"), ("--no-such-flag",)])
+def test_a_mistake_does_not_wait_for_a_reader(fifo, flags):
+    with fifo[0].open("wb", buffering=0) as unread:
+        command = [sys.executable, "-m", "kvnode.cli.kvnode", "serve", *flags]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        process = subprocess.Popen(command, stderr=unread, env=environment)
+        try:
+            assert process.wait(PATIENCE_S) == 2
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_watchdog_ends_a_node_whose_log_nobody_reads(start, fifo):
+    node = start(f"2>{fifo[0]}")
+    until("it serves", lambda: serves(node))
+    node.process.send_signal(signal.SIGABRT)
+    assert node.process.wait(PATIENCE_S) == -signal.SIGABRT
     node.process = None
 
 

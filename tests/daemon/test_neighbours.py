@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from kvnode.codec.client import Greeting, Introduction
 from kvnode.core.repair import ALIVE_HEARTBEATS
+from kvnode.daemon.logs import LOGGER
 from kvnode.daemon.neighbours import (
     CALLER_HEARTBEATS,
     CALLERS_MAX,
@@ -152,6 +155,8 @@ def test_a_refused_address_is_told_with_its_reason(neighbours):
     assert refused.reason == "refused: is of cluster 'd', this node of 'c'"
     assert itself.reason == "leads to this node itself"
     assert (refused.is_refused, itself.is_refused) == (True, False)
+    neighbours.refuse(first, "refuses us: 'I am full'")
+    assert neighbours.unheard(LOOKED_UP)[0].reason == "refuses us: 'I am full'"
 
 
 # --- the numbers of one name
@@ -269,6 +274,24 @@ def test_who_calls_and_is_known_at_an_address_is_that_peer(neighbours):
     neighbours.greeted(first, Y, 0)
     assert neighbours.called("Y", 2, 0) == [first]
     assert neighbours.callers == []
+
+
+def test_the_log_names_a_process_once_that_has_called_and_is_reached_then(
+    neighbours, caplog, monkeypatch
+):
+    monkeypatch.setattr(LOGGER, "propagate", True)
+    caplog.set_level(logging.INFO, LOGGER.name)
+    first, second = neighbours.peers
+    neighbours.introduced(INTRODUCED._replace(listen=first.address), 0)
+    neighbours.called("Z", 7, 1)
+    neighbours.greeted(first, Y._replace(name="Z", instance=7), 2)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1 and told[0].startswith(f"peer Z at {first.address}, gossip at ")
+    neighbours.greeted(second, Y._replace(name="Z", instance=7), 3)
+    assert len(caplog.records) == 2, "another address is news"
+    neighbours.greeted(first, Y._replace(name="Z", instance=8), 4)
+    neighbours.greeted(first, Y._replace(name="Z", instance=8), 4 + RIVAL_HEARTBEATS * HEARTBEAT_US)
+    assert len(caplog.records) == 3, "as is another process"
 
 
 def test_a_caller_that_answers_at_an_address_at_last_is_only_that(neighbours):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from kvnode.cli.cluster import until
-from kvnode.daemon.sink import Sink
+from kvnode.daemon.sink import Sink, unwaited
 
 PIPE_BYTES = 65_536
 RETRY_S = 0.01
@@ -25,6 +25,23 @@ def pipe():
     yield reading, writing, ends
     for end in ends:
         os.close(end)
+
+
+def test_a_full_pipe_does_not_hold_up_what_is_written_unwaited(pipe):
+    reading, writing, ends = pipe
+    private = unwaited(writing)
+    ends.add(private)
+    assert private != writing and os.get_blocking(writing), "others who have it still wait"
+    os.write(private, b"before")
+    assert os.read(reading, PIPE_BYTES) == b"before"
+    fill(writing)
+    with pytest.raises(BlockingIOError):
+        os.write(private, b"x")
+
+
+def test_what_is_no_pipe_is_taken_as_it_is(tmp_path):
+    with (tmp_path / "file").open("wb") as file:
+        assert unwaited(file.fileno()) == file.fileno()
 
 
 def read_until(descriptor, end):

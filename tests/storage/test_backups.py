@@ -317,6 +317,10 @@ def test_what_is_no_backup_is_told_before_anything_is_copied(
     backup = saved(directory).rename(tmp_path / "monday")
     with pytest.raises(WrongDirectory, match="in the backup itself"):
         restore(backup, backup / "in")
+    DataDirectory(tmp_path / "other", name="Z", cluster="c").close()
+    with pytest.raises(WrongDirectory, match=r"is in the data directory .*other of another node"):
+        restore(backup, tmp_path / "other" / "backups" / "in")
+    assert not (tmp_path / "other" / "backups").exists(), "where no node would start"
     (backup / "store" / "odd").mkdir()
     with pytest.raises(WrongDirectory, match="odd is none of a store's files"):
         restore(backup, tmp_path / "new")

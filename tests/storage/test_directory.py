@@ -13,7 +13,7 @@ import pytest
 
 from kvnode.errors import StorageError
 from kvnode.storage.backups import Contents, save
-from kvnode.storage.directory import DataDirectory
+from kvnode.storage.directory import DataDirectory, WrongDirectory, owner_of
 from kvnode.storage.layout import STORE_FORMAT
 
 
@@ -48,8 +48,25 @@ def test_the_directory_of_another_node_is_refused(tmp_path: Path, owner: tuple[s
 def test_a_directory_whose_owner_cannot_be_read_is_refused(tmp_path: Path, damage: str) -> None:
     opened(tmp_path).close()
     (tmp_path / "node.json").write_bytes(damage.encode("latin-1"))
-    with pytest.raises(StorageError, match=r"can't read .*node\.json"):
+    with pytest.raises(StorageError, match=r"can't read .*node\.json") as raised:
         opened(tmp_path)
+    assert ("it is empty; put that of a backup" in str(raised.value)) == (damage == "")
+    assert f'{{"name": NAME, "cluster": CLUSTER, "format": {STORE_FORMAT}}}' in str(raised.value)
+
+
+def test_what_is_advised_where_the_owner_is_lost_is_all_that_it_takes(tmp_path: Path) -> None:
+    directory = opened(tmp_path)
+    directory.open_store().close()
+    directory.close()
+    (tmp_path / "node.json").unlink()
+    with pytest.raises(WrongDirectory, match=r"has a store, but no node\.json; put that") as raised:
+        owner_of(tmp_path)
+    advised = str(raised.value)[str(raised.value).index("{") : str(raised.value).index("}") + 1]
+    written = advised.replace("NAME", '"X"').replace("CLUSTER", '"c"')
+    (tmp_path / "node.json").write_text(written)
+    directory = opened(tmp_path)
+    directory.open_store().close()
+    directory.close()
 
 
 def test_it_tells_the_format_of_its_store_before_that_is_opened(tmp_path: Path) -> None:
@@ -105,9 +122,52 @@ def test_a_store_is_made_once(tmp_path: Path) -> None:
     directory.close()
     shutil.rmtree(tmp_path / "X" / "store")
     directory = opened(tmp_path / "X")
-    with pytest.raises(StorageError, match=r"X/store is empty. Mount it, or restore a backup"):
+    with pytest.raises(StorageError, match=r"X/store is empty. Mount it, or put back"):
         directory.open_store()
     directory.close()
+
+
+def test_what_is_in_the_place_of_a_store_and_is_none_is_left_as_it_is(tmp_path: Path) -> None:
+    """As the root of a file system that was just made."""
+    directory = opened(tmp_path / "X")
+    directory.open_store().close()
+    directory.close()
+    store = tmp_path / "X" / "store"
+    shutil.rmtree(store)
+    (store / "lost+found").mkdir(parents=True)
+    directory = opened(tmp_path / "X")
+    with pytest.raises(StorageError, match=r"X/store has no CURRENT, which is in every store"):
+        directory.open_store()
+    assert [path.name for path in store.iterdir()] == ["lost+found"]
+    directory.close()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_store_that_was_moved_away_can_be_moved_back(tmp_path: Path, read_only: bool) -> None:
+    """Where anything were made in its place meanwhile, `mv` would put it in there."""
+    directory = opened(tmp_path)
+    directory.open_store().close()
+    directory.store.rename(tmp_path / "gone")
+    with pytest.raises(StorageError, match="not the one that this node opened"):
+        directory.open_store(read_only=read_only)
+    assert not directory.store.exists()
+    (tmp_path / "gone").rename(directory.store)
+    directory.open_store(read_only=read_only).close()
+    directory.close()
+
+
+def test_another_store_is_not_opened_for_reading_either(tmp_path: Path) -> None:
+    directory, other = opened(tmp_path / "X"), opened(tmp_path / "Y")
+    directory.open_store().close()
+    other.open_store().close()
+    directory.store.rename(tmp_path / "gone")
+    other.store.rename(directory.store)
+    before = {path.name: path.read_bytes() for path in directory.store.iterdir()}
+    with pytest.raises(StorageError, match="not the one that this node opened"):
+        directory.open_store(read_only=True)
+    assert {path.name: path.read_bytes() for path in directory.store.iterdir()} == before
+    directory.close()
+    other.close()
 
 
 def test_a_start_that_was_killed_before_it_made_its_store_makes_it(tmp_path: Path) -> None:
@@ -181,7 +241,7 @@ def test_a_directory_above_that_can_not_be_looked_into_is_no_hindrance(tmp_path:
 _START_WITHOUT_PRIVILEGES = """
 import os, sys
 from pathlib import Path
-from kvnode.storage.directory import DataDirectory
+from kvnode.storage.directory import DataDirectory, WrongDirectory, owner_of
 os.chdir(sys.argv[1])
 os.chmod("..", 0)
 if os.geteuid() == 0:

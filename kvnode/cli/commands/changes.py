@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from kvnode.cli.accepting import told_of_loss
 from kvnode.cli.commands.command import Command, number, typed
 from kvnode.cli.output import Output
 from kvnode.cli.parser import seconds
@@ -24,7 +25,15 @@ def watch(client: Client, given: argparse.Namespace, output: Output) -> int:
     since = given.since if given.resume is None else read_token(given.resume)
     left = given.count
     end_s = None if given.seconds is None else time.monotonic() + given.seconds
-    with client.watch(typed(given.prefix), since=since) as changes:
+
+    def keep(token: bytes) -> None:
+        # At once: who ends this before anything comes has accepted the loss all the same.
+        write_token(given.resume, token)
+
+    with (
+        client.watch(typed(given.prefix), since=since) as changes,
+        told_of_loss(client, keep),
+    ):
         # What comes from now on is meant, also if nothing does before it is stopped.
         write_token(given.resume, changes.token)
         while left != 0 and (end_s is None or time.monotonic() < end_s):

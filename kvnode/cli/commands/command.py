@@ -45,6 +45,15 @@ def typed(text: str) -> bytes:
     return os.fsencode(text)
 
 
+def named(text: str) -> str | bytes:
+    """The same, as text where it is text: an error names the key as it was typed."""
+    key = typed(text)
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return key
+
+
 def number(low: int, high: int) -> Callable[[str], int]:
     """The type of arguments that count."""
 

@@ -10,6 +10,7 @@ from kvnode.cli.commands.command import (
     Command,
     add_condition,
     condition,
+    named,
     read_all,
     standard_input,
     typed,
@@ -31,7 +32,7 @@ _INPUT_BYTES_MAX: Final = 6 * VALUE_BYTES_MAX
 def put(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Write a value."""
     dot = client.put(
-        typed(given.key),
+        named(given.key),
         _value(given),
         ttl_s=given.ttl,
         if_version=condition(given),

@@ -21,7 +21,7 @@ from kvnode.cli.output import Output
 from kvnode.cli.progress import Progress
 from kvnode.cli.streams import expect_output
 from kvnode.client.sync import Client
-from kvnode.errors import InvalidRequest, KvnodeError, UnreadableValue
+from kvnode.errors import InvalidRequest, KvnodeError, SessionLost, UnreadableValue
 
 
 def export(client: Client, given: argparse.Namespace, output: Output) -> int:
@@ -65,11 +65,18 @@ def import_(client: Client, given: argparse.Namespace, output: Output) -> int:
         source = standard_input(given) if given.file == STDIN else _opened(stack, given.file)
         name = "standard input" if given.file == STDIN else given.file
         importing = Import(client, source, name, state)
+        importing.expect_kept()
+        if begun_after and not state.place.lines:
+            lost = f"what was imported of {name} may be lost with what its session had seen"
+            progress.tell(f"{lost}: beginning again at line 1")
+            begun_after = 0
         if begun_after:
             progress.tell(f"going on after line {begun_after} of {name}")
         try:
             for lines in importing.run(given.replicas, given.replicas_timeout):
                 progress.at("{} lines", lines)
+        except SessionLost:
+            raise  # what is imported of it is just what is in question
         except (KvnodeError, KeyboardInterrupt):
             go_on = "" if given.resume is None else f"; the same --resume {given.resume} goes on"
             progress.tell(f"{state.place.lines:,} lines are imported{go_on}")

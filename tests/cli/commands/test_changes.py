@@ -8,8 +8,11 @@ import time
 
 import pytest
 
-from kvnode.codec.token import printable
+from kvnode.codec.answers import encode_answer
+from kvnode.codec.token import encode_token, printable, token_of
+from kvnode.core.vector import new_origin
 from tests.cli import process
+from tests.client.fake_node import FakeNode
 
 
 @pytest.fixture
@@ -116,3 +119,24 @@ def test_a_watch_goes_on_at_another_node(make_cluster):
                 cluster["Y"].stop(signal.SIGKILL)
                 assert started.stderr.read().startswith(b"kv: ")
             assert started.returncode == 3
+
+
+def test_a_loss_that_is_accepted_is_out_of_the_file_before_the_watch_goes_on(kv, tmp_path):
+    """Whoever ends it while nothing comes has accepted it all the same."""
+    gone, kept = new_origin("X", 1, 1), new_origin("Y", 1, 1)
+    left = encode_token("c", {kept: 2})
+    file = tmp_path / "place"
+    file.write_text(printable(encode_token("c", {gone: 3, kept: 2})))
+    found = []
+
+    def answers(asked):
+        if gone in asked.token:
+            return [encode_answer(asked.id, None, [("lost", [(gone, 1, 3)], {kept: 2})])]
+        found.append(token_of(file.read_text()))
+        after = encode_token("c", {kept: 3})
+        return [encode_answer(asked.id, after, [("ok", [(kept, 3, 1, b"k")])])]
+
+    with FakeNode(answers) as node:
+        watch = ("--accept-loss", "watch", "--resume", file, "--count", "1")
+        assert kv("--node", node.listen, *watch) == (0, b"del\tk\n", "")
+    assert found == [left]
