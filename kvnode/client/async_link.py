@@ -72,6 +72,10 @@ class AsyncLink:
         """Send a request and wait for its results."""
         request = session.request(operations, attempt.wait_s)
         asking = _Asking(session, request, attempt)
+        if self._unsent:
+            self._see_to_it()  # what failed before is told to these, and not to this one
+        else:
+            self._line.begin()
         self._waiting[request.id] = self._unsent[request.id] = asking
         try:
             self._see_to_it()

@@ -87,6 +87,7 @@ class Channel:
     def _send(self, session: Session, request: Request, connect_s: float) -> None:
         end_s = time.monotonic() + connect_s
         line = self._line
+        line.begin()
         while not line.tend(now_s := time.monotonic()):
             if self._is_over(session):
                 raise Unreachable(f"closed before anything was sent to {line.address}")

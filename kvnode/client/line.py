@@ -90,10 +90,17 @@ class Line:
         self._first_patience_s = PATIENCE_S if self._host is None else NAMED_PATIENCE_S
         self._patience_s = self._first_patience_s
 
+    def begin(self) -> None:
+        """Somebody begins to use it: what failed before that is no news of what is there now, and
+        the host may be elsewhere."""
+        if self._attempt is not None and self._attempt.failure() is not None:
+            self.close()
+            self._numbers = []
+
     def tend(self, now_s: float) -> bool:
         """Whether there is a connection, or something to read that came over one. If not, and it
         is time for that, the socket is made anew. Raises Unreachable where the attempt to connect
-        has failed; what tends then begins another one."""
+        has failed since `begin`; what tends then begins another one."""
         if self._attempt is not None and is_connected(self._attempt.socket):
             self._was_connected = True
             self._patience_s = self._first_patience_s

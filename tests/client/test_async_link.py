@@ -206,6 +206,27 @@ def test_who_is_told_that_nothing_was_sent_is_not_sent(free_port):
     asyncio.run(play())
 
 
+def test_who_comes_later_takes_no_news_from_those_who_wait():
+    """Else they would wait in vain for as long as others come."""
+
+    async def play():
+        session = Session(None)
+        with mute() as address:
+            link = AsyncLink(address, GivenUp(), has_others=False)
+            attempt = Attempt(0, 0, PATIENCE_S, 0, PATIENCE_S, time.monotonic() + PATIENCE_S)
+            waiting = asyncio.create_task(link.ask(session, [PING], attempt))
+            await asyncio.sleep(0)
+            port = address.rpartition(":")[2]
+        until("its connection is reset", lambda: link._line._attempt._monitor.poll(0))
+        with FakeNode(answering(("ok", "X")), port=port):
+            assert await link.ask(session, [PING], attempt) == [["ok", "X"]]
+            with pytest.raises(Unreachable):
+                await waiting
+        link.close()
+
+    asyncio.run(play())
+
+
 def is_connected(line):
     try:
         return line.tend(time.monotonic())
