@@ -93,6 +93,7 @@ class Line:
     def begin(self) -> None:
         """Somebody begins to use it: what failed before that is no news of what is there now, and
         the host may be elsewhere."""
+        self._drop_closed()
         if self._attempt is not None and self._attempt.failure() is not None:
             self.close()
             self._numbers = []
@@ -101,6 +102,7 @@ class Line:
         """Whether there is a connection, or something to read that came over one. If not, and it
         is time for that, the socket is made anew. Raises Unreachable where the attempt to connect
         has failed since `begin`; what tends then begins another one."""
+        self._drop_closed()
         if self._attempt is not None and is_connected(self._attempt.socket):
             self._was_connected = True
             self._patience_s = self._first_patience_s
@@ -118,6 +120,7 @@ class Line:
     @property
     def socket(self) -> Socket | None:
         """What to send by and to read from."""
+        self._drop_closed()
         return None if self._attempt is None else self._attempt.socket
 
     @property
@@ -144,6 +147,12 @@ class Line:
         if self._attempt is not None and self._forgotten is not None:
             if self._forgotten.detach() is not None:
                 self._attempt.close(LINGER_MS)
+            self._attempt = self._forgotten = None
+
+    def _drop_closed(self) -> None:
+        """The garbage collector closes a line's attempt before it calls the `__del__` of what was
+        forgotten together with it, which may use the client once more."""
+        if self._attempt is not None and self._attempt.socket.closed:
             self._attempt = self._forgotten = None
 
     def _is_due(self, now_s: float) -> bool:

@@ -257,3 +257,19 @@ def test_a_line_that_is_forgotten_is_closed_by_the_garbage_collector():
             del line
             gc.collect()
         assert forgotten.closed and not process_context().closed
+
+
+def test_a_line_that_was_closed_as_forgotten_connects_anew():
+    with FakeNode(answering(FOUND)) as node:
+        line = Line(node.listen)
+        until("it is connected", lambda: line.tend(0.0))
+        with pytest.warns(ResourceWarning):
+            line._forgotten()
+        assert line.socket is None and not line.has_connection
+        until("it is connected again", lambda: line.tend(0.0))
+        with pytest.warns(ResourceWarning):
+            line._forgotten()
+        line.begin()
+        until("it is connected once more", lambda: line.tend(0.0))
+        line.close()
+        line.close()
