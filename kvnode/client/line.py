@@ -139,7 +139,7 @@ class Line:
 
     def unreachable(self, patience_s: float) -> Unreachable:
         """The error that tells that no connection came about in so long."""
-        why = f": {self.trouble}" if self.trouble else ""
+        why = f": {self.trouble}" if self.trouble else "; is a node running at that address?"
         return Unreachable(f"no connection to {self.address} within {patience_s:.3g} s{why}")
 
     def close(self) -> None:
