@@ -45,6 +45,11 @@ def typed(text: str) -> bytes:
     return os.fsencode(text)
 
 
+def typed_text(text: str) -> str:
+    """The same as the client's text, for a key that its errors are to name as it was typed."""
+    return typed(text).decode("utf-8", "surrogateescape")
+
+
 def number(low: int, high: int) -> Callable[[str], int]:
     """The type of arguments that count."""
 

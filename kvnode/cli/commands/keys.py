@@ -13,6 +13,7 @@ from kvnode.cli.commands.command import (
     read_all,
     standard_input,
     typed,
+    typed_text,
 )
 from kvnode.cli.exits import NOT_FOUND, OK
 from kvnode.cli.forms import parsed
@@ -31,7 +32,7 @@ _INPUT_BYTES_MAX: Final = 6 * VALUE_BYTES_MAX
 def put(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Write a value."""
     dot = client.put(
-        typed(given.key),
+        typed_text(given.key),
         _value(given),
         ttl_s=given.ttl,
         if_version=condition(given),
