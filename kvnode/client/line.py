@@ -137,10 +137,10 @@ class Line:
         else:
             time.sleep(timeout_s)  # the host is not known, and is asked for again in a while
 
-    def unreachable(self, patience_s: float) -> Unreachable:
-        """The error that tells that no connection came about in so long."""
+    def unreachable(self, within: str) -> Unreachable:
+        """The error that tells that no connection came about within so long."""
         why = f": {self.trouble}" if self.trouble else "; is a node running at that address?"
-        return Unreachable(f"no connection to {self.address} within {patience_s:.3g} s{why}")
+        return Unreachable(f"no connection to {self.address} {within}{why}")
 
     def close(self) -> None:
         """Close it; what was sent over it may still leave."""
