@@ -18,7 +18,7 @@ from kvnode.cli.commands.command import (
 from kvnode.cli.exits import NOT_FOUND, OK
 from kvnode.cli.forms import parsed
 from kvnode.cli.output import Output
-from kvnode.cli.parser import duration
+from kvnode.cli.parser import lifetime
 from kvnode.client.scans import Entry
 from kvnode.client.sync import Client
 from kvnode.core.limits import VALUE_BYTES_MAX
@@ -126,7 +126,7 @@ def _add_put(parser: argparse.ArgumentParser) -> None:
         help=f"text, or with --json JSON; from standard input if it is left out, or {STDIN}",
     )
     parser.add_argument(
-        "--ttl", default=None, type=duration, metavar="TIME", help="how long until it expires"
+        "--ttl", default=None, type=lifetime, metavar="TIME", help="how long until it expires"
     )
     add_condition(parser)
 
@@ -137,7 +137,7 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
 
 def _add_touch(parser: argparse.ArgumentParser) -> None:
     _add_key(parser)
-    parser.add_argument("ttl", metavar="TIME", type=duration, help="how long from now on")
+    parser.add_argument("ttl", metavar="TIME", type=lifetime, help="how long from now on")
 
 
 COMMANDS: Final = {
