@@ -17,6 +17,7 @@ LOOKS = 50
 END = "--- end of the answer ---"
 CHAOS = "bin/kvnode demo --chaos"
 EXAMPLE = "example.py"
+COMPLETION = "source <(bin/kv completion bash)"
 #: The ports of the README are for one reader at a time, so each reader gets a loopback alone.
 ALONE = ("unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
@@ -96,6 +97,7 @@ def test_a_reader_who_copies_it_word_for_word_sees_what_it_says(shell, tmp_path)
             (tmp_path / EXAMPLE).write_text(block)
         if language != "console" or CHAOS in block:
             continue
+        shell.run(COMPLETION)  # a reader may type it anywhere, and it sets bash's `$!`
         for command, shown in commands_and_answers(block):
             answer = shell.run(command)
             for _ in range(LOOKS if command in WITH_TIME else 0):

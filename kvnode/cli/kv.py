@@ -21,10 +21,10 @@ from typing import Any, Final, Self
 from kvnode import __version__
 from kvnode.cli.accepting import AcceptingClient
 from kvnode.cli.commands import changes, deletion, keys, nodes, ranges, transfer
-from kvnode.cli.commands.command import no_arguments
+from kvnode.cli.commands.command import expect_concern, no_arguments
 from kvnode.cli.exits import OK, code_of, epilog, guarded
 from kvnode.cli.output import Output
-from kvnode.cli.parser import Parser, seconds
+from kvnode.cli.parser import Parser, seconds, timeout
 from kvnode.cli.streams import expect_output, printing
 from kvnode.cli.tokens import read_token, write_token
 from kvnode.client.addresses import DEFAULT_ADDRESS, VARIABLE
@@ -91,6 +91,7 @@ class Seat:
         command = COMMANDS[given.command]
         do = _written if command.writes else command.run
         try:
+            expect_concern(given)
             return do(self.client, given, output)
         except KvnodeError as error:
             output.error(error)
@@ -197,7 +198,7 @@ def _add_connection(parser: argparse.ArgumentParser, *, has_defaults: bool) -> N
         f"answer ({VARIABLE}, {DEFAULT_ADDRESS})",
     )
     add("--token-file", None, type=Path, metavar="FILE", help="carry a session in this file")
-    add("--timeout", 5.0, type=seconds, metavar="S", help="seconds for an answer (5)")
+    add("--timeout", 5.0, type=timeout, metavar="S", help="seconds for an answer (5)")
     add(
         "--wait",
         None,

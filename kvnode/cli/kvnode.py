@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from kvnode import __version__
 from kvnode.cli.exits import FAILED, OK, USAGE, epilog, guarded
-from kvnode.cli.parser import Parser, seconds
+from kvnode.cli.parser import Parser, seconds, timeout
 from kvnode.cli.streams import expect_output
 from kvnode.client.addresses import DEFAULT_ADDRESS
 
@@ -191,7 +191,7 @@ def _add_admin_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
         metavar="ADDRESS",
         help=f"the node (the first of KVNODE_NODE, {DEFAULT_ADDRESS})",
     )
-    add("--timeout", default=60.0, type=seconds, metavar="S", help="seconds for an answer (60)")
+    add("--timeout", default=60.0, type=timeout, metavar="S", help="seconds for an answer (60)")
     add("name", metavar="NAME", help="of the backup: letters, digits, dots, dashes")
     restore = commands.add_parser(
         "restore",

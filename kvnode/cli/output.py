@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from kvnode.cli.incarnations import Incarnations
 from kvnode.cli.members import duration, member_lines, size, unheard_lines
 from kvnode.cli.streams import OutputFailed, printing
 from kvnode.client.scans import Entry
-from kvnode.client.session import Version
+from kvnode.client.session import Version, encoded
 from kvnode.client.watches import Change
 from kvnode.codec.token import printable
 from kvnode.core.vector import Dot
@@ -49,7 +50,11 @@ class Output:
         """The winner; raw where it is text or bytes and nobody but a program looks."""
         winner, *siblings = versions
         if self._as_json:
-            document = {"key": key_as_json(key), "value": winner.value, "siblings": len(siblings)}
+            document = {
+                "key": key_as_json(os.fsencode(key)),
+                "value": winner.value,
+                "siblings": len(siblings),
+            }
             self._print_value(document | {"dot": winner.dot})
             return
         if isinstance(winner.value, UnreadableValue):
@@ -61,7 +66,7 @@ class Output:
         sys.stdout.flush()
         if siblings and _is_watched():
             several = f"{len(siblings)} concurrent sibling{'s' * (len(siblings) > 1)}"
-            told = f"{key} has {several}; `kv read` shows all versions"
+            told = f"{in_line(os.fsencode(key))} has {several}; `kv read` shows all versions"
             print(f"{self._program}: {told}", file=sys.stderr)
 
     def versions(self, key: str, versions: Sequence[Version]) -> None:
@@ -69,7 +74,7 @@ class Output:
         if self._as_json:
             shown = [self._read({"value": it.value}) | _about(it) for it in versions]
             shown = [it | {"value": jsonable(it["value"])} for it in shown]
-            self._print_json({"key": key_as_json(key), "versions": shown})
+            self._print_json({"key": key_as_json(os.fsencode(key)), "versions": shown})
             return
         for it in versions:
             expiry = f"  expires {it.expires_at.isoformat()}" if it.expires_at else ""
@@ -92,14 +97,14 @@ class Output:
         """There is no such key."""
         if self._as_json:
             with printing("it is not there, but "):
-                self._print_json({"key": key_as_json(key), "error": "not found"})
+                self._print_json({"key": key_as_json(os.fsencode(key)), "error": "not found"})
         else:
-            print(f"{self._program}: {key}: not found", file=sys.stderr)
+            print(f"{self._program}: {in_line(os.fsencode(key))}: not found", file=sys.stderr)
 
     def written(self, key: str, dot: Dot) -> None:
         """A write was made."""
         if self._as_json:
-            self._print_json({"key": key_as_json(key), "dot": dot})
+            self._print_json({"key": key_as_json(os.fsencode(key)), "dot": dot})
         elif sys.stdout.isatty():
             print("ok")
 
@@ -250,13 +255,24 @@ def error_lines(error: KvnodeError) -> list[str]:
         named = Incarnations(origin for origin, _, _ in error.missing)
         lost = f"no node has any more what this session has seen: {named.dots(error.missing)}"
         return [f"{lost}; to go on without it, add --accept-loss"]
-    return [str(error)]
+    return [_message(error)]
+
+
+def _message(error: KvnodeError) -> str:
+    """What the error says, with keys as the commands show them."""
+    if not isinstance(error, Conflict):
+        return str(error)
+    held = (
+        f"{in_line(key):.80} holds {', '.join(f'{o}:{s}' for o, s in sorted(dots)) or 'nothing'}"
+        for key, dots in error.found.items()
+    )
+    return f"conflict: {'; '.join(held)}"
 
 
 def _error_document(error: KvnodeError) -> dict[str, Any]:
     document: dict[str, Any] = {
         "error": type(error).__name__,
-        "message": str(error),
+        "message": _message(error),
         "maybe": isinstance(error, IndefiniteError),
     }
     if isinstance(error, Delayed):
@@ -270,7 +286,8 @@ def _error_document(error: KvnodeError) -> dict[str, Any]:
     elif isinstance(error, SessionLost):
         document |= {"status": "lost", "missing": error.missing}
     elif isinstance(error, Conflict):
-        held = {key.decode(errors="replace"): sorted(it) for key, it in error.found.items()}
+        found = error.found.items()
+        held = {encoded(key).decode(errors="replace"): sorted(dots) for key, dots in found}
         document |= {"status": "conflict", "found": held}
     elif isinstance(error, Compacted):
         document |= {"status": "compacted", "floor": error.floor}

@@ -6,10 +6,13 @@ import argparse
 from typing import Any, Final, NoReturn
 
 from kvnode.cli.exits import USAGE
-from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX
+from kvnode.core.limits import REQUEST_DEADLINE_MS_MAX, TTL_MS_MAX
 
 #: Seconds in each unit of time.
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+#: Nodes and clients count in milliseconds.
+_LEAST_S: Final = 0.001
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,6 +35,23 @@ def duration(text: str) -> float:
     except ValueError:
         message = f"{text[:80]!r} is no time: give seconds, or a unit too, as in 90s, 15m, 1.5h, 7d"
         raise argparse.ArgumentTypeError(message) from None
+
+
+def lifetime(text: str) -> float:
+    """The type of arguments that say how long a value lives."""
+    seconds = duration(text)
+    if not _LEAST_S <= seconds <= TTL_MS_MAX / 1000:
+        days = TTL_MS_MAX // 86_400_000
+        raise argparse.ArgumentTypeError(f"{text} is not from {_LEAST_S:g}s to {days:,} days")
+    return seconds
+
+
+def timeout(text: str) -> float:
+    """The type of arguments that say how long an answer may take, which always takes a while."""
+    seconds = duration(text)
+    if not _LEAST_S <= seconds <= REQUEST_DEADLINE_MS_MAX / 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from {_LEAST_S:g} to 600 seconds")
+    return seconds
 
 
 def seconds(text: str) -> float:

@@ -13,7 +13,7 @@ from kvnode.client.async_link import AsyncLink
 from kvnode.client.connection import jitter
 from kvnode.client.failover import Course, Endpoints, Patience, Results, follows_changes
 from kvnode.client.late import GivenUp
-from kvnode.client.pool import no_place
+from kvnode.client.pool import closed_before, no_place
 from kvnode.client.session import Session
 from kvnode.codec.client import REQUEST_ID_BYTES, Operation
 from kvnode.errors import IndefiniteError, InvalidRequest, KvnodeError, Unreachable
@@ -56,6 +56,8 @@ class AsyncConnection:
     ) -> Results:
         """The results of these operations, from whichever node gives them."""
         self._expect_own_loop()
+        if self._is_closed:
+            raise InvalidRequest("this client is closed")
         async with self._call(), self._place(operations, patience) as waited_s:
             id_ = os.urandom(REQUEST_ID_BYTES) if retry_writes else None
             left, now_s = patience.after(waited_s), time.monotonic()
@@ -119,6 +121,8 @@ class AsyncConnection:
                 raise no_place(
                     patience.timeout_s, REQUESTS_IN_FLIGHT_MAX, WATCHES_IN_FLIGHT_MAX
                 ) from None
+            if self._is_closed:
+                raise closed_before()
             yield time.monotonic() - start_s if is_full else 0.0
         finally:
             for place in held:
@@ -126,7 +130,7 @@ class AsyncConnection:
 
     async def _tried(self, session: Session, course: Course) -> Results:
         if self._is_closed:
-            raise InvalidRequest("this client is closed")
+            raise closed_before()
         attempt = course.attempt
         link = self._link_to(attempt.at)
         if (question := course.question) is not None:

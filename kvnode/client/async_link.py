@@ -72,19 +72,23 @@ class AsyncLink:
         """Send a request and wait for its results."""
         request = session.request(operations, attempt.wait_s)
         asking = _Asking(session, request, attempt)
+        if self._unsent:
+            self._see_to_it()  # what failed before is told to these, and not to this one
+        else:
+            self._line.begin()
         self._waiting[request.id] = self._unsent[request.id] = asking
         try:
             self._see_to_it()
             if not asking.sent.done():
                 await asyncio.wait({asking.sent}, timeout=attempt.connect_s)
                 if not asking.sent.done():
-                    self._give_up_connecting(attempt.connect_s)
+                    self._give_up_connecting(attempt)
             asking.sent.result()
             left_s = attempt.until_s - time.monotonic()
             await asyncio.wait({asking.answer}, timeout=max(0.0, left_s))
             if not asking.answer.done():
-                patience_s = attempt.patience_s
-                raise TimedOut(f"no answer from {self.address} within {patience_s:.3g} s")
+                within = attempt.within(attempt.patience_s)
+                raise TimedOut(f"no answer from {self.address} {within}")
             return asking.answer.result()
         except TimedOut:
             self._given_up.add(request.id, session)
@@ -166,15 +170,15 @@ class AsyncLink:
             self._heard = socket, int(socket.get(zmq.FD))
             self._loop.add_reader(self._heard[1], self._see_to_it)
 
-    def _give_up_connecting(self, waited_s: float) -> None:
+    def _give_up_connecting(self, attempt: Attempt) -> None:
         """Nobody else need find out by himself that the node is not there, if he may ask another
         one and would not wait for longer."""
-        error = self._line.unreachable(waited_s)
+        waited_s = attempt.connect_s
         if self._has_others:
             for asking in self._unsent.values():
                 if asking.attempt.connect_s <= waited_s:
-                    asking.fail(error)
-        raise error
+                    asking.fail(self._line.unreachable(asking.attempt.within(waited_s)))
+        raise self._line.unreachable(attempt.within(waited_s))
 
     # --- messages
 

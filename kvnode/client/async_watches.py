@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -29,6 +30,10 @@ class AsyncWatch:
     def __init__(self, client: AsyncClientSession, prefix: Key, since: bytes | str | None) -> None:
         self._client = client
         self._feed = Feed(prefix, since, client._seen)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._asking: asyncio.Future[None] | None = None
         #: How many coroutines wait for that, and what ends it when they have all left.
         self._waiting = 0
@@ -80,6 +85,8 @@ class AsyncWatch:
     async def _ask(self, wait_s: float | None) -> None:
         """Ask, or go on waiting for what was asked before: whoever waits may be cancelled, and
         what comes then is for the next one."""
+        if self._process != os.getpid():
+            self._begin()  # what was asked before, the loop of its parent waits for
         patience_s = wait_s
         if self._asking is None:
             patience_s = None  # the answer comes in time
@@ -106,6 +113,8 @@ class AsyncWatch:
 
     def _leave(self) -> None:
         """Nobody waits for an answer any more."""
+        if self._process != os.getpid():
+            self._begin()
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None

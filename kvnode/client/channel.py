@@ -11,12 +11,11 @@ import zmq
 from kvnode.client.failover import Attempt, Course, Endpoints, Results
 from kvnode.client.late import GivenUp
 from kvnode.client.line import LOOK_AGAIN_S, Line
-from kvnode.client.pool import Closing
+from kvnode.client.pool import Closing, closed_before
 from kvnode.client.session import Request, Session, decoded_answer
 from kvnode.codec import client as ask
 from kvnode.errors import (
     IndefiniteError,
-    InvalidRequest,
     KvnodeError,
     TimedOut,
     Unreachable,
@@ -41,7 +40,7 @@ class Channel:
     def tried(self, session: Session, course: Course) -> Results:
         """The results of one attempt."""
         if self._closing.is_done:
-            raise InvalidRequest("this client is closed")
+            raise closed_before()
         self._move_to(course.attempt.at)
         if (question := course.question) is not None:
             try:
@@ -73,7 +72,7 @@ class Channel:
         self, session: Session, operations: Sequence[ask.Operation], attempt: Attempt
     ) -> Results:
         request = session.request(operations, attempt.wait_s)
-        self._send(session, request, attempt.connect_s)
+        self._send(session, request, attempt)
         try:
             return self._received(session, request, attempt)
         except TimedOut:
@@ -84,14 +83,15 @@ class Channel:
                 self._cancel(session, request)
             raise
 
-    def _send(self, session: Session, request: Request, connect_s: float) -> None:
-        end_s = time.monotonic() + connect_s
+    def _send(self, session: Session, request: Request, attempt: Attempt) -> None:
+        end_s = time.monotonic() + attempt.connect_s
         line = self._line
+        line.begin()
         while not line.tend(now_s := time.monotonic()):
             if self._is_over(session):
                 raise Unreachable(f"closed before anything was sent to {line.address}")
             if now_s >= end_s:
-                raise line.unreachable(connect_s)
+                raise line.unreachable(attempt.within(attempt.connect_s))
             line.wait(min(end_s - now_s, LOOK_AGAIN_S))
         assert line.socket is not None
         try:
@@ -116,7 +116,7 @@ class Channel:
             if answer.id in (request.id, None):  # none is of what the node could not read
                 return session.results_of(request, answer)
             self._given_up.take(answer)
-        raise TimedOut(f"no answer from {address} within {attempt.patience_s:.3g} s")
+        raise TimedOut(f"no answer from {address} {attempt.within(attempt.patience_s)}")
 
     def _cancel(self, session: Session, request: Request) -> None:
         """Nobody waits for the answer any more: the node need not hold it back either."""

@@ -63,6 +63,9 @@ ON_THE_WAY: Final = 0.2
 #: What a client thinks that may pass, or be otherwise elsewhere; nothing was done.
 _PASSING: Final = (Unreachable, Unavailable, Overloaded, Delayed, Compacted, Unsupported)
 
+#: Who waited for a place for less than this is not told so.
+_TOLD_S: Final = 0.001
+
 Results = list[list[Any]]
 
 
@@ -130,10 +133,13 @@ class Patience(NamedTuple):
     timeout_s: float
     #: How long a node may wait for the session's past, if the whole has room for that.
     wait_s: float
+    #: For how long the call has waited for a place already, which is not in the whole any more.
+    waited_s: float = 0.0
 
     def after(self, waited_s: float) -> Patience:
         """What is left when the call has waited so long before it could begin."""
-        return self._replace(timeout_s=max(0.0, self.timeout_s - waited_s))
+        left_s = max(0.0, self.timeout_s - waited_s)
+        return self._replace(timeout_s=left_s, waited_s=waited_s)
 
 
 def _answered_s(patience_s: float) -> float:
@@ -155,6 +161,15 @@ class Attempt(NamedTuple):
     #: How long to wait for the answer in all, and until when, by the clock of `Course`.
     patience_s: float
     until_s: float
+    #: For how long the call had waited for a place before.
+    waited_s: float = 0.0
+
+    def within(self, took_s: float) -> str:
+        """What people are told who count from when they made the call, if this took so long."""
+        if self.waited_s < _TOLD_S:
+            return f"within {took_s:.3g} s"
+        whole_s = took_s + self.waited_s
+        return f"within {whole_s:.3g} s, of which it waited {self.waited_s:.3g} s for a place"
 
 
 class Course:
@@ -328,7 +343,8 @@ class Course:
         self._attempts[at] += 1
         wait_s = min(self._patience.wait_s, _answered_s(min(share, given) * total_s))
         patience_s = given * total_s
-        return Attempt(at, pause_s, connect_s, wait_s, patience_s, start_s + patience_s)
+        until_s, waited_s = start_s + patience_s, self._patience.waited_s
+        return Attempt(at, pause_s, connect_s, wait_s, patience_s, until_s, waited_s)
 
     def _left_in_round(self, at: int) -> int:
         others = (

@@ -90,10 +90,19 @@ class Line:
         self._first_patience_s = PATIENCE_S if self._host is None else NAMED_PATIENCE_S
         self._patience_s = self._first_patience_s
 
+    def begin(self) -> None:
+        """Somebody begins to use it: what failed before that is no news of what is there now, and
+        the host may be elsewhere."""
+        self._drop_closed()
+        if self._attempt is not None and self._attempt.failure() is not None:
+            self.close()
+            self._numbers = []
+
     def tend(self, now_s: float) -> bool:
         """Whether there is a connection, or something to read that came over one. If not, and it
         is time for that, the socket is made anew. Raises Unreachable where the attempt to connect
-        has failed; what tends then begins another one."""
+        has failed since `begin`; what tends then begins another one."""
+        self._drop_closed()
         if self._attempt is not None and is_connected(self._attempt.socket):
             self._was_connected = True
             self._patience_s = self._first_patience_s
@@ -111,6 +120,7 @@ class Line:
     @property
     def socket(self) -> Socket | None:
         """What to send by and to read from."""
+        self._drop_closed()
         return None if self._attempt is None else self._attempt.socket
 
     @property
@@ -127,16 +137,22 @@ class Line:
         else:
             time.sleep(timeout_s)  # the host is not known, and is asked for again in a while
 
-    def unreachable(self, patience_s: float) -> Unreachable:
-        """The error that tells that no connection came about in so long."""
-        why = f": {self.trouble}" if self.trouble else ""
-        return Unreachable(f"no connection to {self.address} within {patience_s:.3g} s{why}")
+    def unreachable(self, within: str) -> Unreachable:
+        """The error that tells that no connection came about within so long."""
+        why = f": {self.trouble}" if self.trouble else "; is a node running at that address?"
+        return Unreachable(f"no connection to {self.address} {within}{why}")
 
     def close(self) -> None:
         """Close it; what was sent over it may still leave."""
         if self._attempt is not None and self._forgotten is not None:
             if self._forgotten.detach() is not None:
                 self._attempt.close(LINGER_MS)
+            self._attempt = self._forgotten = None
+
+    def _drop_closed(self) -> None:
+        """The garbage collector closes a line's attempt before it calls the `__del__` of what was
+        forgotten together with it, which may use the client once more."""
+        if self._attempt is not None and self._attempt.socket.closed:
             self._attempt = self._forgotten = None
 
     def _is_due(self, now_s: float) -> bool:

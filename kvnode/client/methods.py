@@ -31,7 +31,7 @@ def as_method(method: Method, call: Callable[..., object], returns: str = "{}") 
     # inspect looks for a signature where __wrapped__ is: there is a copy of the call, which tells
     # what the method returns. To make a signature itself would load inspect whenever `kv` starts.
     shown = FunctionType(
-        call.__code__, call.__globals__, call.__name__, call.__defaults__, call.__closure__
+        call.__code__, _names(method, call), call.__name__, call.__defaults__, call.__closure__
     )
     shown.__kwdefaults__ = call.__kwdefaults__
     annotations = call.__annotations__ | {"return": returns.format(_inside(call))}
@@ -39,6 +39,20 @@ def as_method(method: Method, call: Callable[..., object], returns: str = "{}") 
     method.__annotations__ = shown.__annotations__
     method.__wrapped__ = shown  # type: ignore[attr-defined]
     return method
+
+
+#: By the modules of a method and of its call.
+_names_of: Final[dict[tuple[str, str], dict[str, Any]]] = {}
+
+
+def _names(method: Callable[..., object], call: FunctionType) -> dict[str, Any]:
+    """Where `typing.get_type_hints` looks up what `as_method` annotates with: the names of the
+    call's module, and of the method's, which knows what it returns."""
+    assert isinstance(method, FunctionType)
+    modules = str(method.__globals__["__name__"]), str(call.__globals__["__name__"])
+    if modules not in _names_of:
+        _names_of[modules] = {**method.__globals__, **call.__globals__}
+    return _names_of[modules]
 
 
 def _inside(call: FunctionType) -> str:

@@ -61,7 +61,7 @@ class Pool(Generic[T]):
                 taken.append(places)
                 waited_s += took_s
             if self.closing.is_done:
-                raise Unreachable("the client was closed before anything was sent")
+                raise closed_before()
             channel = self._popped() or self._made()
             try:
                 yield channel, waited_s
@@ -122,6 +122,11 @@ class _Places:
     def wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+def closed_before() -> Unreachable:
+    """The error of a call that waited, for a place or to ask again, when its client was closed."""
+    return Unreachable("the client was closed before anything was sent, or sent again")
 
 
 def no_place(timeout_s: float, calls_max: int, watches_max: int) -> Overloaded:

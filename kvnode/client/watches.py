@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -211,7 +212,9 @@ class Watch:
     def __init__(self, client: ClientSession, prefix: Key, since: bytes | str | None) -> None:
         self._client = client
         self._feed = Feed(prefix, since, client._seen)
-        self._followed = Lock()
+        #: Held by who follows it, and in which process: a fork may come while a thread does that
+        #: which is not in the child.
+        self._followed, self._process = Lock(), os.getpid()
         if since is None:
             self._ask(None)
 
@@ -261,12 +264,15 @@ class Watch:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Two that follow it would each get a part of the changes."""
-        if not self._followed.acquire(blocking=False):
+        if self._process != os.getpid():
+            self._followed, self._process = Lock(), os.getpid()
+        followed = self._followed
+        if not followed.acquire(blocking=False):
             raise InvalidRequest("another thread follows this watch: begin one of your own")
         try:
             yield
         finally:
-            self._followed.release()
+            followed.release()
 
     def _ask(self, wait_s: float | None) -> None:
         self._client._make(self._feed.call(wait_s), self._feed.position)

@@ -6,10 +6,10 @@ import base64
 from functools import lru_cache
 from typing import Final, overload
 
-from kvnode.codec.packing import pack, text, unpack_array, vector
+from kvnode.codec.packing import pack, text, told, unpack_array, vector
 from kvnode.core.limits import KIB
 from kvnode.core.vector import Vector, joined
-from kvnode.errors import MalformedError, Refused
+from kvnode.errors import InvalidRequest, MalformedError, Refused
 
 CLUSTER_BYTES_MAX: Final = 64
 
@@ -60,6 +60,8 @@ def printable(token: bytes | None) -> str | None:
     a session that has seen nothing yet, stays None."""
     if token is None:
         return None
+    if not isinstance(token, bytes):
+        raise InvalidRequest(f"a token is bytes, of a session or a change; not {told(token)}")
     return base64.urlsafe_b64encode(token).rstrip(b"=").decode()
 
 

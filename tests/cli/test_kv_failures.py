@@ -28,6 +28,12 @@ MISTAKES = [
     ["touch", "k"],
     ["touch", "k", "soon"],
     ["put", "k", "v", "--ttl", "1w"],
+    ["put", "k", "v", "--ttl", "0"],
+    ["put", "k", "v", "--ttl", "nan"],
+    ["put", "k", "v", "--ttl", "36501d"],
+    ["put", "k", "v", "--replicas", "1", "--replicas-timeout", "0"],
+    ["touch", "k", "-1"],
+    ["touch", "k", "0"],
     ["persist"],
     ["ls", "a", "b"],
     ["ls", "--limit", "-1"],
@@ -48,6 +54,8 @@ MISTAKES = [
     ["ping", "--timeout", "soon"],
     ["ping", "--timeout", "-1"],
     ["ping", "--timeout", "nan"],
+    ["ping", "--timeout", "0"],
+    ["get", "k", "--timeout", "0.0009"],
     ["ping", "--wait", "601"],
     ["forget"],
     ["members", "X"],
@@ -67,10 +75,7 @@ REFUSED = [
     ["forget", "a~b"],
     ["ping", "--node", "nowhere:"],
     ["ping", "--node", ""],
-    ["put", "k", "v", "--ttl", "0"],
-    ["put", "k", "v", "--ttl", "nan"],
     ["put", "k", "v", "--replicas-timeout", "1"],
-    ["touch", "k", "-1"],
     ["touch", "", "1"],
     ["ls", "--count", "--limit", "5"],
     ["ls", "--count", "--reverse"],
@@ -109,10 +114,9 @@ def nobody():
 
 
 def test_a_value_that_cannot_be_is_named_by_its_key_as_it_was_typed(at_x):
-    for key, named in (("grün", "'grün'"), ("\udcff", "b'\\xff'")):
-        code, output, _ = at_x("put", key, str(2**64), "--json")
-        message = json.loads(output)["message"]
-        assert code == 2 and message.startswith(f"the value of {named} "), message
+    code, output, _ = at_x("put", "grün", str(2**64), "--json")
+    message = json.loads(output)["message"]
+    assert code == 2 and message.startswith("the value of 'grün' "), message
 
 
 @pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
@@ -120,7 +124,7 @@ def test_a_wrong_command_line_is_told_in_one_line_with_exit_code_2(arguments, kv
     code, output, errors = kv(*arguments)
     assert (code, output) == (2, b"")
     assert errors.startswith("kv") and errors.endswith(" --help\n") and errors.count("\n") == 1
-    assert "_seconds" not in errors, "no name of a function of ours"
+    assert "_s" not in errors, "no name of ours"
 
 
 @pytest.mark.parametrize("arguments", REFUSED, ids=lambda arguments: " ".join(arguments)[:40])
@@ -131,6 +135,7 @@ def test_what_can_never_succeed_is_exit_code_2(arguments, at_x):
         assert errors == "" and json.loads(output)["error"] == "InvalidRequest"
     else:
         assert output == b"" and errors.startswith("kv: ") and errors.count("\n") == 1
+        assert "_s " not in errors, "no name of ours"
 
 
 def test_where_nobody_listens_is_exit_code_3(kv, nobody):

@@ -7,7 +7,7 @@ from argparse import ArgumentTypeError
 import pytest
 
 from kvnode.cli.exits import USAGE
-from kvnode.cli.parser import Parser, duration, seconds
+from kvnode.cli.parser import Parser, duration, lifetime, seconds, timeout
 
 
 @pytest.fixture
@@ -84,3 +84,17 @@ def test_nobody_waits_for_longer_than_a_node_may(text):
     with pytest.raises(ArgumentTypeError, match="is not from 0 to 600 seconds"):
         seconds(text)
     assert seconds("10m") == 600
+
+
+@pytest.mark.parametrize("text", ["0", "0.0009", "-1", "601", "nan"])
+def test_an_answer_always_takes_a_while(text):
+    with pytest.raises(ArgumentTypeError, match=r"is not from 0\.001 to 600 seconds"):
+        timeout(text)
+    assert (timeout("0.001"), timeout("10m")) == (0.001, 600)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "-1", "0.0009", "36501d", "nan", "infd"])
+def test_a_value_lives_for_a_while_and_not_for_ever(text):
+    with pytest.raises(ArgumentTypeError, match=r"is not from 0\.001s to 36,500 days"):
+        lifetime(text)
+    assert (lifetime("0.001"), lifetime("36500d")) == (0.001, 36_500 * 86_400)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from kvnode import AsyncClient, Client, Overloaded, TimedOut, Unreachable
+from kvnode import AsyncClient, Client, InvalidRequest, Overloaded, TimedOut, Unreachable
 from kvnode.cli.cluster import PATIENCE_S, until
 from kvnode.client.async_link import AsyncLink
 from kvnode.client.failover import Attempt
@@ -194,13 +194,34 @@ def test_who_is_told_that_nothing_was_sent_is_not_sent(free_port):
         await asyncio.sleep(0)
         with FakeNode(answering(("ok", "X")), port=str(free_port)) as node:
             with pytest.raises(Unreachable):
-                link._give_up_connecting(PATIENCE_S)
+                link._give_up_connecting(attempt)
             until("there is a connection", lambda: is_connected(link._line))
             link._see_to_it()
             errors = await asyncio.gather(*asking, return_exceptions=True)
             assert [type(error) for error in errors] == 3 * [Unreachable]
             assert await link.ask(session, [PING], attempt) == [["ok", "X"]]
             assert [asked.id for asked in node.asked] == [4]
+        link.close()
+
+    asyncio.run(play())
+
+
+def test_who_comes_later_takes_no_news_from_those_who_wait():
+    """Else they would wait in vain for as long as others come."""
+
+    async def play():
+        session = Session(None)
+        with mute() as address:
+            link = AsyncLink(address, GivenUp(), has_others=False)
+            attempt = Attempt(0, 0, PATIENCE_S, 0, PATIENCE_S, time.monotonic() + PATIENCE_S)
+            waiting = asyncio.create_task(link.ask(session, [PING], attempt))
+            await asyncio.sleep(0)
+            port = address.rpartition(":")[2]
+        until("its connection is reset", lambda: link._line._attempt._monitor.poll(0))
+        with FakeNode(answering(("ok", "X")), port=port):
+            assert await link.ask(session, [PING], attempt) == [["ok", "X"]]
+            with pytest.raises(Unreachable):
+                await waiting
         link.close()
 
     asyncio.run(play())
@@ -254,4 +275,41 @@ def test_a_link_that_is_closed_makes_no_socket_anew():
             await link.ask(Session(None), [PING], attempt)
 
     with FakeNode(answering(FOUND)) as node:
+        asyncio.run(play(node))
+
+
+def test_closing_it_tells_who_waits_for_a_place_that_nothing_was_sent():
+    async def play(node):
+        client = AsyncClient(node.listen, timeout_s=PATIENCE_S, wait_s=PATIENCE_S)
+        parked = [asyncio.create_task(client.get("parked")) for _ in range(500)]
+        await asyncio.to_thread(until, "they wait", lambda: len(node.asked) == 500)
+        placeless = [asyncio.create_task(client.put("k", 1)) for _ in range(3)]
+        await asyncio.sleep(0)
+        await client.close()
+        for error in await asyncio.gather(*placeless, return_exceptions=True):
+            assert isinstance(error, Unreachable) and "before anything was sent" in str(error)
+        await asyncio.gather(*parked, return_exceptions=True)
+        with pytest.raises(InvalidRequest, match="this client is closed"):
+            await client.put("k", 1)
+        assert len(node.asked) == 500
+
+    with FakeNode(parked_or(answering(FOUND))) as node:
+        asyncio.run(play(node))
+
+
+def test_who_waited_for_a_place_is_told_the_time_since_the_call_began():
+    async def play(node):
+        async with AsyncClient(node.listen, timeout_s=PATIENCE_S, wait_s=PATIENCE_S) as client:
+            parked = [asyncio.create_task(client.get("parked")) for _ in range(500)]
+            await asyncio.to_thread(until, "they wait", lambda: len(node.asked) == 500)
+            client.timeout_s = 0.5
+            late = asyncio.create_task(client.get("parked"))
+            await asyncio.sleep(0.1)
+            parked.pop().cancel()
+            with pytest.raises(TimedOut, match=r"within 0.5 s, of which it waited 0.1.* s for a p"):
+                await late
+            for each in parked:
+                each.cancel()
+
+    with FakeNode(parked_or(answering(FOUND))) as node:
         asyncio.run(play(node))

@@ -12,6 +12,8 @@ import pytest
 
 from kvnode import Client, IndefiniteError, InvalidRequest, KvnodeError, Unreachable
 from kvnode.cli.cluster import PATIENCE_S, until
+from kvnode.client.failover import Course, Patience
+from kvnode.codec import client as ask
 from kvnode.codec.token import encode_token
 from tests.client.fake_node import FakeNode, answering, mute, silent
 from tests.client.test_connection import COMMIT_FAILED, X, nodes
@@ -160,3 +162,25 @@ def test_a_pause_before_another_attempt_ends_when_the_client_is_closed():
         client.close()
         assert isinstance(call.ended(), KvnodeError)
     assert time.monotonic() - start_s < LONG_S
+
+
+def test_who_waited_for_a_place_is_told_the_time_since_the_call_began():
+    with mute() as address, Client(address, timeout_s=0.2) as client:
+        session, now_s = client._seen, time.monotonic()
+        endpoints = client._connection.endpoints
+        told = "within 5 s, of which it waited 4.9 s for a place; is a node running"
+        course = Course(endpoints, [ask.PING], Patience(5.0, 0).after(4.9), now_s, lambda: 0.0)
+        with (
+            client._connection._pool().channel(1, watches=False) as (channel, _),
+            pytest.raises(Unreachable, match=told),
+        ):
+            channel.tried(session, course)
+
+
+def test_closing_a_client_tells_who_pauses_that_it_was_closed():
+    with FakeNode(answering(("error", "unavailable", "not now", False))) as node:
+        client = Client(node.listen, timeout_s=LONG_S)
+        call = InThread(lambda: client.put("k", 1))
+        until("it is asked", lambda: node.asked)
+        client.close()
+        assert not isinstance(call.ended(), InvalidRequest)

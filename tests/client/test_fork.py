@@ -175,6 +175,42 @@ async def play():
     await used.close()
 asyncio.run(play())
 """,
+    "a watch that another thread follows": """
+watch = client.watch("f/15/")
+followed = threading.Event()
+def follow():
+    for change in watch:
+        followed.set()
+        if change.value == 2:
+            break
+thread = threading.Thread(target=follow)
+thread.start()
+client.put("f/15/1", 1)
+followed.wait()
+while watch._followed.acquire(blocking=False):
+    watch._followed.release()
+def child():
+    client.put("f/15/1", 2)
+    assert [change.value for change in watch.poll(wait_s=10)][-1:] == [2]
+in_child(child)
+thread.join()
+""",
+    "a watch of asyncio for which the parent waits": """
+async def play():
+    async with AsyncClient(ADDRESS) as a, a.watch("f/16/") as watch:
+        waiting = asyncio.ensure_future(anext(watch))
+        while not (await a.status())["watches"]:
+            pass
+        def child():
+            asyncio.events._set_running_loop(None)
+            client.put("f/16/1", 1)
+            async def read():
+                return [change.value for change in await watch.poll(wait_s=10)]
+            assert asyncio.run(read()) == [1]
+        in_child(child)
+        assert (await waiting).value == 1
+asyncio.run(play())
+""",
     "a child of a child": """
 client.put("f/11", 11)
 def child():

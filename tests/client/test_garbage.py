@@ -109,3 +109,26 @@ def test_a_cycle_that_holds_a_client_is_collected_and_the_program_ends(holder, h
             capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False,
         )  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, "collected\n"), ran.stderr
+
+
+LAST_WORD = """
+class Lock:
+    def __init__(self):
+        self.client, self.itself = Client(ADDRESS), self
+        self.client.get("k")
+    def __del__(self):
+        print("deleted at", self.client.get("k"))
+Lock()
+"""
+
+
+def test_an_object_uses_its_client_once_more_when_both_are_collected():
+    """What they own is closed before: this was an error of ZeroMQ's."""
+    with FakeNode(answering(FOUND)) as node:
+        script = SCRIPT.format(patience_s=PATIENCE_S, holder=LAST_WORD)
+        ran = subprocess.run(
+            [sys.executable, "-c", script, node.listen],
+            capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert (ran.returncode, ran.stdout) == (0, "deleted at 1\ncollected\n"), ran.stderr
+        assert "Exception ignored" not in ran.stderr

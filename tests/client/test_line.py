@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -81,6 +82,74 @@ def test_and_so_does_one_that_uses_asyncio(kind, is_encrypted):
         return None
 
     assert asyncio.run(play(WrongSocket(kind, is_encrypted=is_encrypted))) == 1
+
+
+@contextmanager
+def silent_service():
+    """Accepts connections, says nothing, and resets them when it ends: as a node that is hung, and
+    is killed then. Its port is free afterwards."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.close()
+
+
+def has_failed(line):
+    """Whether its attempt has, which stays to be told."""
+    return line._attempt._monitor.poll(0)
+
+
+def test_a_call_is_not_told_what_failed_before_it_began():
+    with silent_service() as port:
+        client = Client(f"127.0.0.1:{port}", timeout_s=0.1)
+        with pytest.raises(Unreachable):
+            client.get("k")
+    (channel,) = client._connection._pool()._idle
+    until("its connection is reset", lambda: has_failed(channel._line))
+    with client, FakeNode(answering(FOUND), port=str(port)):
+        client.timeout_s = PATIENCE_S
+        assert client.get("k") == 1
+
+
+def test_nor_is_one_of_asyncio():
+    async def play():
+        with silent_service() as port:
+            client = AsyncClient(f"127.0.0.1:{port}", timeout_s=0.1)
+            with pytest.raises(Unreachable):
+                await client.get("k")
+        (link,) = client._connection._links.values()
+        until("its connection is reset", lambda: has_failed(link._line))
+        async with client:
+            with FakeNode(answering(FOUND), port=str(port)):
+                client.timeout_s = PATIENCE_S
+                return await client.get("k")
+
+    assert asyncio.run(play()) == 1
+
+
+def test_who_begins_anew_tries_all_numbers_of_a_name_again(monkeypatch):
+    port = nobodys_address().rpartition(":")[2]
+    tried = []
+    monkeypatch.setattr(
+        line_module, "Attempt", lambda _, address: tried.append(address) or REAL(_, address)
+    )
+    monkeypatch.setattr(line_module, "taken", lambda lookup: Found("127.0.0.1", "127.0.0.2"))
+    line = Line(f"tcp://localhost:{port}")
+    until("the first is tried", lambda: line.tend(0.0) or tried)
+    until("it is refused", lambda: has_failed(line))
+    line.begin()
+    assert "refused" in until("all are refused", lambda: failure(line))
+    assert tried == [f"tcp://127.0.0.{number}:{port}" for number in (1, 1, 2)]
+
+
+class Found:
+    """What a lookup found."""
+
+    trouble = None
+
+    def __init__(self, *numbers):
+        self.numbers = numbers
 
 
 def test_a_socket_that_hears_nothing_is_made_anew():
@@ -188,3 +257,19 @@ def test_a_line_that_is_forgotten_is_closed_by_the_garbage_collector():
             del line
             gc.collect()
         assert forgotten.closed and not process_context().closed
+
+
+def test_a_line_that_was_closed_as_forgotten_connects_anew():
+    with FakeNode(answering(FOUND)) as node:
+        line = Line(node.listen)
+        until("it is connected", lambda: line.tend(0.0))
+        with pytest.warns(ResourceWarning):
+            line._forgotten()
+        assert line.socket is None and not line.has_connection
+        until("it is connected again", lambda: line.tend(0.0))
+        with pytest.warns(ResourceWarning):
+            line._forgotten()
+        line.begin()
+        until("it is connected once more", lambda: line.tend(0.0))
+        line.close()
+        line.close()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+from collections.abc import AsyncIterator, Iterator
+from types import FunctionType
+from typing import Any, get_type_hints
 
 import pytest
 
 import kvnode
 from kvnode.client.call import Call
 from kvnode.client.calls import Calls
+from kvnode.client.mapping import KeyMapping
 from kvnode.client.methods import as_method
 from kvnode.codec.token import encode_token
 
@@ -62,6 +66,36 @@ def test_no_public_method_shows_a_call() -> None:
     for kind in (kvnode.Client, kvnode.AsyncClient, kvnode.Pipeline, kvnode.AsyncPipeline):
         for name, method in inspect.getmembers(kind, inspect.isfunction):
             assert name.startswith("_") or "Call[" not in str(inspect.signature(method)), name
+
+
+#: Made by clients alone, whose module knows theirs only while types are checked.
+MADE_BY_CLIENTS = {
+    *(kvnode.Pipeline, kvnode.AsyncPipeline, kvnode.Watch, kvnode.AsyncWatch, KeyMapping),
+}
+
+
+def public_functions() -> Iterator[tuple[str, FunctionType]]:
+    """All that a program may call, and how it makes what it may make."""
+    for of in (*(getattr(kvnode, name) for name in kvnode.__all__), KeyMapping):
+        if inspect.isfunction(of):
+            yield of.__name__, of
+        elif inspect.isclass(of):
+            for name, member in inspect.getmembers(of):
+                is_public = not name.startswith("_")
+                is_maker = name == "__init__" and of not in MADE_BY_CLIENTS
+                method = member.fget if isinstance(member, property) else member
+                if (is_public or is_maker) and inspect.isfunction(method):
+                    yield f"{of.__name__}.{name}", method
+
+
+def test_programs_can_read_the_types_of_all_that_they_may_call() -> None:
+    found = {name: get_type_hints(function) for name, function in public_functions()}
+    assert found["Client.scan"]["return"] == Iterator[tuple[Any, Any]]
+    assert found["AsyncClient.keys"]["return"] == AsyncIterator[Any]
+    assert found["Pipeline.put"]["return"] == kvnode.Pending[kvnode.Written]
+    assert found["Client.put"]["return"] == kvnode.Written
+    assert found["ClientSession.token"]["return"] == bytes | None
+    assert len(found) > 100
 
 
 def test_those_of_asyncio_are_coroutines() -> None:

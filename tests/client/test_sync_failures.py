@@ -30,7 +30,7 @@ from kvnode.cli.cluster import until
 from kvnode.codec.token import encode_token
 from kvnode.core.limits import VALUE_BYTES_MAX
 from kvnode.core.vector import new_origin
-from tests.client.fake_node import FakeNode, answering, silent
+from tests.client.fake_node import FakeNode, answering, mute, silent
 
 ORIGIN = new_origin("X", 1, 1)
 ENDLESS = []
@@ -130,6 +130,14 @@ def test_where_nobody_listens_that_is_told_at_once_with_a_hint(host):
         with FakeNode(answering(("ok", "X")), port=port):
             assert client.ping() == "X", "and it is tried anew"
     assert time.monotonic() - start < 60
+
+
+def test_where_something_listens_and_says_nothing_that_is_told_in_the_end_with_a_hint():
+    hint = "within 0.1 s; is a node running at that address"
+    with mute() as address:
+        client = Client(address, timeout_s=0.1)
+        with client, pytest.raises(Unreachable, match=hint):
+            client.get("k")
 
 
 def test_what_is_no_node_is_told_at_once_too():

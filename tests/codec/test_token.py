@@ -20,7 +20,7 @@ from kvnode.codec.token import (
     token_of,
 )
 from kvnode.core.vector import joined, new_origin
-from kvnode.errors import MalformedError, Refused
+from kvnode.errors import InvalidRequest, MalformedError, Refused
 from tests.strategies import clusters, hostile, vectors
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
@@ -104,3 +104,9 @@ def test_what_is_no_token_yet_stays_none() -> None:
 def test_text_that_is_no_token_is_told(text: str) -> None:
     with pytest.raises(MalformedError, match="base64"):
         token_of(text)
+
+
+@pytest.mark.parametrize("token", [printable(encode_token("c", {})), 5, bytearray(b"t"), [b"t"]])
+def test_what_is_no_token_has_no_text(token: object) -> None:
+    with pytest.raises(InvalidRequest, match="a token is bytes"):
+        printable(token)  # type: ignore[call-overload]

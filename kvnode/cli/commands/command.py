@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Final, NamedTuple
 
 from kvnode.cli.output import Output
-from kvnode.cli.parser import seconds
+from kvnode.cli.parser import timeout
 from kvnode.client.session import Version
 from kvnode.client.sync import Client
 from kvnode.core.limits import REPLICAS_MAX, REQUEST_OPERATIONS_MAX
@@ -45,13 +45,9 @@ def typed(text: str) -> bytes:
     return os.fsencode(text)
 
 
-def named(text: str) -> str | bytes:
-    """The same, as text where it is text: an error names the key as it was typed."""
-    key = typed(text)
-    try:
-        return key.decode()
-    except UnicodeDecodeError:
-        return key
+def typed_text(text: str) -> str:
+    """The same as the client's text, for a key that its errors are to name as it was typed."""
+    return typed(text).decode("utf-8", "surrogateescape")
 
 
 def number(low: int, high: int) -> Callable[[str], int]:
@@ -114,10 +110,17 @@ def add_replicas(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replicas-timeout",
         default=None,
-        type=seconds,
+        type=timeout,
         metavar="S",
         help="seconds that a command with --replicas may take (as --timeout)",
     )
+
+
+def expect_concern(given: argparse.Namespace) -> None:
+    """Raises InvalidRequest for a time to wait for replicas where none are asked for."""
+    concern = vars(given)
+    if concern.get("replicas_timeout") is not None and concern["replicas"] is None:
+        raise InvalidRequest("--replicas-timeout is for --replicas: say how many")
 
 
 def add_progress(parser: argparse.ArgumentParser) -> None:

@@ -10,15 +10,15 @@ from kvnode.cli.commands.command import (
     Command,
     add_condition,
     condition,
-    named,
     read_all,
     standard_input,
     typed,
+    typed_text,
 )
 from kvnode.cli.exits import NOT_FOUND, OK
 from kvnode.cli.forms import parsed
 from kvnode.cli.output import Output
-from kvnode.cli.parser import duration
+from kvnode.cli.parser import lifetime
 from kvnode.client.scans import Entry
 from kvnode.client.sync import Client
 from kvnode.core.limits import VALUE_BYTES_MAX
@@ -32,7 +32,7 @@ _INPUT_BYTES_MAX: Final = 6 * VALUE_BYTES_MAX
 def put(client: Client, given: argparse.Namespace, output: Output) -> int:
     """Write a value."""
     dot = client.put(
-        named(given.key),
+        typed_text(given.key),
         _value(given),
         ttl_s=given.ttl,
         if_version=condition(given),
@@ -126,7 +126,7 @@ def _add_put(parser: argparse.ArgumentParser) -> None:
         help=f"text, or with --json JSON; from standard input if it is left out, or {STDIN}",
     )
     parser.add_argument(
-        "--ttl", default=None, type=duration, metavar="TIME", help="how long until it expires"
+        "--ttl", default=None, type=lifetime, metavar="TIME", help="how long until it expires"
     )
     add_condition(parser)
 
@@ -137,7 +137,7 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
 
 def _add_touch(parser: argparse.ArgumentParser) -> None:
     _add_key(parser)
-    parser.add_argument("ttl", metavar="TIME", type=duration, help="how long from now on")
+    parser.add_argument("ttl", metavar="TIME", type=lifetime, help="how long from now on")
 
 
 COMMANDS: Final = {

@@ -11,6 +11,7 @@ import pytest
 
 from kvnode.cli.cluster import until
 from kvnode.cli.commands import keys
+from kvnode.core.vector import new_origin
 from tests.cli import process
 
 
@@ -45,11 +46,37 @@ def test_a_write_on_a_condition_is_made_if_it_holds_and_else_exit_code_4(at_x, x
     code, _, errors = at_x("put", "on condition", "2", "--if-version", "none")
     (version,) = x.read("on condition")
     dots = f"{version.dot.origin}:{version.dot.seq}"
-    assert (code, errors) == (4, f"kv: conflict: b'on condition' holds {dots}\n")
+    assert (code, errors) == (4, f"kv: conflict: on condition holds {dots}\n")
     code, output, _ = at_x("put", "on condition", "2", "--if-version", "none", "--json")
-    assert code == 4 and json.loads(output)["found"] == {"on condition": [list(version.dot)]}
+    told = json.loads(output)
+    assert code == 4 and told["found"] == {"on condition": [list(version.dot)]}
+    assert told["message"] == f"conflict: on condition holds {dots}"
     assert at_x("put", "on condition", "2", "--if-version", dots).code == 0
     assert x.get("on condition") == "2"
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [("ü", "ü"), ("no\\key", "no\\\\key"), ("\udcff", "\\xff"), ("a\nb", "a\\nb")],
+)
+def test_a_key_is_named_as_it_was_typed_and_in_one_line(key, shown, at_x):
+    wanted = f"{new_origin('X', 1, 1)}:1"
+    for command in (["put", key, "1"], ["del", key]):
+        at_x("put", key, "0")
+        ended = at_x(*command, "--if-version", "none")
+        assert ended.errors.startswith(f"kv: conflict: {shown} holds X~")
+    at_x("del", key)
+    for command in ("get", "read", "del"):
+        assert at_x(command, key).errors == f"kv: {shown}: not found\n"
+    errors = at_x("put", key, "1", "--if-version", wanted).errors
+    assert errors == f"kv: conflict: {shown} holds nothing\n"
+
+
+def test_a_value_that_can_t_be_put_is_told_with_its_key_as_it_was_typed(at_x):
+    errors = at_x("put", "--json", "ü", "9" * 30).errors
+    assert "b'" not in errors
+    told = json.loads(at_x("put", "--json", "ü", "9" * 30).output)
+    assert told["message"].startswith("the value of 'ü' can't be stored")
 
 
 @pytest.mark.parametrize("dots", ["", "X:1", "nothing", "X~0000001000000001:x", "none,none"])
