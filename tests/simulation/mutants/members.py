@@ -42,8 +42,8 @@ MUTANTS: Final = (
     mutant(
         "found a cluster though not all were heard",
         _CATCH_UP,
-        "            self.may_join = not self.has_unheard\n",
-        "            self.may_join = True\n",
+        "            has_all = not self.has_unheard\n",
+        "            has_all = True\n",
     ),
     mutant(
         "join with a part of what others have",
