@@ -32,9 +32,9 @@ REQUESTS_IN_FLIGHT_MAX: Final = ANSWERS_HIGH_WATER // 2
 #: Of these the watches, which wait for long: the others must not wait for them.
 WATCHES_IN_FLIGHT_MAX: Final = REQUESTS_IN_FLIGHT_MAX * 4 // 5
 
-#: Gossip that waits for one subscriber, at most GOSSIP_BYTES_MAX each. Beyond it frames
-#: are dropped, and the subscriber pulls.
-GOSSIP_HIGH_WATER: Final = 128
+#: Gossip that waits for one subscriber, at most GOSSIP_BYTES_MAX each: what a turn of many writes
+#: makes at once. Beyond it frames are dropped, and the subscriber pulls.
+GOSSIP_HIGH_WATER: Final = 256
 
 #: Twice the limit of a message: what is between gets an error as an answer; what is
 #: beyond ends the connection before it fills our memory.
