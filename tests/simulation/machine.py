@@ -28,14 +28,25 @@ from kvnode.codec.server import (
     decode_operation,
     decode_request,
 )
-from kvnode.codec.snapshots import Part, decode_chunk, encode_part
+from kvnode.codec.snapshots import Part
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.concerns import Concerns
 from kvnode.core.cuts import CUT_QUIET_US
 from kvnode.core.limits import Limits
-from kvnode.core.messages import Claim, Commit, Fetch, Inputs, Pull, Pulled, Report, Saved
+from kvnode.core.messages import (
+    Chunk,
+    Claim,
+    Commit,
+    Fetch,
+    Inputs,
+    Progress,
+    Pull,
+    Pulled,
+    Report,
+    Saved,
+)
 from kvnode.core.once import FIRST_POSITION_BITS
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.requests import (
@@ -58,6 +69,8 @@ from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, name_of, new_o
 from kvnode.core.versions import Versions
 from kvnode.daemon.contacts import CALL_ID, REPORT_ID, Contact, Contacts
 from kvnode.daemon.node import Durability, Node
+from kvnode.daemon.pulling import Pulling, is_question
+from kvnode.daemon.serving import fetched, pulled
 from kvnode.errors import Refused, StorageError
 from kvnode.storage.layout import decode_table_record
 from kvnode.storage.memory import MemoryDisk
@@ -78,7 +91,7 @@ _EPOCH_US: Final = 1_790_000_000_000_000
 #: How often a machine that sends a heartbeat says hello as well.
 _HELLO_CHANCE: Final = 0.3
 
-_HELLO_ID, _PULL_ID, _FETCH_ID = range(3)
+_HELLO_ID = 0
 
 
 class PowerFailure(Exception):
@@ -156,6 +169,7 @@ class Machine:
         #: by the name of each machine.
         self._contacts = self._new_contacts()
         self._processes: dict[str, int] = {}
+        self._pulling = Pulling(heartbeat_us=HEARTBEAT_US)
         #: What was asked in answer to its calls.
         self._asked: list[tuple[int, Asks]] = []
         #: The latest claim of each other that this process has taken in.
@@ -203,6 +217,7 @@ class Machine:
         self.believed = Believed()
         self._known = set(self._told_of())
         self._contacts, self._processes = self._new_contacts(), {}
+        self._pulling = Pulling(heartbeat_us=HEARTBEAT_US)
         try:
             self.node = Node(
                 self._open_store,
@@ -310,6 +325,7 @@ class Machine:
             self._hear(gossip.decode_awaited(body))
         else:
             self._inputs.batches.append(decode_batch(body))
+            self._inputs.heard.add(header.name)
         self._come_round()
 
     def _new_contacts(self) -> Contacts:
@@ -319,6 +335,7 @@ class Machine:
         """With this process, which has taken the place of any other one on that machine."""
         self._processes[name] = instance
         self._contacts.keep(set(self._processes.values()))
+        self._pulling.keep(set(self._processes.values()))
         return self._contacts.of(instance)
 
     def _send_to(self, instance: int, id_: int, operation: client.Operation) -> bool:
@@ -331,7 +348,7 @@ class Machine:
 
     def _hear(self, said: Claim | Dot) -> None:
         if isinstance(said, Dot):
-            self._inputs.awaited.append(said)
+            self._inputs.awaited.append(said)  # as of one that lives: its claims come with it
         elif self._contact(said.name, said.instance).takes(said, self._world.now_us):
             self._inputs.claims.append(said)
         else:
@@ -403,7 +420,8 @@ class Machine:
             self._contacts.of(instance).answered(self._world.now_us)
             if answer.id == CALL_ID:
                 self._receive_call_answer(peer, instance, result)
-            elif answer.id in (_PULL_ID, _FETCH_ID):
+            elif is_question(answer.id):
+                assert answer.id is not None
                 self._receive_result(peer, answer.id, result)
         self._come_round()
 
@@ -428,13 +446,18 @@ class Machine:
 
     def _receive_result(self, peer: str, id_: int, result: list[Any]) -> None:
         """What came of a pull or fetch."""
-        if result[0] != "ok":
-            self._inputs.refusals.append(peer)
-        elif id_ == _FETCH_ID:
-            self._inputs.chunks.append(decode_chunk(peer, result))
-        else:
-            batches = tuple(decode_batch(encoded) for encoded in result[1])
-            self._inputs.pulled.append(Pulled(peer, batches))
+        came = self._pulling.came(peer, self._processes[peer], id_, result, self._world.now_us)
+        self._inputs.heard.add(peer)
+        match came:
+            case None:
+                self._inputs.refusals.append(peer)
+            case Pulled():
+                self._inputs.pulled.append(came)
+            case Chunk():
+                self._inputs.chunks.append(came)
+            case Progress():
+                self._world.reach("a piece of an answer came")
+                self._inputs.progress.append(came)
 
     # --- the turn
 
@@ -577,19 +600,12 @@ class Machine:
 
     def _result(self, node: Node, question: object) -> tuple[Any, ...]:
         match question:
-            case Since(vector, bytes_max):
-                batches = node.since(vector, bytes_max)
-                sent = self._cluster.oracle.found(decode_batch(encoded) for encoded in batches)
-                if sent & ~self.seen:
-                    told = self._cluster.oracle.dots(sent & ~self.seen)
-                    raise Violation("save, then send", f"{self.name} hands over {told} uncommitted")
-                return ("ok", batches)
-            case Snapshot(number, after):
-                part = node.snapshot(number, after, self._world.now_us)
-                if number is None:
-                    self._cluster.snapshots[part.number] = self.seen
-                    self._world.reach("a snapshot begun")
-                return encode_part(self._damaged(part))
+            case Since():
+                result = pulled(node, question, self._world.now_us)
+                self._check_handed_over(result)
+                return result
+            case Snapshot():
+                return fetched(node, question, self._world.now_us, self._sent)
             case Hello(introduction):
                 record, replica = introduction.record, node.replica
                 has_forgotten = record is not None and replica.members.has_forgotten(
@@ -604,6 +620,23 @@ class Machine:
             case Synced():
                 return ("ok",)
         raise AssertionError(question)
+
+    def _check_handed_over(self, result: tuple[Any, ...]) -> None:
+        """No batch may be that is not committed, nor may a piece be of such a one."""
+        assert self.node is not None
+        is_piece = result[0] == "piece"
+        batches = [self.node.kept._wholes[result[1]].data] if is_piece else result[1]
+        sent = self._cluster.oracle.found(decode_batch(encoded) for encoded in batches)
+        if sent & ~self.seen:
+            told = self._cluster.oracle.dots(sent & ~self.seen)
+            raise Violation("save, then send", f"{self.name} hands over {told} uncommitted")
+
+    def _sent(self, part: Part) -> Part:
+        """What becomes of a part of a snapshot on its way out."""
+        if part.start == b"" and part.number not in self._cluster.snapshots:
+            self._cluster.snapshots[part.number] = self.seen
+            self._world.reach("a snapshot begun")
+        return self._damaged(part)
 
     def _damaged(self, part: Part) -> Part:
         """As a disk that lost a record would send it: one of those that the digest speaks of."""
@@ -784,11 +817,13 @@ class Machine:
         self.step()
         if isinstance(pull, Pull):
             self._world.note(f"{self.name} pulls from {pull.name}")
-            id_, question = _PULL_ID, client.since(pull.vector, self._cluster.pull_bytes)
         else:
             self._world.note(f"{self.name} fetches from {pull.name} after {pull.after!r}")
-            id_, question = _FETCH_ID, client.snapshot(pull.number, pull.after)
-        if not self._contacts.ask(self._processes[pull.name], id_, question, self._world.now_us):
+        now_us, instance = self._world.now_us, self._processes[pull.name]
+        bytes_max = self._cluster.pull_bytes
+        id_, question = self._pulling.question(pull, instance, now_us, bytes_max)
+        if not self._contacts.ask(instance, id_, question, now_us):
+            self._pulling.unasked(instance, id_)
             self._world.reach("there was no way to ask a peer")
             if isinstance(pull, Fetch) and pull.number is not None:
                 self._world.reach("there was no way to ask for more of a snapshot")
