@@ -48,6 +48,7 @@ from kvnode.core.messages import (
     Saved,
 )
 from kvnode.core.once import FIRST_POSITION_BITS
+from kvnode.core.repair import ALIVE_HEARTBEATS
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.requests import (
     AwaitReplicas,
@@ -69,6 +70,7 @@ from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, name_of, new_o
 from kvnode.core.versions import Versions
 from kvnode.daemon.contacts import CALL_ID, REPORT_ID, Contact, Contacts
 from kvnode.daemon.node import Durability, Node
+from kvnode.daemon.peer import Link
 from kvnode.daemon.pulling import Pulling, is_question
 from kvnode.daemon.serving import fetched, pulled
 from kvnode.errors import Refused, StorageError
@@ -78,6 +80,7 @@ from kvnode.storage.store import Store
 from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.disk import SimulatedStore, has_joined_on, new_disk, seen_on
+from tests.simulation.network import REQUESTS, Connection
 from tests.simulation.oracle import Believed, ExpiryBounds, Seen
 from tests.simulation.world import Violation
 
@@ -170,6 +173,10 @@ class Machine:
         self._contacts = self._new_contacts()
         self._processes: dict[str, int] = {}
         self._pulling = Pulling(heartbeat_us=HEARTBEAT_US)
+        #: Its links to the others, by the names of their machines; and when writes or answers to
+        #: pulls came from each last.
+        self._links: dict[str, Link] = {}
+        self._heard_us: dict[str, int] = {}
         #: What was asked in answer to its calls.
         self._asked: list[tuple[int, Asks]] = []
         #: The latest claim of each other that this process has taken in.
@@ -218,6 +225,7 @@ class Machine:
         self._known = set(self._told_of())
         self._contacts, self._processes = self._new_contacts(), {}
         self._pulling = Pulling(heartbeat_us=HEARTBEAT_US)
+        self._links, self._heard_us = {}, {}
         try:
             self.node = Node(
                 self._open_store,
@@ -325,7 +333,7 @@ class Machine:
             self._hear(gossip.decode_awaited(body))
         else:
             self._inputs.batches.append(decode_batch(body))
-            self._inputs.heard.add(header.name)
+            self._lives(header.name)
         self._come_round()
 
     def _new_contacts(self) -> Contacts:
@@ -411,6 +419,7 @@ class Machine:
 
     def receive_answer(self, peer: str, payload: bytes) -> None:
         """The answer of a peer arrives."""
+        self._link(peer).came(self._world.now_us)
         answer = decode_answer(payload)
         (result,) = answer.results
         if answer.id == _HELLO_ID:
@@ -447,7 +456,7 @@ class Machine:
     def _receive_result(self, peer: str, id_: int, result: list[Any]) -> None:
         """What came of a pull or fetch."""
         came = self._pulling.came(peer, self._processes[peer], id_, result, self._world.now_us)
-        self._inputs.heard.add(peer)
+        self._lives(peer)
         match came:
             case None:
                 self._inputs.refusals.append(peer)
@@ -458,6 +467,10 @@ class Machine:
             case Progress():
                 self._world.reach("a piece of an answer came")
                 self._inputs.progress.append(came)
+
+    def _lives(self, name: str) -> None:
+        self._inputs.heard.add(name)
+        self._heard_us[name] = self._world.now_us
 
     # --- the turn
 
@@ -511,6 +524,7 @@ class Machine:
             self._world.reach("an expiry clock that may go back")
             self.expiry = self.expiry._replace(low_us=believed_us)
         self._check_reads_go_on(node)
+        self._check_signs_of_life(node.replica)
         self._note_rare_states(node, before, self._counts(node), inputs)
         for peer, payload in questions:
             self._answer(node, peer, payload)
@@ -526,6 +540,15 @@ class Machine:
         self._is_blind = not node.health.serving and (self.is_switching or self._is_blind)
         if not node.health.serving and not self._is_blind:
             raise Violation("reads go on", f"{self.name} does not serve, but its disk can be read")
+
+    def _check_signs_of_life(self, replica: Replica) -> None:
+        """Who sends anything is not taken for dead, though its claims wait behind what it sends."""
+        now_us, long_us = self._world.now_us, ALIVE_HEARTBEATS * HEARTBEAT_US
+        for name, heard_us in self._heard_us.items():
+            is_heard = now_us - heard_us < long_us and name in replica.repair.claims
+            if is_heard and not replica.repair.is_alive(name, now_us):
+                told = f"{self.name} takes {name} for dead, from which something came a moment ago"
+                raise Violation("signs of life", told)
 
     def _counts(self, node: Node) -> dict[str, int]:
         """What tells by going up in a turn that a state worth reaching was reached."""
@@ -695,7 +718,8 @@ class Machine:
         if self.disk.moved:
             raise Violation("save, then send", f"{self.name} publishes what nobody may find again")
         self._contacts.tell()
-        self._gossip(gossip.BATCH, batch.encoded)
+        if batch.is_gossip:
+            self._gossip(gossip.BATCH, batch.encoded)
 
     def claim(self, claim: Claim) -> None:
         """See `Outbox`."""
@@ -836,7 +860,14 @@ class Machine:
         payload = encode_request(_HELLO_ID, None, 0, [client.hello(introduction)])
         for name in self._cluster.names:
             if self._cluster.machines[name].bears != self.bears:
+                if self._link(name).is_silent(self._world.now_us, HEARTBEAT_US):
+                    self._world.reach("a link made anew")
+                    connection = Connection(self.name, name, REQUESTS)
+                    self._cluster.network.make_anew(connection)
                 self._cluster.send_question(self.name, name, payload)
+
+    def _link(self, name: str) -> Link:
+        return self._links.setdefault(name, Link(self._world.now_us))
 
     def _gossip(self, kind: str, body: bytes) -> None:
         header = gossip.Header(CLUSTER, self.name, self._instance, kind)

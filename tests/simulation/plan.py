@@ -43,6 +43,7 @@ FAULTS: Final = (
     "clock jumps",
     "tiny limits",
     "closed ports",
+    "narrow links",
 )
 
 #: After these a node may lack what it once had, or not know who is a member.
@@ -142,7 +143,9 @@ class Plan:
         """What this seed decides."""
         dice = Dice(seed, "plan")
         likely = dice.pick((0.0, 0.2, 0.4, 0.7))
-        faults = tuple(fault for fault in FAULTS if dice.chance(likely))
+        faults = tuple(it for it in FAULTS if it != "narrow links" and dice.chance(likely))
+        if Dice(seed, "narrow links").chance(likely / 2):  # such runs take longer
+            faults += ("narrow links",)
         return Plan(
             seed=seed,
             nodes=dice.pick((2, 3, 3, 3, 4, 4, 5, 6, 9)),
