@@ -142,7 +142,7 @@ class Repair:
             self._back_off(peer, steady_us)
         if is_asked:
             self._asked = None
-            peer.doublings = max(0, peer.doublings - 1)
+            peer.doublings = 0
         if self._asked is None:
             self._look_us = 0
 

@@ -176,7 +176,7 @@ def test_one_that_is_heard_but_slow_has_ever_more_time_up_to_a_bound() -> None:
     assert node.asks() == "X"
     node.answer("X", advanced=True)
     assert node.asks() == "X"
-    assert node.repair.wake_us() == node.now_us + (TIMEOUT_US << DOUBLINGS_MAX - 2)
+    assert node.repair.wake_us() == node.now_us + TIMEOUT_US
 
 
 def test_who_says_anything_lives_though_its_claims_stay_away() -> None:

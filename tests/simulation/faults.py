@@ -17,10 +17,8 @@ from tests.simulation.plan import SECOND_US
 _HOUR_US: Final = 3600 * SECOND_US
 _STEPS_IN_A_TURN: Final = 12
 
-#: 100 and 20 kB a second; and 5, which leave room for the heartbeats of few.
-_NARROW_US_PER_BYTE: Final = (10, 50)
-_NARROWEST_US_PER_BYTE: Final = 200
-_NODES_ON_NARROWEST_MAX: Final = 3
+#: 100, 20 and 5 kB a second.
+_NARROW_US_PER_BYTE: Final = (10, 50, 200)
 
 #: A tenth: far beyond any quartz, so that a short run shows what a long one would.
 _DRIFT_PPM_MAX: Final = 100_000
@@ -126,12 +124,9 @@ class Faults:
         """Some links carry little, for good: a large value takes seconds there."""
         dice = Dice(self._cluster.plan.seed, "narrow links")
         likely = dice.pick((0.3, 1.0))
-        usual, narrowest = _NARROW_US_PER_BYTE, _NARROWEST_US_PER_BYTE
-        is_small = len(self._cluster.names) <= _NODES_ON_NARROWEST_MAX
-        rates = (*usual, narrowest) if is_small else usual
         for link in permutations(self._cluster.names, 2):
             if dice.chance(likely):
-                self._cluster.network.narrow[link] = dice.pick(rates)
+                self._cluster.network.narrow[link] = dice.pick(_NARROW_US_PER_BYTE)
 
     def _slow_a_link(self) -> None:
         link = (self._dice.pick(self._cluster.names), self._dice.pick(self._cluster.names))

@@ -66,6 +66,11 @@ _DISKS_CHANGE: Final = (
     "copies that run",
 )
 
+#: Runs with narrow links take longer than others. Many nodes would need them for their heartbeats;
+#: and many other faults would leave little to be written that is large.
+_NARROW_CHANCE: Final = 0.15
+_NARROW_NODES_MAX: Final = 4
+
 TINY_LIMITS: Final = Limits(
     held_batches_max=3,
     held_bytes_max=400,
@@ -144,11 +149,14 @@ class Plan:
         dice = Dice(seed, "plan")
         likely = dice.pick((0.0, 0.2, 0.4, 0.7))
         faults = tuple(it for it in FAULTS if it != "narrow links" and dice.chance(likely))
-        if Dice(seed, "narrow links").chance(likely / 2):  # such runs take longer
-            faults += ("narrow links",)
+        nodes = dice.pick((2, 3, 3, 3, 4, 4, 5, 6, 9))
+        apart = Dice(seed, "narrow links")
+        if apart.chance(_NARROW_CHANCE):
+            faults = (*(it for it in faults if apart.chance(0.3)), "narrow links")
+            nodes = min(nodes, _NARROW_NODES_MAX)
         return Plan(
             seed=seed,
-            nodes=dice.pick((2, 3, 3, 3, 4, 4, 5, 6, 9)),
+            nodes=nodes,
             sessions=dice.between(2, 8),
             trouble_s=dice.pick((2.0, 5.0, 10.0)),
             faults=faults,

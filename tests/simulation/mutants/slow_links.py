@@ -15,7 +15,8 @@ MUTANTS: Final = (
     mutant(
         "begin anew with each piece",
         _PIECES,
-        "        return [Begun(digest, len(whole.data)) for digest, whole in self._wholes.items()]\n",
+        "        return [Begun(digest, len(whole.data))"
+        " for digest, whole in self._wholes.items()]\n",
         "        return []\n",
     ),
     mutant(

@@ -1,0 +1,110 @@
+"""Whatever a client may put comes over whatever link stays up, in about the time that its bytes
+take; and who sends it lives."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from kvnode import Refused
+from kvnode.cli.cluster import until
+from tests.daemon.slow_link import SlowLink
+
+BYTES_PER_S = 250_000
+VALUE = os.urandom(2_000_000)
+BYTES_S = len(VALUE) / BYTES_PER_S
+
+#: As nodes have them if nobody says otherwise.
+USUAL = ("--heartbeat-ms", "500")
+
+
+@pytest.fixture
+def link():
+    with SlowLink(BYTES_PER_S) as link:
+        yield link
+
+
+@pytest.fixture
+def pair(link, make_node):
+    """X sends over the link to Y; the other way is fast."""
+    x = make_node("X", *USUAL)
+    gates = ["--advertise-listen", link.gate(x.listen), "--advertise-gossip", link.gate(x.gossip)]
+    x._flags += gates
+    y = make_node("Y", *USUAL)
+    y.peers = [gates[1]]
+    x.start()
+    y.start()
+    until("both are members", lambda: x.knows({"X", "Y"}) and y.knows({"X", "Y"}))
+    return x, y
+
+
+def wait_for(node, key, bytes_s, meanwhile=lambda client: None):
+    """How long it takes until the key is there."""
+    begun_s = time.monotonic()
+    with node.client() as client:
+        while client.get(key) is None:
+            assert time.monotonic() < begun_s + 5 * bytes_s, "it never comes"
+            meanwhile(client)
+            time.sleep(0.1)
+    return time.monotonic() - begun_s
+
+
+def expect_alive(client):
+    (member,) = (it for it in client.members() if it["name"] == "X")
+    assert member["alive"], member
+    with pytest.raises(Refused, match="alive"):
+        client.forget("X")
+
+
+def test_a_large_value_comes_in_the_time_that_its_bytes_take(link, pair):
+    x, y = pair
+    before = link.carried_bytes
+    with x.client() as client:
+        client.put("large", VALUE)
+    assert wait_for(y, "large", BYTES_S, expect_alive) < 2 * BYTES_S
+    assert link.carried_bytes - before < 1.5 * len(VALUE)
+
+
+def test_what_came_before_a_link_was_cut_does_not_come_again(link, pair):
+    x, y = pair
+    before = link.carried_bytes
+    with x.client() as client:
+        client.put("large", VALUE)
+    for part in (0.3, 0.6, 0.9):
+        until("some has come", lambda p=part: link.carried_bytes - before > p * len(VALUE))
+        link.cut()
+    wait_for(y, "large", BYTES_S)
+    assert link.carried_bytes - before < 1.5 * len(VALUE)
+
+
+def test_who_sends_many_writes_lives_though_its_heartbeats_wait_behind_them(link, pair):
+    x, y = pair
+    link.bytes_per_s = 100_000
+    with x.client() as client:
+        for number in range(40):
+            client.put(f"k{number}", os.urandom(30_000))
+        for number in range(4):
+            client.put(f"l{number}", os.urandom(100_000))
+        client.put("last", "v")
+    wait_for(y, "last", 16, expect_alive)
+
+
+def test_a_snapshot_of_large_records_comes_as_well(link, make_node):
+    x = make_node("X", *USUAL, "--log-keep-s", "0", "--log-keep-mib", "0")
+    gates = ["--advertise-listen", link.gate(x.listen), "--advertise-gossip", link.gate(x.gossip)]
+    x._flags += gates
+    x.start()
+    with x.client() as client:
+        client.put("large", VALUE)
+        client.put("small", "v")
+    until("the log is gone", lambda: x.status()["log"]["bytes"] < len(VALUE))
+    y = make_node("Y", *USUAL)
+    y.peers = [gates[1]]
+    before = link.carried_bytes
+    y.launch()
+    y.wait_until_it_listens()
+    until("it has joined", lambda: not y.status()["joining"])
+    assert y.status()["snapshots_taken"] == 1
+    assert link.carried_bytes - before < 1.5 * len(VALUE)
