@@ -267,10 +267,10 @@ class Cluster:
         return Pulled(peer.name, tuple(found))
 
     def _fetched(self, asked: Fetch, peer: Machine) -> Chunk:
-        payload = encode_request(1, None, 0, [snapshot(asked.number, asked.after)])
+        payload = encode_request(1, None, 0, [snapshot(asked.number, asked.after, PULL_BYTES)])
         asking = decode_request(payload).operations
         assert isinstance(asking, Snapshot)
-        part = peer.node.snapshot(asking.number, asking.after, self.now_us)
+        part = peer.node.snapshot(asking.number, asking.after, asking.bytes_max, self.now_us)
         (result,) = decode_answer(encode_answer(1, None, [encode_part(part)])).results
         chunk = decode_chunk(peer.name, result)
         self.on_part(peer, chunk)

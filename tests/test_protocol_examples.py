@@ -29,7 +29,7 @@ READERS = [
 
 
 def test_the_document_has_examples_of_all_kinds():
-    assert len(EXAMPLES) == 40
+    assert len(EXAMPLES) == 42
 
 
 @pytest.mark.parametrize(("shown", "in_hex"), EXAMPLES)

@@ -20,11 +20,14 @@ from kvnode.cli.records import LINE_BYTES_MAX, Record, record_of
 from kvnode.cli.tokens import read_small, replace
 from kvnode.client.sync import Client
 from kvnode.codec.token import printable, token_of
-from kvnode.core.limits import BATCH_BYTES_TARGET, ONCE_WRITES_MAX, TTL_MS_MAX
+from kvnode.core.limits import MIB, ONCE_WRITES_MAX, TTL_MS_MAX
 from kvnode.errors import InvalidRequest, KvnodeError, MalformedError
 
 #: Records of one batch: the node folds them in in one turn, some milliseconds of work.
 _RECORDS_MAX: Final = 1000
+
+#: And so many bytes: a second's worth of a link of a few Mbit/s.
+BATCH_BYTES_MAX: Final = MIB // 4
 
 #: Of these, so many that expire: each is a write of its own beside the one of all others, and with
 #: --retry-writes a request has only so many.
@@ -93,7 +96,7 @@ class Batch:
         return not self.records or (
             record.key not in self.records
             and len(self.records) < _RECORDS_MAX
-            and self._size_bytes + record.size_bytes <= BATCH_BYTES_TARGET
+            and self._size_bytes + record.size_bytes <= BATCH_BYTES_MAX
             and self._expiring + (record.expires_at is not None) <= _EXPIRING_MAX
         )
 

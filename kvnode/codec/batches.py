@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgpack  # type: ignore[import-untyped]
+
 from kvnode.codec.packing import (
     INTEGER_MAX,
     array,
@@ -19,11 +21,14 @@ from kvnode.codec.packing import (
 from kvnode.core.batch import Batch, Change, Write
 from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.limits import BATCH_WRITES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX
-from kvnode.core.vector import Vector, is_origin
+from kvnode.core.vector import Dot, Vector, is_origin
 from kvnode.errors import MalformedError
 
 #: Batches stay in logs for long: the format's number is their own.
 BATCH_FORMAT: Final = 1
+
+#: Within these stand a batch's format, its origin and its first seq.
+_HEAD_BYTES: Final = 512
 
 
 def encode_batch(
@@ -63,6 +68,15 @@ def decode_batch(encoded: bytes) -> Batch:
         raise MalformedError(f"a batch must have 1 to {BATCH_WRITES_MAX} writes")
     writes = tuple([_one_put(changes) or _decode_write(changes) for changes in body])
     return Batch(origin, first, deps, stamp_us, writes, encoded)
+
+
+def first_dot(encoded: bytes) -> Dot:
+    """The first write of a batch of this node's own log, without reading all of it."""
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(encoded[:_HEAD_BYTES])
+    unpacker.read_array_header()
+    _, origin, first = (unpacker.unpack() for _ in range(3))
+    return Dot(origin, first)
 
 
 def _one_put(changes: Any) -> Write | None:

@@ -145,14 +145,19 @@ def scan(
     return ["scan", cut, start, end, limit, page, reverse, shows]
 
 
-def since(vector: Vector, bytes_max: int) -> Operation:
-    """A pull: answered with ["ok", batches], beyond the vector, at least one if any."""
-    return ["since", dict(vector), bytes_max]
+def since(vector: Vector, bytes_max: int, begun: Iterable[tuple[bytes, int]] = ()) -> Operation:
+    """A pull: answered with ["ok", batches], beyond the vector, as many as fit; or if not even the
+    first does, with a piece of it, see `codec.pieces`: what comes next where it has begun to come.
+    """
+    return ["since", dict(vector), bytes_max, [list(it) for it in begun]]
 
 
-def snapshot(number: int | None, after: bytes) -> Operation:
-    """A fetch: answered with a part of the node's state, see `codec.snapshots`."""
-    return ["snapshot", number, after]
+def snapshot(
+    number: int | None, after: bytes, bytes_max: int, begun: Iterable[tuple[bytes, int]] = ()
+) -> Operation:
+    """A fetch: answered with a part of the node's state, see `codec.snapshots`; or with a piece of
+    one, as for `since`."""
+    return ["snapshot", number, after, bytes_max, [list(it) for it in begun]]
 
 
 def hello(introduction: Introduction) -> Operation:

@@ -29,6 +29,7 @@ from kvnode.codec.packing import (
     value_bytes,
     vector,
 )
+from kvnode.codec.pieces import decode_begun
 from kvnode.codec.snapshots import position
 from kvnode.codec.token import CLUSTER_BYTES_MAX, decode_token
 from kvnode.core.batch import Change
@@ -47,6 +48,7 @@ from kvnode.core.limits import (
     WRITE_KEYS_MAX,
 )
 from kvnode.core.messages import Report
+from kvnode.core.pieces import Begun
 from kvnode.core.requests import (
     AwaitReplicas,
     Condition,
@@ -97,19 +99,24 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """A pull: answered with batches beyond the vector, at least one if there are any."""
+    """A pull: answered with batches beyond the vector, or with a piece of the first one."""
 
     vector: Vector
     bytes_max: int
+    #: What has come in pieces so far.
+    begun: tuple[Begun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A fetch: answered with the part of a snapshot after a position, a new one without a
-    number."""
+    number; or with a piece of that part."""
 
     number: int | None
     after: bytes
+    bytes_max: int
+    #: What has come in pieces so far.
+    begun: tuple[Begun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,16 +411,19 @@ def _decode_call(body: list[Any]) -> Call:
 
 
 def _decode_since(body: list[Any]) -> Since:
-    return Since(
-        vector(body[1], "a vector"), integer(body[2], 1, MESSAGE_BYTES_MAX, "a pull's size")
-    )
+    _, beyond, bytes_max, begun = body
+    return Since(vector(beyond, "a vector"), _pull_bytes(bytes_max), decode_begun(begun))
 
 
 def _decode_snapshot(body: list[Any]) -> Snapshot:
-    _, number, after = body
+    _, number, after, bytes_max, begun = body
     if number is not None:
         integer(number, 0, INTEGER_MAX, "a snapshot's number")
-    return Snapshot(number, position(after))
+    return Snapshot(number, position(after), _pull_bytes(bytes_max), decode_begun(begun))
+
+
+def _pull_bytes(value: Any) -> int:
+    return integer(value, 1, MESSAGE_BYTES_MAX, "a pull's size")
 
 
 def _decode_replicated(body: list[Any]) -> AwaitReplicas:
@@ -482,8 +492,8 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "forget": ((1,), lambda body: Forget(node_name(body[1]))),
     "hello": ((6,), _decode_hello),
     "call": ((4,), _decode_call),
-    "since": ((2,), _decode_since),
-    "snapshot": ((2,), _decode_snapshot),
+    "since": ((3,), _decode_since),
+    "snapshot": ((4,), _decode_snapshot),
     "synced": ((4,), _decode_synced),
     "fault": ((3,), _decode_fault),
     "backup": ((1,), _decode_backup),

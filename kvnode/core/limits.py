@@ -24,11 +24,13 @@ BATCH_WRITES_MAX: Final = 4096
 
 #: What a batch is cut at when it holds several writes: small frames keep the queues of
 #: slow subscribers small, and let a pull stop close to the size that was asked for.
-BATCH_BYTES_TARGET: Final = 256 * KIB
+BATCH_BYTES_TARGET: Final = 16 * KIB
 
 #: A larger batch is not gossiped, only announced by a heartbeat at once: its receivers
-#: pull it. So a stuck subscriber costs at most this times the PUB high-water mark.
-GOSSIP_BYTES_MAX: Final = 512 * KIB
+#: pull it, as fast as their links are. What is gossiped can't be held back, and heartbeats wait
+#: behind it: so a frame takes a heartbeat's time on a link of 64 kB a second. And a stuck
+#: subscriber costs at most this times the PUB high-water mark.
+GOSSIP_BYTES_MAX: Final = 32 * KIB
 
 #: What one change adds to an encoded batch beside its key and value, at the most: the
 #: headers of the write's array, the change's array, the key and the value, and the expiry.

@@ -107,6 +107,17 @@ class Pulled(NamedTuple):
 
     name: str
     batches: tuple[Batch, ...]
+    #: Whether the peer was asked again meanwhile, and that answer is still to come.
+    is_late: bool = False
+
+
+class Progress(NamedTuple):
+    """A piece of a peer's answer, which is not whole yet: it is to be asked on."""
+
+    name: str
+    #: Whether the piece is news; else it had come before.
+    is_news: bool
+    is_late: bool = False
 
 
 class Chunk(NamedTuple):
@@ -139,6 +150,10 @@ class Inputs:
     forgotten: list[Dot] = field(default_factory=list)
     pulled: list[Pulled] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+    #: Names of peers that said anything of what they have; who sends writes lives, though its
+    #: claims may wait behind these on a slow link.
+    heard: set[str] = field(default_factory=set)
     #: Names of peers that refused what they were asked for.
     refusals: list[str] = field(default_factory=list)
     #: Names of peers that there was no way to ask.

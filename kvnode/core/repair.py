@@ -29,8 +29,14 @@ from kvnode.core.vector import Dot, Vector, name_of
 #: the most; doubling from one.
 BACKOFF_TIMEOUTS_MAX: Final = 8
 
-#: A peer has so many heartbeats' time to answer a pull.
+#: A peer has so many heartbeats' time to answer a pull. Answers are so long that one takes about a
+#: heartbeat: see `core.pace`.
 TIMEOUT_HEARTBEATS: Final = 4
+
+#: One that is heard, but did not answer in time, has twice as long the next time, so often: its
+#: link may have become slow, and to ask again does not make what is on its way come sooner. At
+#: 500 ms heartbeats that are 16 seconds: enough for the least answer at a hundred bytes a second.
+DOUBLINGS_MAX: Final = 3
 
 #: One that is heard may refuse a snapshot so often, as it does after a restart, before silent ones
 #: are asked too.
@@ -43,7 +49,7 @@ STRANGER_HEARTBEATS: Final = 40
 #: are not told, and it sends some of what is here already.
 SPELLED_OUT_MAX: Final = VECTOR_ENTRIES_MAX // 2
 
-#: A peer whose heartbeats stay away for longer counts as silent.
+#: A peer from which nothing comes for longer counts as silent.
 ALIVE_HEARTBEATS: Final = 6
 
 
@@ -58,6 +64,8 @@ class _Peer:
     not_before_us: int = 0
     #: Pulls in a row that brought nothing.
     failures: int = 0
+    #: How many times the time for an answer is doubled.
+    doublings: int = 0
     #: Whether it seems that it could not read what a pull said of this node: it is told in full
     #: until all has come.
     misreads: bool = False
@@ -72,6 +80,10 @@ class Repair:
         self._timeout_us = TIMEOUT_HEARTBEATS * heartbeat_us
         self._peers: dict[str, _Peer] = {}
         self._asked: str | None = None
+        #: Whether something has come of what that is asked for, and another answer is to follow.
+        self._has_brought = False
+        #: Who brought a piece last: it is asked on.
+        self._bringing: str | None = None
         #: The snapshot under way, if there is one.
         self.staging: Staging | None = None
         #: When to look again without new input; None while all is settled.
@@ -95,21 +107,42 @@ class Repair:
         if self._asked is None:
             self._look_us = 0
 
-    def answered(self, name: str, steady_us: int, *, advanced: bool) -> None:
+    def heard(self, name: str, steady_us: int) -> None:
+        """A peer said something, if not what it has: it lives."""
+        peer = self._peers.get(name)
+        if peer is not None:
+            peer.heard_us = steady_us
+
+    def progressed(self, name: str, steady_us: int, *, is_news: bool, is_late: bool) -> None:
+        """A piece of a peer's answer came: it is asked on."""
+        if self.staging is not None and self.staging.name == name and is_news:
+            self.staging.attempts = 0
+        self.answered(name, steady_us, advanced=is_news, is_late=is_late)
+        if is_news:
+            self._bringing = name
+
+    def answered(self, name: str, steady_us: int, *, advanced: bool, is_late: bool = False) -> None:
         """A peer answered a pull, with something that advanced this node or without.
 
-        A late answer ends no other pull.
+        A late answer ends no other pull, not even one to that peer, which it was asked again: that
+        answer is still to come.
         """
         peer = self._peers.get(name)
         if peer is None:
             return
+        is_asked = name == self._asked
+        self._bringing = None
         if advanced:
             peer.failures, peer.not_before_us = 0, 0
-        elif name == self._asked:
+            self._has_brought = self._has_brought or is_asked
+        if is_late and is_asked:
+            return
+        if is_asked and not self._has_brought:
             peer.misreads = self.staging is None
             self._back_off(peer, steady_us)
-        if name == self._asked:
+        if is_asked:
             self._asked = None
+            peer.doublings = 0
         if self._asked is None:
             self._look_us = 0
 
@@ -146,7 +179,7 @@ class Repair:
             self._asked, self.staging = None, None
 
     def silent_us(self, name: str, steady_us: int) -> int | None:
-        """Since when a peer's heartbeats stay away; None if none ever came."""
+        """Since when nothing comes from a peer; None if no heartbeat ever did."""
         peer = self._peers.get(name)
         return None if peer is None else steady_us - peer.heard_us
 
@@ -177,6 +210,7 @@ class Repair:
             self._look_us = self._next_look_us(claimants, steady_us)
             return None
         choice = self._likeliest(choice, steady_us)
+        choice = [peer for peer in choice if peer.claim.name == self._bringing] or choice
         peer = choice[int(self._random() * len(choice))]
         chosen = peer.claim
         if with_log:
@@ -189,12 +223,17 @@ class Repair:
         return self._ask(self.staging.question(), steady_us)
 
     def _ask(self, question: Pull | Fetch, steady_us: int) -> Pull | Fetch:
-        self._asked = question.name
-        doublings = 0
+        self._asked, self._has_brought = question.name, False
         if self.staging is not None:
-            doublings, self.staging.is_cut_off = self.staging.doublings, False
-        self._look_us = steady_us + (self._timeout_us << doublings)
+            self.staging.is_cut_off = False
+        self._look_us = steady_us + (self._timeout_us << self._doublings(question.name, steady_us))
         return question
+
+    def _doublings(self, name: str, steady_us: int) -> int:
+        if self.staging is not None:
+            return self.staging.doublings
+        peer = self._peers[name]
+        return 0 if self._is_silent(peer, steady_us) else peer.doublings
 
     def _timed_out(self, name: str, steady_us: int) -> None:
         self._asked = None
@@ -205,6 +244,7 @@ class Repair:
                 return
             self.staging = None
         if name in self._peers:
+            self._peers[name].doublings = min(self._peers[name].doublings + 1, DOUBLINGS_MAX)
             self._back_off(self._peers[name], steady_us)
 
     def _claimants(self, cut: Cut, holdback: Holdback, steady_us: int) -> list[_Peer]:

@@ -242,6 +242,10 @@ class Replica:
         """Where this replica goes beyond a vector: origin -> first seq that it lacks."""
         return self.cut.lacking(vector)
 
+    def lacks(self, vector: Vector, dot: Dot) -> bool:
+        """Whether this replica has a write that the vector lacks."""
+        return self.lacking(vector).get(dot.origin, dot.seq + 1) <= dot.seq
+
     def droppable(
         self, head: Sequence[Logged], log_bytes: int, log_end: int, now: Now
     ) -> Sequence[Logged]:
@@ -318,13 +322,15 @@ class Replica:
             # What an ended incarnation left counts only where a log has it; see `lost`.
             if not self.cut.succession.is_ended(batch.origin):
                 self._take_in(batch)
-        for name, batches in inputs.pulled:
+        for name, batches, is_late in inputs.pulled:
             lacked = [b for b in batches if b.last > self.cut.entries.get(b.origin, 0)]
             for batch in lacked:
                 self._take_in(batch)
             advanced = any(b.last <= self.cut.entries.get(b.origin, 0) for b in lacked)
             advanced = advanced or self.holdback.has_ready_batches
-            self.repair.answered(name, now.steady_us, advanced=advanced)
+            self.repair.answered(name, now.steady_us, advanced=advanced, is_late=is_late)
+        for name, is_news, is_late in inputs.progress:
+            self.repair.progressed(name, now.steady_us, is_news=is_news, is_late=is_late)
         for chunk in inputs.chunks:
             self._receive_chunk(chunk, now)
         for name in inputs.refusals:
@@ -333,6 +339,8 @@ class Replica:
             self.repair.unasked(name, now.steady_us)
         for record in inputs.forgotten:
             self._was_forgotten(record)
+        for name in inputs.heard:
+            self.repair.heard(name, now.steady_us)
         for claim in inputs.claims:
             self.repair.claimed(claim, now.steady_us)
             self.concerns.retract(claim.name)

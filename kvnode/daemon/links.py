@@ -9,11 +9,11 @@ from typing import Final
 
 from kvnode.codec.server import DROP, GOSSIP, HOLD, PASS, REPAIR, Fault
 from kvnode.core.batch import Batch
-from kvnode.core.messages import Chunk, Claim, Inputs, Pulled, Report
+from kvnode.core.messages import Chunk, Claim, Inputs, Progress, Pulled, Report
 from kvnode.core.vector import Dot
 
 #: What comes from a peer: by gossip, where a report counts too, or in answer to pulls.
-Item = Batch | Claim | Dot | Report | Pulled | Chunk
+Item = Batch | Claim | Dot | Report | Pulled | Chunk | Progress
 
 #: Messages that one held link keeps; what comes beyond is dropped, as a network would.
 HELD_MESSAGES_MAX: Final = 10_000
@@ -32,7 +32,7 @@ class Links:
         if fault.action == PASS:
             self._actions.pop(link, None)
             for item in self._held.pop(link, []):
-                _add(item, inputs)
+                _add(fault.peer, item, inputs)
             return
         self._actions[link] = fault.action
         if fault.action == DROP:
@@ -41,12 +41,12 @@ class Links:
     def receive(self, peer: str, item: Item, inputs: Inputs) -> None:
         """Something came from a peer."""
         if not self._actions:
-            _add(item, inputs)
+            _add(peer, item, inputs)
             return
-        link = (peer, REPAIR if isinstance(item, Pulled | Chunk) else GOSSIP)
+        link = (peer, REPAIR if isinstance(item, Pulled | Chunk | Progress) else GOSSIP)
         action = self._actions.get(link, PASS)
         if action == PASS:
-            _add(item, inputs)
+            _add(peer, item, inputs)
         elif action == HOLD:
             held = self._held.setdefault(link, [])
             if len(held) < HELD_MESSAGES_MAX:
@@ -57,7 +57,9 @@ class Links:
         return {f"{peer} {channel}": action for (peer, channel), action in self._actions.items()}
 
 
-def _add(item: Item, inputs: Inputs) -> None:
+def _add(peer: str, item: Item, inputs: Inputs) -> None:
+    if not isinstance(item, Report):  # anybody may say that he has synced something
+        inputs.heard.add(peer)
     if isinstance(item, Batch):
         inputs.batches.append(item)
     elif isinstance(item, Claim):
@@ -68,5 +70,7 @@ def _add(item: Item, inputs: Inputs) -> None:
         inputs.reports.append(item)
     elif isinstance(item, Chunk):
         inputs.chunks.append(item)
+    elif isinstance(item, Progress):
+        inputs.progress.append(item)
     else:
         inputs.pulled.append(item)

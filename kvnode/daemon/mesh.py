@@ -27,16 +27,12 @@ from kvnode.codec.client import (
     decode_greeting,
     encode_request,
     hello,
-    since,
-    snapshot,
     synced,
 )
 from kvnode.codec.packing import array, told
-from kvnode.codec.snapshots import decode_chunk
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
-from kvnode.core.limits import MIB
-from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Pulled, Report
+from kvnode.core.messages import Claim, Fetch, Inputs, Pull, Report
 from kvnode.core.vector import Dot, name_of
 from kvnode.daemon.contacts import CALL_ID, REPORT_ID, Contacts
 from kvnode.daemon.diagnoses import Diagnoses
@@ -46,19 +42,15 @@ from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.names import Names
 from kvnode.daemon.neighbours import Neighbours, Unheard
 from kvnode.daemon.peer import HELLO_AGAIN_HEARTBEATS, Peer
+from kvnode.daemon.pulling import Pulling, is_question
 from kvnode.daemon.subscriptions import Subscriptions
 from kvnode.errors import MalformedError
 from kvnode.transport.sockets import Context, Socket, is_bound_at, receive_frames
-
-#: What one pull asks for: enough to keep a catch-up busy, little enough for one turn.
-PULL_BYTES: Final = MIB
 
 #: Frames read from one socket in one turn.
 FRAMES_PER_TURN: Final = 1_000
 
 _HELLO_ID: Final = 0
-_PULL_ID: Final = 1
-_FETCH_ID: Final = 2
 
 
 class Mesh:
@@ -104,6 +96,7 @@ class Mesh:
         self.contacts = Contacts(
             introduction.name, introduction.instance, self._send_to, heartbeat_us=heartbeat_us
         )
+        self._pulling = Pulling(heartbeat_us=heartbeat_us)
         self._diagnoses = Diagnoses(heartbeat_us)
         #: What was asked in answer to calls.
         self._asked: list[tuple[int, Asks]] = []
@@ -214,16 +207,17 @@ class Mesh:
 
     def pull(self, pull: Pull | Fetch, steady_us: int) -> bool:
         """Ask a peer for batches or state. False if there is no way to ask it."""
-        if peers := self.neighbours.named(pull.name):
-            peer = max(peers, key=lambda peer: peer.answered_us)
-            assert peer.greeting is not None
-            instance = peer.greeting.instance
-            if isinstance(pull, Pull):
-                operation = since(pull.vector, PULL_BYTES)
-                return self.contacts.ask(instance, _PULL_ID, operation, steady_us)
-            operation = snapshot(pull.number, pull.after)
-            return self.contacts.ask(instance, _FETCH_ID, operation, steady_us)
-        return False
+        peers = self.neighbours.named(pull.name)
+        if not peers:
+            return False
+        peer = max(peers, key=lambda peer: peer.answered_us)
+        assert peer.greeting is not None
+        instance = peer.greeting.instance
+        id_, operation = self._pulling.question(pull, instance, steady_us)
+        is_asked = self.contacts.ask(instance, id_, operation, steady_us)
+        if not is_asked:
+            self._pulling.unasked(instance, id_)
+        return is_asked
 
     def report(self, report: Report, steady_us: int) -> None:
         """Tell an origin what is synced of it: each process of its name, for only that origin's
@@ -335,7 +329,7 @@ class Mesh:
             if isinstance(message, Answered):
                 for peer in peers:
                     peer.heard_us = steady_us
-                self._receive_result(peers[0], message.id, message.result, inputs)
+                self._receive_result(peers[0], message.id, message.result, inputs, steady_us)
                 continue
             if isinstance(message, Claim):
                 message = replace(message, name=peers[0].greeting.name)
@@ -400,8 +394,9 @@ class Mesh:
             self.contacts.call_answered(peer.greeting.instance)
         if answer.id == REPORT_ID:
             return  # the report was a hint, whatever became of it
-        if answer.id in (_PULL_ID, _FETCH_ID) and result[1:2] != ["wrong_cluster"]:
-            self._receive_result(peer, answer.id, result, inputs)
+        if is_question(answer.id) and result[1:2] != ["wrong_cluster"]:
+            assert answer.id is not None
+            self._receive_result(peer, answer.id, result, inputs, steady_us)
         elif result[0] != "ok" and answer.id == CALL_ID:
             self._complaints.add("failed_calls", f"to {peer.place}: {_reason(result)}")
             peer.hello_due_us = steady_us + self._heartbeat_us  # it may not know this node yet
@@ -419,31 +414,19 @@ class Mesh:
             if greeting.namesake is not None:  # to see whether it lives
                 self._dialling.add(greeting.namesake, is_configured=False)
 
-    def _receive_result(self, peer: Peer, id_: int, result: list[Any], inputs: Inputs) -> None:
+    def _receive_result(
+        self, peer: Peer, id_: int, result: list[Any], inputs: Inputs, steady_us: int
+    ) -> None:
         """What came of a pull or fetch, as an answer or by a call."""
-        if result[:1] != ["ok"]:
+        if peer.greeting is None or not is_question(id_):
+            return
+        name, instance = peer.greeting.name, peer.greeting.instance
+        came = self._pulling.came(name, instance, id_, result, steady_us)
+        if came is None:
             self._complaints.add("failed_pulls", f"from {peer.place}: {_reason(result)}")
-            if peer.greeting is not None:
-                inputs.refusals.append(peer.greeting.name)
-        elif id_ == _PULL_ID:
-            self._receive_pulled(peer, result, inputs)
-        elif id_ == _FETCH_ID:
-            self._receive_chunk(peer, result, inputs)
-
-    def _receive_pulled(self, peer: Peer, result: list[object], inputs: Inputs) -> None:
-        if peer.greeting is None:
-            return
-        batches = array(result[1] if len(result) == 2 else None, None, "pulled batches")
-        if not all(type(batch) is bytes for batch in batches):
-            raise MalformedError("a pulled batch must be bytes")
-        pulled = Pulled(peer.greeting.name, tuple(decode_batch(batch) for batch in batches))
-        self.links.receive(pulled.name, pulled, inputs)
-
-    def _receive_chunk(self, peer: Peer, result: list[object], inputs: Inputs) -> None:
-        if peer.greeting is None:
-            return
-        chunk = decode_chunk(peer.greeting.name, result)
-        self.links.receive(chunk.name, chunk, inputs)
+            inputs.refusals.append(name)
+        else:
+            self.links.receive(name, came, inputs)
 
     def _receive_greeting(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
         before = peer.greeting
@@ -465,6 +448,7 @@ class Mesh:
         self.names.keep([*self.neighbours.addresses, *addresses])
         self._subscriptions.follow(addresses)
         self.contacts.keep(self.neighbours.instances)
+        self._pulling.keep(self.neighbours.instances)
 
 
 def _reason(result: list[Any]) -> str:

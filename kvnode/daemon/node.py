@@ -36,6 +36,7 @@ from kvnode.core.requests import Request, WriteOperation
 from kvnode.core.results import Failed, Reply
 from kvnode.core.vector import Dot, Vector
 from kvnode.daemon.fold import SwitchFailedError, fold
+from kvnode.daemon.kept import Kept
 from kvnode.daemon.snapshots import Snapshots
 from kvnode.daemon.upkeep import Upkeep
 from kvnode.errors import Refused, StorageError
@@ -154,6 +155,8 @@ class Node:
         self._claims_told = 0
         self._renew_not_before_us = 0
         self._snapshots = Snapshots(random_number)
+        #: What peers get in pieces.
+        self.kept = Kept()
         self.upkeep = Upkeep()
         #: How often this process put a snapshot in place.
         self.snapshots_taken = 0
@@ -187,6 +190,7 @@ class Node:
                 is_heartbeat = effects.claim is not None
                 if is_heartbeat:
                     self._snapshots.close_idle(now.steady_us)
+                    self.kept.let_go_of_the_idle(now.steady_us)
                 self.upkeep.step(self._store, self.replica, now, is_heartbeat=is_heartbeat)
                 effects = self._with_floor(effects)
                 if is_heartbeat or effects.commit is not None:
@@ -206,8 +210,8 @@ class Node:
         return None if self._store is None else self._told(self.replica.claim(now))
 
     def since(self, vector: Vector, bytes_max: int) -> list[bytes]:
-        """Committed batches beyond a vector, for a peer. Raises StorageError, or Refused
-        where the log does not reach down to it."""
+        """Committed batches beyond a vector, for a peer: as many as fit, or one that does not.
+        Raises StorageError, or Refused where the log does not reach down to it."""
         if self._store is None:
             raise StorageError(self.trouble())
         if not self.replica.state.reaches_log(vector):
@@ -215,13 +219,17 @@ class Node:
         lacking, ends = self.replica.lacking(vector), self.replica.cut.succession.ends
         return self._store.since(lacking, bytes_max, ends)
 
-    def snapshot(self, number: int | None, after: bytes, steady_us: int) -> Part:
-        """A part of a view of what is committed, for a peer. Raises StorageError or Refused."""
+    def snapshot(self, number: int | None, after: bytes, bytes_max: int, steady_us: int) -> Part:
+        """A part of a view of what is committed, for a peer: of about so many bytes, or one record
+        that has more. Raises StorageError or Refused."""
         if self._store is None:
             raise StorageError(self.trouble())
-        return self._snapshots.part(
-            self._store.view, number, after, self.replica.limits.snapshot_part_bytes, steady_us
-        )
+        bytes_max = min(bytes_max, self.replica.limits.snapshot_part_bytes)
+        return self._snapshots.part(self._store.view, number, after, bytes_max, steady_us)
+
+    def reads_on(self, number: int, steady_us: int) -> None:
+        """A peer still reads a part of that snapshot, which is at hand."""
+        self._snapshots.reads_on(number, steady_us)
 
     @property
     def is_folding(self) -> bool:
@@ -526,6 +534,7 @@ class Node:
 
     def _close_store(self) -> None:
         self._snapshots.close()
+        self.kept.clear()
         self.upkeep.close()
         if self._store is not None:
             self._store.close()
@@ -552,7 +561,7 @@ class Node:
                 outbox.reply(_failed(request, "unavailable", self.trouble(), maybe=False), {})
             else:
                 reads.append(request)
-        return Inputs(claims=inputs.claims, requests=reads)
+        return Inputs(claims=inputs.claims, heard=inputs.heard, requests=reads)
 
     def _waiting(self) -> list[Request]:
         """Requests that have no answer yet and were not run."""

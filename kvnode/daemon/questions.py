@@ -23,12 +23,12 @@ from kvnode.codec.server import (
     Status,
     Synced,
 )
-from kvnode.codec.snapshots import encode_part
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
 from kvnode.daemon.logs import Complaints
 from kvnode.daemon.mesh import Mesh
 from kvnode.daemon.node import Node
+from kvnode.daemon.serving import fetched, pulled
 from kvnode.daemon.sink import Sink
 from kvnode.daemon.status import members_status, node_status, peers_status, unheard_status
 from kvnode.errors import Refused, StorageError
@@ -75,10 +75,10 @@ class Questions:
                 return ("ok", self._config.name, self._node.requests_done)
             case Status():
                 return ("ok", self._status(steady_us))
-            case Since(vector, bytes_max):
-                return ("ok", self._node.since(vector, bytes_max))
-            case Snapshot(number, after):
-                return encode_part(self._node.snapshot(number, after, steady_us))
+            case Since() as asked:
+                return pulled(self._node, asked, steady_us)
+            case Snapshot() as asked:
+                return fetched(self._node, asked, steady_us)
             case Members(of):
                 return ("ok", members_status(self._node, self._mesh, self._config, of, steady_us))
             case Hello(introduction):

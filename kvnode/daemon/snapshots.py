@@ -59,6 +59,11 @@ class Snapshots:
         snapshot.is_read = part.next is None
         return part
 
+    def reads_on(self, number: int, steady_us: int) -> None:
+        """A part of it that was read before is still on its way to a peer."""
+        if number in self._open:
+            self._open[number].read_us = steady_us
+
     def close(self) -> None:
         """Let go of all views."""
         for number in list(self._open):

@@ -32,18 +32,19 @@ REQUESTS_IN_FLIGHT_MAX: Final = ANSWERS_HIGH_WATER // 2
 #: Of these the watches, which wait for long: the others must not wait for them.
 WATCHES_IN_FLIGHT_MAX: Final = REQUESTS_IN_FLIGHT_MAX * 4 // 5
 
-#: Gossip that waits for one subscriber, at most GOSSIP_BYTES_MAX each. Beyond it frames
-#: are dropped, and the subscriber pulls.
-GOSSIP_HIGH_WATER: Final = 128
+#: Gossip that waits for one subscriber, at most GOSSIP_BYTES_MAX each: what a turn of many writes
+#: makes at once. Beyond it frames are dropped, and the subscriber pulls.
+GOSSIP_HIGH_WATER: Final = 256
 
 #: Twice the limit of a message: what is between gets an error as an answer; what is
 #: beyond ends the connection before it fills our memory.
 FRAME_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 
-#: A connection on which no whole message comes for so long is dead, though no packet said so. The
-#: greatest write must have come by then: 12 MiB, over a link of 100 kB a second.
-PROBE_INTERVAL_MS: Final = 5_000
-PROBE_TIMEOUT_MS: Final = 120_000
+#: A connection whose other side does not acknowledge anything for so long is dead, though no packet
+#: said so. The kernel probes it where it is idle. ZeroMQ's own heartbeats would end one on which no
+#: whole message comes, but a large one may be on its way, for as long as the link needs for it.
+PROBE_INTERVAL_S: Final = 5
+PROBE_TIMEOUT_S: Final = 120
 
 #: Where a socket listens at all numbers of its machine.
 _ALL_NUMBERS: Final = ("0.0.0.0", "[::]")
@@ -262,8 +263,11 @@ def _socket(context: zmq.Context[AnySocket], kind: int) -> AnySocket:
         zmq.LINGER: 0,
         zmq.RECONNECT_IVL: RECONNECT_MS,
         zmq.RECONNECT_IVL_MAX: RECONNECT_MAX_MS,
-        zmq.HEARTBEAT_IVL: PROBE_INTERVAL_MS,
-        zmq.HEARTBEAT_TIMEOUT: PROBE_TIMEOUT_MS,
+        zmq.TCP_KEEPALIVE: 1,
+        zmq.TCP_KEEPALIVE_IDLE: PROBE_INTERVAL_S,
+        zmq.TCP_KEEPALIVE_INTVL: PROBE_INTERVAL_S,
+        zmq.TCP_KEEPALIVE_CNT: PROBE_TIMEOUT_S // PROBE_INTERVAL_S - 1,
+        zmq.TCP_MAXRT: 1000 * PROBE_TIMEOUT_S,
     }
     for option, value in options.items():
         socket.setsockopt(option, value)

@@ -10,11 +10,10 @@ import pytest
 
 from kvnode import Client, Unavailable
 from kvnode.cli.accepting import AcceptingClient
-from kvnode.cli.importing import Batch, Import, Place, State
+from kvnode.cli.importing import BATCH_BYTES_MAX, Batch, Import, Place, State
 from kvnode.cli.records import LINE_BYTES_MAX, Record
 from kvnode.codec.answers import encode_answer
 from kvnode.codec.token import encode_token, printable
-from kvnode.core.limits import BATCH_BYTES_TARGET
 from kvnode.core.requests import Put, Read, WriteAll
 from kvnode.core.vector import new_origin
 from kvnode.errors import InvalidRequest, KvnodeError
@@ -222,8 +221,8 @@ def record(key, size_bytes=10, expires_at=None):
         ([record(b"a")], record(b"b"), True),
         ([record(b"a")], record(b"a"), False),
         ([record(b"a"), record(b"b")], record(b"c"), False),
-        ([record(b"a", BATCH_BYTES_TARGET)], record(b"b", 1), False),
-        ([record(b"a", BATCH_BYTES_TARGET - 1)], record(b"b", 1), True),
+        ([record(b"a", BATCH_BYTES_MAX)], record(b"b", 1), False),
+        ([record(b"a", BATCH_BYTES_MAX - 1)], record(b"b", 1), True),
     ],
 )
 def test_a_batch_has_few_records_small_enough_and_each_key_once(held, further, takes):

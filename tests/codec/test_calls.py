@@ -33,7 +33,7 @@ numbers = st.integers(0, INTEGER_MAX)
 claims = st.builds(
     Claim, st.just("Y"), st.just(7), vectors, vectors, st.integers(0, 9), vectors, numbers, numbers
 )
-questions = vectors.map(lambda vector: since(vector, 1)) | st.just(snapshot(None, b""))
+questions = vectors.map(lambda vector: since(vector, 1)) | st.just(snapshot(None, b"", 1))
 messages: st.SearchStrategy[list[Message]] = st.lists(
     claims
     | st.builds(Dot, origins, seqs)

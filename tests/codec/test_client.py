@@ -198,5 +198,5 @@ def test_another_shape_of_greeting_is_malformed(result: list[Any]) -> None:
 
 def test_a_request_is_one_array_with_its_operations_at_the_end() -> None:
     request = encode_request(5, b"token", 100, [put(b"key", b"value"), since({X: 2}, 10)])
-    expected = [1, 5, b"token", 100, ["put", b"key", b"value"], ["since", {X: 2}, 10]]
+    expected = [1, 5, b"token", 100, ["put", b"key", b"value"], ["since", {X: 2}, 10, []]]
     assert request == pack(expected)

@@ -44,6 +44,7 @@ from kvnode.core.limits import (
     VALUE_BYTES_MAX,
 )
 from kvnode.core.messages import Report
+from kvnode.core.pieces import BEGUN_MAX, DIGEST_BYTES, Begun
 from kvnode.core.requests import (
     AwaitReplicas,
     Condition,
@@ -127,6 +128,11 @@ introductions = st.builds(
     st.text(max_size=64),
     st.none() | st.builds(Dot, origins, seqs),
 )
+pull_bytes = st.integers(1, MESSAGE_BYTES_MAX)
+begun = st.lists(
+    st.builds(Begun, st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES), st.integers(1, 1000)),
+    max_size=BEGUN_MAX,
+).map(tuple)
 node_operations = st.one_of(
     ids.map(lambda id_: (client.cancel(id_), Cancel(id_))),
     st.just((client.PING, Ping())),
@@ -134,12 +140,10 @@ node_operations = st.one_of(
     st.just((client.STATUS, Status())),
     (st.none() | vectors).map(lambda it: (client.members(it), Members(it))),
     introductions.map(lambda it: (client.hello(it), Hello(it))),
-    st.tuples(st.none() | ids, st.binary(max_size=64)).map(
+    st.tuples(st.none() | ids, st.binary(max_size=64), pull_bytes, begun).map(
         lambda it: (client.snapshot(*it), Snapshot(*it))
     ),
-    st.tuples(vectors, st.integers(1, MESSAGE_BYTES_MAX)).map(
-        lambda it: (client.since(*it), Since(*it))
-    ),
+    st.tuples(vectors, pull_bytes, begun).map(lambda it: (client.since(*it), Since(*it))),
     st.tuples(
         names, st.sampled_from(["gossip", "repair"]), st.sampled_from(["hold", "drop", "pass"])
     ).map(lambda it: (client.fault(*it), Fault(*it))),

@@ -19,10 +19,12 @@ from kvnode.core.limits import (
     WRITE_BYTES_MAX,
     WRITE_KEYS_MAX,
 )
+from kvnode.core.pieces import BEGUN_MAX, DIGEST_BYTES
 from kvnode.core.vector import new_origin
 
 X = new_origin("X", 1, 1)
 GET = ["get", b"key"]
+DIGEST = bytes(DIGEST_BYTES)
 
 
 def encoded(*operations: Any, id_: Any = 5, token: Any = None, deadline_ms: Any = 0) -> bytes:
@@ -116,14 +118,23 @@ def refusal(payload: bytes) -> tuple[int | None, str]:
         ["forget", "a~b"],
         ["forget", b"X"],
         ["snapshot", None],
-        ["snapshot", -1, b""],
-        ["snapshot", None, "text"],
-        ["snapshot", 1, bytes(KEY_BYTES_MAX + 2)],
-        ["since", {}, 0],
-        ["since", {}, MESSAGE_BYTES_MAX + 1],
-        ["since", [], 1],
-        ["since", {"X": 1}, 1],
-        ["since", {X: 0}, 1],
+        ["snapshot", None, b"", 1],
+        ["snapshot", -1, b"", 1, []],
+        ["snapshot", None, "text", 1, []],
+        ["snapshot", 1, bytes(KEY_BYTES_MAX + 2), 1, []],
+        ["snapshot", None, b"", 0, []],
+        ["since", {}, 1],
+        ["since", {}, 0, []],
+        ["since", {}, MESSAGE_BYTES_MAX + 1, []],
+        ["since", [], 1, []],
+        ["since", {"X": 1}, 1, []],
+        ["since", {X: 0}, 1, []],
+        ["since", {}, 1, None],
+        ["since", {}, 1, [[DIGEST]]],
+        ["since", {}, 1, [[DIGEST, 0]]],
+        ["since", {}, 1, [[DIGEST[1:], 1]]],
+        ["since", {}, 1, [["text", 1]]],
+        ["since", {}, 1, [[DIGEST, 1]] * (BEGUN_MAX + 1)],
         ["replicated", 2],
         ["replicated", 0, 100],
         ["replicated", 1025, 100],
@@ -197,7 +208,8 @@ def test_an_unknown_operation_is_called_unknown(name: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "operation", [["ping"], ["status"], ["members"], ["since", {}, 1], ["snapshot", None, b""]]
+    "operation",
+    [["ping"], ["status"], ["members"], ["since", {}, 1, []], ["snapshot", None, b"", 1, []]],
 )
 def test_an_operation_on_the_node_stands_alone(operation: list[Any]) -> None:
     for operations in ([operation, GET], [GET, operation], [operation, operation]):

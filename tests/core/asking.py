@@ -45,6 +45,10 @@ class Node:
     def answer(self, name: str, *, advanced: bool) -> None:
         self.repair.answered(name, self.now_us, advanced=advanced)
 
+    def progress(self, name: str, *, is_news: bool = True, is_late: bool = False) -> None:
+        """A piece comes."""
+        self.repair.progressed(name, self.now_us, is_news=is_news, is_late=is_late)
+
     def asks_until(self, until_us: int) -> list[tuple[int, str]]:
         """Whom it asks when, if nothing comes in and it is called only when it wants to be."""
         asked = []

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from kvnode.core.messages import Chunk, Fetch, Pull
-from kvnode.core.repair import BACKOFF_TIMEOUTS_MAX
+from kvnode.core.repair import ALIVE_HEARTBEATS, BACKOFF_TIMEOUTS_MAX, DOUBLINGS_MAX
 from kvnode.core.snapshot import FETCH_ATTEMPTS_MAX, PATIENT_ATTEMPTS_MAX
 from kvnode.core.vector import Vector
 from tests.core.asking import HEARTBEAT_US, TIMEOUT_US, X1, X2, Y1, Node
@@ -118,6 +118,77 @@ def test_a_heartbeat_ends_no_pause() -> None:
     node.hear("X", {X1: 1})
     assert node.asks() is None
     assert node.asks_until(5000)[0] == (1000 + TIMEOUT_US, "X")
+
+
+# --- answers in pieces, and answers that are late
+
+
+def test_who_sends_a_piece_is_asked_on_and_nobody_else() -> None:
+    for drawn in (0.0, 0.99):
+        node = Node(lambda drawn=drawn: drawn)  # type: ignore[misc]
+        for name in "XYZ":
+            node.hear(name, {X1: 1})
+            node.hear(name, {X1: 1})
+        node.repair.next_pull(node.cut, node.holdback, node.now_us)
+        node.answer("X", advanced=False)  # the owner can't: third parties are asked
+        node.now_us += HEARTBEAT_US
+        bringing = node.asks()
+        assert bringing in ("Y", "Z")
+        for _ in range(5):
+            node.progress(bringing)
+            node.hear("X", {X1: 1})
+            assert node.asks() == bringing
+
+
+def test_a_piece_that_had_come_before_is_no_progress() -> None:
+    node = Node()
+    node.hear("X", {X1: 1})
+    assert node.asks() == "X"
+    node.progress("X", is_news=False)
+    assert node.asks() is None
+
+
+def test_a_late_answer_of_a_peer_that_was_asked_again_does_not_have_it_asked_a_third_time() -> None:
+    node = Node()
+    node.hear("X", {X1: 1})
+    assert node.asks() == "X"
+    assert len(node.asks_until(1000 + 2 * TIMEOUT_US)) == 1
+    node.progress("X", is_late=True)
+    assert node.asks() is None
+    node.progress("X", is_news=False)  # as the answer before; but that was news
+    assert node.asks() == "X"
+
+
+def test_one_that_is_heard_but_slow_has_ever_more_time_up_to_a_bound() -> None:
+    node, waits_us = Node(), []
+    for _ in range(DOUBLINGS_MAX + 2):
+        node.hear("X", {X1: 1})
+        while node.asks() is None:
+            node.now_us += HEARTBEAT_US
+            node.hear("X", {X1: 1})
+        wake_us = node.repair.wake_us()
+        assert wake_us is not None
+        waits_us.append(wake_us - node.now_us)
+        node.now_us = wake_us
+    assert waits_us == [TIMEOUT_US << min(n, DOUBLINGS_MAX) for n in range(DOUBLINGS_MAX + 2)]
+    node.answer("X", advanced=True)
+    node.hear("X", {X1: 2})
+    assert node.asks() == "X"
+    node.answer("X", advanced=True)
+    assert node.asks() == "X"
+    assert node.repair.wake_us() == node.now_us + TIMEOUT_US
+
+
+def test_who_says_anything_lives_though_its_claims_stay_away() -> None:
+    node = Node()
+    node.hear("X", {X1: 1})
+    node.now_us += (ALIVE_HEARTBEATS - 1) * HEARTBEAT_US
+    node.repair.heard("X", node.now_us)
+    node.repair.heard("Y", node.now_us)
+    node.now_us += HEARTBEAT_US
+    assert node.repair.is_alive("X", node.now_us)
+    assert node.repair.silent_us("X", node.now_us) == HEARTBEAT_US
+    assert node.repair.silent_us("Y", node.now_us) is None
 
 
 # --- logs that start late
@@ -294,3 +365,16 @@ def test_a_snapshot_comes_over_a_link_however_slow_and_hardly_any_part_twice(par
         while whole is None and on_its_way and on_its_way[0][0] <= node.now_us:
             _, whole = node.repair.fetched(on_its_way.pop(0)[1], node.cut, node.now_us)
     assert sent <= parts + PATIENT_ATTEMPTS_MAX
+
+
+def test_a_part_of_a_snapshot_that_comes_in_pieces_is_not_given_up() -> None:
+    node = Node()
+    node.hear("X", {X1: 9}, floor={X1: 9})
+    for _ in range(3 * PATIENT_ATTEMPTS_MAX):
+        assert node.asks() == "X"
+        assert node.repair.staging is not None
+        node.now_us = node.repair.wake_us() or 0
+        node.hear("X", {X1: 9}, floor={X1: 9})
+        node.asks()  # it timed out
+        node.progress("X", is_late=True)
+        node.progress("X")

@@ -14,7 +14,7 @@ from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.codec.client import get, put, read
 from kvnode.core.batch import Change
 from kvnode.core.clock import Now
-from kvnode.core.limits import GOSSIP_BYTES_MAX, KIB, Limits
+from kvnode.core.limits import BATCH_BYTES_TARGET, GOSSIP_BYTES_MAX, Limits
 from kvnode.core.messages import Claim, Effects, Inputs, Pull, Pulled
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.requests import Request
@@ -224,7 +224,7 @@ def test_a_turn_that_only_reads_has_nothing_to_commit_or_publish() -> None:
 
 
 def test_a_large_turn_leaves_as_several_batches_each_with_its_stamp() -> None:
-    value = bytes(100 * KIB)
+    value = bytes(BATCH_BYTES_TARGET * 2 // 5)
     operations = [put(b"key %d" % n, value) for n in range(5)]
     effects = turned(made("X", MemoryDisk()), Inputs(requests=[asked(*operations)]))
     assert effects.commit is not None

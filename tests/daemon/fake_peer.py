@@ -45,8 +45,9 @@ class FakePeer:
         self.calls: list[Call] = []
         self.called: Callable[[Call], Any] = lambda call: ("ok", self.wants_calls, [])
         self.pulls: list[Vector] = []
-        #: What was asked for of snapshots; None is answered to nobody.
-        self.fetches: list[Snapshot] = []
+        #: What was asked for of snapshots, by their numbers and positions; None is answered to
+        #: nobody.
+        self.fetches: list[tuple[int | None, bytes]] = []
         self.fetched: Callable[[Snapshot], Any] = lambda asked: None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._answer_all)
@@ -150,7 +151,7 @@ class FakePeer:
                     self.pulls.append(vector)
                     answer = self.pulled(vector)
                 case Snapshot() as asked_for:
-                    self.fetches.append(asked_for)
+                    self.fetches.append((asked_for.number, asked_for.after))
                     answer = self.fetched(asked_for)
                 case Synced(report):
                     self.reports.append(report)

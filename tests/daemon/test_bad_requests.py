@@ -135,8 +135,13 @@ BAD = {
     "ping and get": (asking(["ping"], GET), 7, "malformed", "'ping' must stand alone"),
     "get and status": (asking(GET, ["status"]), 7, "malformed", "'status' must stand alone"),
     "two pings": (asking(["ping"], ["ping"]), 7, "malformed", "'ping' must stand alone"),
-    "a pull of no bytes": (asking(["since", {}, 0]), 7, "malformed", "a pull's size"),
-    "a pull beyond no vector": (asking(["since", [], 1]), 7, "malformed", "a vector must be a map"),
+    "a pull of no bytes": (asking(["since", {}, 0, []]), 7, "malformed", "a pull's size"),
+    "a pull beyond no vector": (
+        asking(["since", [], 1, []]),
+        7,
+        "malformed",
+        "a vector must be a map",
+    ),
     "a hello of nobody": (
         asking(["hello", "kvnode", "", 1, "x:1", "x:2", None]),
         7,

@@ -18,7 +18,6 @@ from kvnode.cli.cluster import PATIENCE_S, LocalNode, until
 from kvnode.codec.batches import decode_batch
 from kvnode.codec.client import PING, encode_request, get, put
 from kvnode.codec.gossip import BATCH, decode_claim, decode_header
-from kvnode.codec.server import Snapshot
 from kvnode.codec.snapshots import Part, encode_part
 from kvnode.core.batch import Batch
 from kvnode.core.limits import GOSSIP_BYTES_MAX
@@ -194,9 +193,9 @@ def test_a_peer_that_is_heard_and_can_not_be_asked_is_told_of_in_the_next_turn(
 def test_a_snapshot_goes_on_when_its_connection_is_back(config, directory, fake, unasked):
     """What has come of it is not asked for again."""
     origin = new_origin("F", 1, 1)
-    first, second = Snapshot(None, b""), Snapshot(7, b"tk")
-    part = encode_part(Part(7, b"", 1, 1, [], [], second.after))
-    fake.fetched = lambda asked: part if asked == first else None
+    first, second = (None, b""), (7, b"tk")
+    part = encode_part(Part(7, b"", 1, 1, [], [], b"tk"))
+    fake.fetched = lambda asked: part if asked.number is None else None
 
     def claims(happens):
         fake.claim({origin: 1}, floor={origin: 1})

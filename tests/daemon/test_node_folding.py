@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from kvnode.core.limits import Limits
+from kvnode.core.limits import MIB, Limits
 from kvnode.core.messages import Chunk, Claim, OriginState
 from kvnode.core.versions import DIGEST_MODULUS, Version, fingerprint
 from kvnode.daemon.node import Durability
@@ -102,11 +102,11 @@ def test_reads_go_on_if_the_disk_is_full_before_the_switch(slices):
 def test_a_view_that_nobody_reads_is_let_go_with_the_next_heartbeat():
     node = Recorded()
     node.turn(node.put("k", "v"))
-    part = node.node.snapshot(None, b"", node.now_us)
+    part = node.node.snapshot(None, b"", MIB, node.now_us)
     node.now_us += SNAPSHOT_IDLE_US
     node.turn()
     with pytest.raises(Refused, match="begin another one"):
-        node.node.snapshot(part.number, b"", node.now_us - SNAPSHOT_IDLE_US)
+        node.node.snapshot(part.number, b"", MIB, node.now_us - SNAPSHOT_IDLE_US)
 
 
 def test_a_read_that_fails_in_a_fold_is_told():

@@ -47,7 +47,12 @@ class Cluster:
         self.names = [f"N{number}" for number in range(1, plan.nodes + 1)]
         self.network = Network(world, plan, self.names)
         self.trouble_ends_us = int(plan.trouble_s * SECOND_US)
-        self.pull_bytes = Dice(plan.seed, "pulls").pick((1, 500, 1 << 20))
+        #: What pulls ask for; None where that follows the pace of the links.
+        self.pull_bytes: int | None = Dice(plan.seed, "pulls").pick((60, 500, 1 << 20))
+        if "narrow links" in plan.faults:
+            self.pull_bytes = None
+        #: What clients put in large values.
+        self.large_bytes = 0
         self.is_healed = False
         #: What each snapshot that was begun holds, by its number.
         self.snapshots: dict[int, Seen] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from itertools import permutations
 from typing import Final
 
 from tests.simulation.cluster import Cluster
@@ -15,6 +16,9 @@ from tests.simulation.plan import SECOND_US
 
 _HOUR_US: Final = 3600 * SECOND_US
 _STEPS_IN_A_TURN: Final = 12
+
+#: 100, 20 and 5 kB a second.
+_NARROW_US_PER_BYTE: Final = (10, 50, 200)
 
 #: A tenth: far beyond any quartz, so that a short run shows what a long one would.
 _DRIFT_PPM_MAX: Final = 100_000
@@ -57,6 +61,8 @@ class Faults:
                 machine.drift_ppm = self._dice.between(-_DRIFT_PPM_MAX, _DRIFT_PPM_MAX)
         if "closed ports" in self._cluster.plan.faults:
             self._close_ports()
+        if "narrow links" in self._cluster.plan.faults:
+            self._narrow_links()
         if "late joins" in self._cluster.plan.faults:
             for name in self._cluster.names[2:]:
                 machine = self._cluster.machines[name]
@@ -113,6 +119,14 @@ class Faults:
                 closed.update(Connection(opener, listener, port) for port in ports)
                 if self._dice.chance(muted):
                     closed.add(Connection(opener, listener, GOSSIP))
+
+    def _narrow_links(self) -> None:
+        """Some links carry little, for good: a large value takes seconds there."""
+        dice = Dice(self._cluster.plan.seed, "narrow links")
+        likely = dice.pick((0.3, 1.0))
+        for link in permutations(self._cluster.names, 2):
+            if dice.chance(likely):
+                self._cluster.network.narrow[link] = dice.pick(_NARROW_US_PER_BYTE)
 
     def _slow_a_link(self) -> None:
         link = (self._dice.pick(self._cluster.names), self._dice.pick(self._cluster.names))

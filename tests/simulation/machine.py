@@ -28,15 +28,27 @@ from kvnode.codec.server import (
     decode_operation,
     decode_request,
 )
-from kvnode.codec.snapshots import Part, decode_chunk, encode_part
+from kvnode.codec.snapshots import Part
 from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.concerns import Concerns
 from kvnode.core.cuts import CUT_QUIET_US
 from kvnode.core.limits import Limits
-from kvnode.core.messages import Claim, Commit, Fetch, Inputs, Pull, Pulled, Report, Saved
+from kvnode.core.messages import (
+    Chunk,
+    Claim,
+    Commit,
+    Fetch,
+    Inputs,
+    Progress,
+    Pull,
+    Pulled,
+    Report,
+    Saved,
+)
 from kvnode.core.once import FIRST_POSITION_BITS
+from kvnode.core.repair import ALIVE_HEARTBEATS
 from kvnode.core.replica import Identity, Replica
 from kvnode.core.requests import (
     AwaitReplicas,
@@ -58,6 +70,9 @@ from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, name_of, new_o
 from kvnode.core.versions import Versions
 from kvnode.daemon.contacts import CALL_ID, REPORT_ID, Contact, Contacts
 from kvnode.daemon.node import Durability, Node
+from kvnode.daemon.peer import Link
+from kvnode.daemon.pulling import Pulling, is_question
+from kvnode.daemon.serving import fetched, pulled
 from kvnode.errors import Refused, StorageError
 from kvnode.storage.layout import decode_table_record
 from kvnode.storage.memory import MemoryDisk
@@ -65,6 +80,7 @@ from kvnode.storage.store import Store
 from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.disk import SimulatedStore, has_joined_on, new_disk, seen_on
+from tests.simulation.network import REQUESTS, Connection
 from tests.simulation.oracle import Believed, ExpiryBounds, Seen
 from tests.simulation.world import Violation
 
@@ -78,7 +94,7 @@ _EPOCH_US: Final = 1_790_000_000_000_000
 #: How often a machine that sends a heartbeat says hello as well.
 _HELLO_CHANCE: Final = 0.3
 
-_HELLO_ID, _PULL_ID, _FETCH_ID = range(3)
+_HELLO_ID = 0
 
 
 class PowerFailure(Exception):
@@ -156,6 +172,11 @@ class Machine:
         #: by the name of each machine.
         self._contacts = self._new_contacts()
         self._processes: dict[str, int] = {}
+        self._pulling = Pulling(heartbeat_us=HEARTBEAT_US)
+        #: Its links to the others, by the names of their machines; and when writes or answers to
+        #: pulls came from each last.
+        self._links: dict[str, Link] = {}
+        self._heard_us: dict[str, int] = {}
         #: What was asked in answer to its calls.
         self._asked: list[tuple[int, Asks]] = []
         #: The latest claim of each other that this process has taken in.
@@ -203,6 +224,8 @@ class Machine:
         self.believed = Believed()
         self._known = set(self._told_of())
         self._contacts, self._processes = self._new_contacts(), {}
+        self._pulling = Pulling(heartbeat_us=HEARTBEAT_US)
+        self._links, self._heard_us = {}, {}
         try:
             self.node = Node(
                 self._open_store,
@@ -310,6 +333,7 @@ class Machine:
             self._hear(gossip.decode_awaited(body))
         else:
             self._inputs.batches.append(decode_batch(body))
+            self._lives(header.name)
         self._come_round()
 
     def _new_contacts(self) -> Contacts:
@@ -319,6 +343,7 @@ class Machine:
         """With this process, which has taken the place of any other one on that machine."""
         self._processes[name] = instance
         self._contacts.keep(set(self._processes.values()))
+        self._pulling.keep(set(self._processes.values()))
         return self._contacts.of(instance)
 
     def _send_to(self, instance: int, id_: int, operation: client.Operation) -> bool:
@@ -331,7 +356,7 @@ class Machine:
 
     def _hear(self, said: Claim | Dot) -> None:
         if isinstance(said, Dot):
-            self._inputs.awaited.append(said)
+            self._inputs.awaited.append(said)  # as of one that lives: its claims come with it
         elif self._contact(said.name, said.instance).takes(said, self._world.now_us):
             self._inputs.claims.append(said)
         else:
@@ -394,6 +419,7 @@ class Machine:
 
     def receive_answer(self, peer: str, payload: bytes) -> None:
         """The answer of a peer arrives."""
+        self._link(peer).came(self._world.now_us)
         answer = decode_answer(payload)
         (result,) = answer.results
         if answer.id == _HELLO_ID:
@@ -403,7 +429,8 @@ class Machine:
             self._contacts.of(instance).answered(self._world.now_us)
             if answer.id == CALL_ID:
                 self._receive_call_answer(peer, instance, result)
-            elif answer.id in (_PULL_ID, _FETCH_ID):
+            elif is_question(answer.id):
+                assert answer.id is not None
                 self._receive_result(peer, answer.id, result)
         self._come_round()
 
@@ -428,13 +455,22 @@ class Machine:
 
     def _receive_result(self, peer: str, id_: int, result: list[Any]) -> None:
         """What came of a pull or fetch."""
-        if result[0] != "ok":
-            self._inputs.refusals.append(peer)
-        elif id_ == _FETCH_ID:
-            self._inputs.chunks.append(decode_chunk(peer, result))
-        else:
-            batches = tuple(decode_batch(encoded) for encoded in result[1])
-            self._inputs.pulled.append(Pulled(peer, batches))
+        came = self._pulling.came(peer, self._processes[peer], id_, result, self._world.now_us)
+        self._lives(peer)
+        match came:
+            case None:
+                self._inputs.refusals.append(peer)
+            case Pulled():
+                self._inputs.pulled.append(came)
+            case Chunk():
+                self._inputs.chunks.append(came)
+            case Progress():
+                self._world.reach("a piece of an answer came")
+                self._inputs.progress.append(came)
+
+    def _lives(self, name: str) -> None:
+        self._inputs.heard.add(name)
+        self._heard_us[name] = self._world.now_us
 
     # --- the turn
 
@@ -489,6 +525,7 @@ class Machine:
             self._world.reach("an expiry clock that may go back")
             self.expiry = self.expiry._replace(low_us=believed_us)
         self._check_reads_go_on(node)
+        self._check_signs_of_life(node.replica)
         self._note_rare_states(node, before, self._counts(node), inputs)
         for peer, payload in questions:
             self._answer(node, peer, payload)
@@ -504,6 +541,15 @@ class Machine:
         self._is_blind = not node.health.serving and (self.is_switching or self._is_blind)
         if not node.health.serving and not self._is_blind:
             raise Violation("reads go on", f"{self.name} does not serve, but its disk can be read")
+
+    def _check_signs_of_life(self, replica: Replica) -> None:
+        """Who sends anything is not taken for dead, though its claims wait behind what it sends."""
+        now_us, long_us = self._world.now_us, ALIVE_HEARTBEATS * HEARTBEAT_US
+        for name, heard_us in self._heard_us.items():
+            is_heard = now_us - heard_us < long_us and name in replica.repair.claims
+            if is_heard and not replica.repair.is_alive(name, now_us):
+                told = f"{self.name} takes {name} for dead, from which something came a moment ago"
+                raise Violation("signs of life", told)
 
     def _counts(self, node: Node) -> dict[str, int]:
         """What tells by going up in a turn that a state worth reaching was reached."""
@@ -578,19 +624,12 @@ class Machine:
 
     def _result(self, node: Node, question: object) -> tuple[Any, ...]:
         match question:
-            case Since(vector, bytes_max):
-                batches = node.since(vector, bytes_max)
-                sent = self._cluster.oracle.found(decode_batch(encoded) for encoded in batches)
-                if sent & ~self.seen:
-                    told = self._cluster.oracle.dots(sent & ~self.seen)
-                    raise Violation("save, then send", f"{self.name} hands over {told} uncommitted")
-                return ("ok", batches)
-            case Snapshot(number, after):
-                part = node.snapshot(number, after, self._world.now_us)
-                if number is None:
-                    self._cluster.snapshots[part.number] = self.seen
-                    self._world.reach("a snapshot begun")
-                return encode_part(self._damaged(part))
+            case Since():
+                result = pulled(node, question, self._world.now_us)
+                self._check_handed_over(result)
+                return result
+            case Snapshot():
+                return fetched(node, question, self._world.now_us, self._sent)
             case Hello(introduction):
                 record, replica = introduction.record, node.replica
                 has_forgotten = record is not None and replica.members.has_forgotten(
@@ -605,6 +644,23 @@ class Machine:
             case Synced():
                 return ("ok",)
         raise AssertionError(question)
+
+    def _check_handed_over(self, result: tuple[Any, ...]) -> None:
+        """No batch may be that is not committed, nor may a piece be of such a one."""
+        assert self.node is not None
+        is_piece = result[0] == "piece"
+        batches = [self.node.kept._wholes[result[1]].data] if is_piece else result[1]
+        sent = self._cluster.oracle.found(decode_batch(encoded) for encoded in batches)
+        if sent & ~self.seen:
+            told = self._cluster.oracle.dots(sent & ~self.seen)
+            raise Violation("save, then send", f"{self.name} hands over {told} uncommitted")
+
+    def _sent(self, part: Part) -> Part:
+        """What becomes of a part of a snapshot on its way out."""
+        if part.start == b"" and part.number not in self._cluster.snapshots:
+            self._cluster.snapshots[part.number] = self.seen
+            self._world.reach("a snapshot begun")
+        return self._damaged(part)
 
     def _damaged(self, part: Part) -> Part:
         """As a disk that lost a record would send it: one of those that the digest speaks of."""
@@ -663,7 +719,8 @@ class Machine:
         if self.disk.moved:
             raise Violation("save, then send", f"{self.name} publishes what nobody may find again")
         self._contacts.tell()
-        self._gossip(gossip.BATCH, batch.encoded)
+        if batch.is_gossip:
+            self._gossip(gossip.BATCH, batch.encoded)
 
     def claim(self, claim: Claim) -> None:
         """See `Outbox`."""
@@ -785,11 +842,13 @@ class Machine:
         self.step()
         if isinstance(pull, Pull):
             self._world.note(f"{self.name} pulls from {pull.name}")
-            id_, question = _PULL_ID, client.since(pull.vector, self._cluster.pull_bytes)
         else:
             self._world.note(f"{self.name} fetches from {pull.name} after {pull.after!r}")
-            id_, question = _FETCH_ID, client.snapshot(pull.number, pull.after)
-        if not self._contacts.ask(self._processes[pull.name], id_, question, self._world.now_us):
+        now_us, instance = self._world.now_us, self._processes[pull.name]
+        bytes_max = self._cluster.pull_bytes
+        id_, question = self._pulling.question(pull, instance, now_us, bytes_max)
+        if not self._contacts.ask(instance, id_, question, now_us):
+            self._pulling.unasked(instance, id_)
             self._world.reach("there was no way to ask a peer")
             if isinstance(pull, Fetch) and pull.number is not None:
                 self._world.reach("there was no way to ask for more of a snapshot")
@@ -802,7 +861,14 @@ class Machine:
         payload = encode_request(_HELLO_ID, None, 0, [client.hello(introduction)])
         for name in self._cluster.names:
             if self._cluster.machines[name].bears != self.bears:
+                if self._link(name).is_silent(self._world.now_us, HEARTBEAT_US):
+                    self._world.reach("a link made anew")
+                    connection = Connection(self.name, name, REQUESTS)
+                    self._cluster.network.make_anew(connection)
                 self._cluster.send_question(self.name, name, payload)
+
+    def _link(self, name: str) -> Link:
+        return self._links.setdefault(name, Link(self._world.now_us))
 
     def _gossip(self, kind: str, body: bytes) -> None:
         header = gossip.Header(CLUSTER, self.name, self._instance, kind)

@@ -5,9 +5,11 @@ As with TCP beneath ZeroMQ, what arrives over one connection arrives in its orde
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
+from kvnode.transport.sockets import GOSSIP_HIGH_WATER
 from tests.simulation.dice import Dice
 from tests.simulation.plan import Plan
 from tests.simulation.world import World
@@ -44,7 +46,15 @@ class Network:
         self.slow: set[tuple[str, str]] = set()
         #: Connections that nobody can open, by a firewall or NAT; also when all else is healed.
         self.closed: set[Connection] = set()
+        #: Directed links that carry one message after another, and how long each takes for a byte;
+        #: also when all else is healed.
+        self.narrow: dict[tuple[str, str], int] = {}
+        self._narrow_free_at_us: dict[tuple[str, str], int] = {}
+        #: Gossip that waits before each narrow link.
+        self._queued: Counter[tuple[str, str]] = Counter()
         self._free_at_us: dict[tuple[str, Connection], int] = {}
+        #: How often each connection was made anew: what was on its way over it is gone then.
+        self._made_anew: Counter[Connection] = Counter()
         self._faulty = True
 
     def heal(self) -> None:
@@ -53,6 +63,14 @@ class Network:
         self.slow.clear()
         self._free_at_us.clear()
         self._faulty = False
+
+    def make_anew(self, connection: Connection) -> None:
+        """What is on its way over this connection does not arrive any more, nor does it hold up
+        what comes after it."""
+        self._made_anew[connection] += 1
+        opener, listener, _ = connection
+        self._narrow_free_at_us.pop((listener, opener), None)
+        self._free_at_us.pop((listener, connection), None)
 
     def all_hear_each_other(self) -> bool:
         """Whether claims come from each node to each other one, by gossip or by calls."""
@@ -96,6 +114,11 @@ class Network:
         self, link: tuple[str, str], size_bytes: int, arrive: Callable[[], None], over: Connection
     ) -> None:
         delay_us = self._dice.after(_USUAL_DELAY_US)
+        if link in self.narrow:
+            if over.port == GOSSIP and self._queued[link] >= GOSSIP_HIGH_WATER:
+                self._world.states["gossip dropped before a narrow link"] += 1
+                return
+            delay_us += self._through(link, size_bytes, over)
         if self._on("delay") and self._dice.chance(0.2):
             delay_us += self._dice.after(_LONG_DELAY_US)
         if link in self.slow:
@@ -104,11 +127,28 @@ class Network:
         at_us = max(self._world.now_us + delay_us, self._free_at_us.get(stream, 0))
         self._free_at_us[stream] = at_us
 
+        made_anew = self._made_anew[over]
+
         def arrive_unless_cut() -> None:
-            if link not in self.cut:
+            if link not in self.cut and made_anew == self._made_anew[over]:
                 arrive()
 
         self._world.at(at_us, arrive_unless_cut)
+
+    def _through(self, link: tuple[str, str], size_bytes: int, over: Connection) -> int:
+        """How long a message takes through a narrow link, behind those before it."""
+        now_us = self._world.now_us
+        free_at_us = max(now_us, self._narrow_free_at_us.get(link, 0))
+        free_at_us += size_bytes * self.narrow[link]
+        self._narrow_free_at_us[link] = free_at_us
+        if over.port == GOSSIP:
+            self._queued[link] += 1
+
+            def leave() -> None:
+                self._queued[link] -= 1
+
+            self._world.at(free_at_us, leave)
+        return free_at_us - now_us
 
     def _on(self, fault: str) -> bool:
         return self._faulty and fault in self._plan.faults

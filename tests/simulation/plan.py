@@ -43,6 +43,7 @@ FAULTS: Final = (
     "clock jumps",
     "tiny limits",
     "closed ports",
+    "narrow links",
 )
 
 #: After these a node may lack what it once had, or not know who is a member.
@@ -64,6 +65,11 @@ _DISKS_CHANGE: Final = (
     "copied disks",
     "copies that run",
 )
+
+#: Runs with narrow links take longer than others. Many nodes would need them for their heartbeats;
+#: and many other faults would leave little to be written that is large.
+_NARROW_CHANCE: Final = 0.15
+_NARROW_NODES_MAX: Final = 4
 
 TINY_LIMITS: Final = Limits(
     held_batches_max=3,
@@ -142,10 +148,15 @@ class Plan:
         """What this seed decides."""
         dice = Dice(seed, "plan")
         likely = dice.pick((0.0, 0.2, 0.4, 0.7))
-        faults = tuple(fault for fault in FAULTS if dice.chance(likely))
+        faults = tuple(it for it in FAULTS if it != "narrow links" and dice.chance(likely))
+        nodes = dice.pick((2, 3, 3, 3, 4, 4, 5, 6, 9))
+        apart = Dice(seed, "narrow links")
+        if apart.chance(_NARROW_CHANCE):
+            faults = (*(it for it in faults if apart.chance(0.3)), "narrow links")
+            nodes = min(nodes, _NARROW_NODES_MAX)
         return Plan(
             seed=seed,
-            nodes=dice.pick((2, 3, 3, 3, 4, 4, 5, 6, 9)),
+            nodes=nodes,
             sessions=dice.between(2, 8),
             trouble_s=dice.pick((2.0, 5.0, 10.0)),
             faults=faults,

@@ -84,8 +84,14 @@ def _play(world: World, cluster: Cluster) -> None:
     world.run_until(cluster.trouble_ends_us)
     world.note("all is healed")
     faults.heal()
-    world.run_until(world.now_us + CONVERGED_WITHIN_US, lambda: _is_at_rest(cluster))
+    world.run_until(world.now_us + _converged_within_us(cluster), lambda: _is_at_rest(cluster))
     _reckon(cluster)
+
+
+def _converged_within_us(cluster: Cluster) -> int:
+    """Over narrow links as long as the bytes take, twice: both ways may be needed."""
+    slowest_us_per_byte = max(cluster.network.narrow.values(), default=0)
+    return CONVERGED_WITHIN_US + 2 * cluster.large_bytes * slowest_us_per_byte
 
 
 def _is_at_rest(cluster: Cluster) -> bool:

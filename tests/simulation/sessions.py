@@ -27,6 +27,10 @@ from tests.simulation.oracle import PUT_ONLY, Seen
 
 _PATIENCE_US: Final = 1_000_000
 
+#: Where links are narrow, a client puts so many values that are not gossiped, of such sizes.
+_LARGE_MAX: Final = 2
+_LARGE_BYTES: Final = (33_000, 200_000)
+
 #: The wishes that change something.
 _WRITES: Final = ("put", "delete", "write", "put expiring", "touch")
 
@@ -99,6 +103,7 @@ class SimulatedClient:
         self._dice = Dice(cluster.plan.seed, f"client {name}")
         self._home = self._dice.pick(cluster.names)
         self._values = 0
+        self._large_left = _LARGE_MAX if "narrow links" in cluster.plan.faults else 0
         #: What each key held when it was last read.
         self._held: dict[str, list[Dot]] = {}
         #: The scan that it is at, if it is at one.
@@ -326,7 +331,12 @@ class SimulatedClient:
 
     def _value(self) -> str:
         self._values += 1
-        return f"{self.name}:{self._values}"
+        value = f"{self.name}:{self._values}"
+        if self._large_left and self._dice.chance(0.05):
+            self._large_left -= 1
+            value += ":" + "x" * self._dice.between(*_LARGE_BYTES)
+            self._cluster.large_bytes += len(value)
+        return value
 
     def _ttl_ms(self) -> int:
         return self._dice.pick((1, 100, 1_000, 5_000, 60_000))

@@ -37,6 +37,7 @@ STATES = (
     "a message lost",
     "a node gone for good",
     "a peer refused",
+    "a piece of an answer came",
     "a report came to who waits",
     "a request timed out",
     "a scan ended: cut_gone",

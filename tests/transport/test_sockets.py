@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import struct
+
 import pytest
 import zmq
 
+from kvnode.transport import sockets
 from kvnode.transport.sockets import (
+    PROBE_TIMEOUT_S,
     Return,
     bound,
     dealer,
@@ -14,6 +20,7 @@ from kvnode.transport.sockets import (
     send_answer,
     tcp_address,
 )
+from tests.daemon.slow_link import SlowLink
 
 #: Only a failure waits for so long.
 PATIENCE_MS = 5_000
@@ -114,3 +121,57 @@ def test_an_address_that_cannot_be_is_an_error_of_zeromq(context, address):
         dealer(context, address)
     with pytest.raises(zmq.ZMQError):
         bound(context, zmq.PUB, address)
+
+
+# --- connections that fall silent
+
+
+@pytest.mark.parametrize("kind", [zmq.ROUTER, zmq.PUB])
+def test_the_kernel_sees_to_it_that_the_other_side_is_there_on_both_ends(context, kind):
+    with bound(context, kind, "tcp://127.0.0.1:*") as listening:
+        accepted = listening.get_monitor_socket(zmq.EVENT_ACCEPTED)
+        address = listening.getsockopt_string(zmq.LAST_ENDPOINT)
+        connecting = sockets._socket(context, zmq.SUB if kind == zmq.PUB else zmq.DEALER)
+        connected = connecting.get_monitor_socket(zmq.EVENT_CONNECTED)
+        sockets.connect(connecting, address)
+        for monitor in (accepted, connected):
+            assert monitor.poll(PATIENCE_MS)
+            event, _ = monitor.recv_multipart()
+            _, descriptor = struct.unpack("=hi", event)
+            with socket.socket(fileno=os.dup(descriptor)) as end:
+                assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                wait_ms = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                assert wait_ms == 1000 * PROBE_TIMEOUT_S
+                idle_s, between_s, probes = (
+                    end.getsockopt(socket.IPPROTO_TCP, option)
+                    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                )
+                assert idle_s + probes * between_s == PROBE_TIMEOUT_S
+        listening.disable_monitor()
+        connecting.disable_monitor()
+        for each in (accepted, connected, connecting):
+            each.close(linger=0)
+
+
+@pytest.mark.parametrize("is_request", [True, False])
+def test_a_message_may_be_on_its_way_for_longer_than_a_silent_one_is_waited_for(
+    context, is_request, monkeypatch
+):
+    monkeypatch.setattr(sockets, "PROBE_INTERVAL_S", 1)
+    monkeypatch.setattr(sockets, "PROBE_TIMEOUT_S", 2)
+    large = bytes(1_600_000)
+    with (
+        SlowLink(400_000) as link,
+        bound(context, zmq.ROUTER, "tcp://127.0.0.1:*") as router,
+        dealer(
+            context, link.gate(router.getsockopt_string(zmq.LAST_ENDPOINT), is_request)
+        ) as client,
+    ):
+        client.setsockopt(zmq.SNDTIMEO, PATIENCE_MS)
+        client.send(large if is_request else b"?")
+        assert router.poll(4 * PATIENCE_MS)
+        to, payload = receive_request(router)
+        assert payload == (large if is_request else b"?")
+        assert send_answer(router, to, large)
+        assert client.poll(4 * PATIENCE_MS)
+        assert receive_frames(client, 1) == [large]

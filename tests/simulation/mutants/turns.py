@@ -61,7 +61,7 @@ MUTANTS: Final = (
     mutant(
         "deliver though it can't be committed",
         _NODE,
-        "        return Inputs(claims=inputs.claims, requests=reads)\n",
+        "        return Inputs(claims=inputs.claims, heard=inputs.heard, requests=reads)\n",
         "        if self._store is not None:\n"
         "            self._store.commit = lambda commit, sync: None\n"
         "        return replace(inputs, requests=reads)\n",
