@@ -78,7 +78,7 @@ class Identity(NamedTuple):
     """Who this process is."""
 
     name: str
-    #: The incarnation that its first local write will open.
+    #: The incarnation that its first local write opens, or its next one: see `renew`.
     origin: str
     #: Tells this process from others that bear the name.
     instance: int
@@ -109,6 +109,7 @@ class Replica:
         encode: Encode,
         random: Callable[[], float],
         *,
+        new_origin: Callable[[], str],
         limits: Limits,
         heartbeat_us: int,
         commits_are_synced: bool,
@@ -144,7 +145,12 @@ class Replica:
         self.refused: list[Request] = []
         self._unparked: list[Request] = []
         self.limits = limits
+        self._encode = encode
         self._author = Author(identity.origin, self.cut, self.state.clock, encode)
+        self._new_origin = new_origin
+        #: Whether the next local write opens another incarnation, which is named only then: a
+        #: name that stood in memory before could come back with it.
+        self.renews = False
         self._table = table
         self._heartbeat_us = heartbeat_us
         self._heartbeat_due_us = 0
@@ -158,7 +164,8 @@ class Replica:
         self._touch_bytes_left = 0
         #: When the latest turn was, by the steady clock.
         self._turned_us = 0
-        self._own: list[Batch] = []
+        #: The batches that this turn made.
+        self.own: list[Batch] = []
         self._stage: Stage | None = None
 
     # --- the turn
@@ -169,7 +176,7 @@ class Replica:
         self._done = Done(self._table, self.limits.remembered_requests_max)
         self.expiry.advance(now.wall_us)
         self.watches.begin(self.cut)
-        self.ran, self.refused, self._own, self._stage = [], [], [], None
+        self.ran, self.refused, self.own, self._stage = [], [], [], None
         self._turned_us = now.steady_us
         self.scans.begin_turn(now.steady_us)
         if not self._registration.is_open:
@@ -183,7 +190,7 @@ class Replica:
         replies += self._tell_watchers(now)
         return Effects(
             commit=self.state.commit(self._done, self.limits.remembered_requests_max),
-            publish=tuple(self._own),
+            publish=tuple(self.own),
             claim=self.claim_if_due(now),
             replies=tuple(replies),
             token=dict(self.cut.heads),
@@ -191,9 +198,14 @@ class Replica:
             stage=self._stage,
         )
 
+    def renew(self) -> None:
+        """This incarnation makes no more writes: the next one opens another. To be called before a
+        turn, or in it before its first local write."""
+        self.renews = True
+
     def set_aside(self) -> None:
         """Its requests are carried elsewhere; it makes no more turns, but may still claim."""
-        self.ran, self.refused, self._own = [], [], []
+        self.ran, self.refused, self.own = [], [], []
         self.ready.clear()
         self.scans.cuts.close()
 
@@ -334,6 +346,7 @@ class Replica:
         for record in inputs.forgotten:
             self._was_forgotten(record)
         for claim in inputs.claims:
+            self._look_for_own(claim.delivered)
             self.repair.claimed(claim, now.steady_us)
             self.concerns.retract(claim.name)
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
@@ -417,7 +430,15 @@ class Replica:
         claims = self.repair.claims
         return [claims.get(name) for name in self.others()]
 
+    def _look_for_own(self, delivered: Vector) -> None:
+        """Who has more of this incarnation than this node has it from another future of it: the
+        machine went back in time, or was copied. What is missing comes like anybody's."""
+        origin = self.identity.origin
+        if delivered.get(origin, 0) > self.cut.entries.get(origin, 0):
+            self.renew()
+
     def _take_in(self, batch: Batch) -> None:
+        self._look_for_own({batch.origin: batch.last})
         entries = self.cut.entries
         next_seq = entries.get(batch.origin, 0) + 1
         if self._writes_left > 0 and batch.first == next_seq and not first_missed(batch, entries):
@@ -579,13 +600,26 @@ class Replica:
         elif (
             self._registration.is_done and can_write and self.doubts.calls_for_marker(now.steady_us)
         ):
+            self._go_on_anew()
+            self._registration.done()
             self.doubts.marked(self._write_record(now), now.steady_us)
 
     def _renew_record(self, now: Now) -> None:
         """The first write of an incarnation is its member record."""
+        self._go_on_anew()
         if self._registration.is_open:
             self._registration.done()
             self._write_record(now)
+
+    def _go_on_anew(self) -> None:
+        """Open another incarnation if this one must not go on. Nothing was written in this turn."""
+        if not self.renews:
+            return
+        origin, self.renews = self._new_origin(), False
+        self.identity = self.identity._replace(origin=origin)
+        self._author = Author(origin, self.cut, self.state.clock, self._encode)
+        self._registration.again()
+        self.concerns.go_on_as(origin)
 
     def _write_record(self, now: Now) -> Dot:
         record = self.identity.record
@@ -620,7 +654,7 @@ class Replica:
         closed = self._author.close()
         if closed is not None:
             batch, row = closed
-            self._own.append(batch)
+            self.own.append(batch)
             self.state.record(batch, row)
             self._wake(batch)
 
@@ -667,7 +701,7 @@ class Replica:
 
         Who joins claims nothing, whatever it has fetched: others would believe that to be all.
         """
-        unheard = any(not batch.is_gossip for batch in self._own)
+        unheard = any(not batch.is_gossip for batch in self.own)
         if now.steady_us < self._heartbeat_due_us and not unheard:
             return None
         self._heartbeat_due_us = now.steady_us + self._heartbeat_us

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from hashlib import blake2b
 from random import Random
 from typing import Any, Final
 
@@ -213,7 +214,9 @@ class Daemon:
             LOGGER.info("others are told to reach this node at %s, and its gossip at %s", *told)
 
     def _turn(self, wake_up: socket.socket) -> None:
-        events = dict(self._poller.poll(self._timeout_ms()))
+        timeout_ms = self._timeout_ms()
+        self._node.rests(_now())
+        events = dict(self._poller.poll(timeout_ms))
         if wake_up.fileno() in events:
             wake_up.recv(4096)
             self._stopping = True
@@ -456,12 +459,19 @@ class Daemon:
         )
         return self._store
 
+    def _new_origin(self) -> str:
+        """A virtual machine that is reverted gets the kernel's randomness back as well, perhaps:
+        so the time goes in, which goes on."""
+        clocks = (time.time_ns(), time.monotonic_ns(), time.perf_counter_ns())
+        mixed = blake2b(secrets.token_bytes(16) + repr(clocks).encode(), digest_size=8)
+        random_bits = int.from_bytes(mixed.digest(), "big") & ((1 << RANDOM_BITS) - 1)
+        return new_origin(self._config.name, int(time.time()), random_bits)
+
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
-        origin = new_origin(self._config.name, int(time.time()), secrets.randbits(RANDOM_BITS))
         return Replica(
             Identity(
                 self._config.name,
-                origin,
+                self._new_origin(),
                 self._instance,
                 encode_member(
                     MemberRecord(self._config.advertise_listen, self._config.advertise_gossip)
@@ -471,6 +481,7 @@ class Daemon:
             store,
             encode_batch,
             self._random.random,
+            new_origin=self._new_origin,
             limits=self._limits,
             heartbeat_us=self._config.heartbeat_ms * 1000,
             commits_are_synced=self._config.durability is Durability.ALWAYS,

@@ -18,6 +18,7 @@ from kvnode.codec.snapshots import Part
 from kvnode.core.batch import Batch
 from kvnode.core.catch_up import CatchUp
 from kvnode.core.clock import Now, WallClock
+from kvnode.core.continuity import Continuity
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
     Claim,
@@ -144,6 +145,8 @@ class Node:
         self._expiry = ExpiryClock()
         #: What it has had since its start, whichever replica has it.
         self.catch_up = CatchUp(heartbeat_us=heartbeat_us, founds=founds)
+        #: Whether it may have gone back in time.
+        self._continuity = Continuity(heartbeat_us=heartbeat_us)
         self._store: Store | None = None
         #: A snapshot that is being folded with the state that is here.
         self._fold: Iterator[None] | None = None
@@ -161,9 +164,22 @@ class Node:
 
     def turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         """One turn: deliver and serve, save, then send."""
+        self._look_back(inputs, now)
         now = self.clock.read(now, self.replica.limits.clock_held_us)
         self.replica.alarms.clock(self.clock.jump_us, self.replica.limits.clock_held_us)
         self._turn(inputs, now, outbox)
+
+    def rests(self, now: Now) -> None:
+        """The turn and all around it is over; it is this time by the machine's clocks."""
+        self._continuity.rests(now)
+
+    def _look_back(self, inputs: Inputs, now: Now) -> None:
+        """Before anything is written: a process that may have gone back in time must not go on with
+        its incarnation. The machine's own clock tells, and not what is believed of it."""
+        said = (inputs.claims, inputs.batches, inputs.pulled, inputs.chunks, inputs.reports)
+        is_in_doubt = self._continuity.may_be_broken(now, hears=any(said))
+        if is_in_doubt and not self.replica.renews and self._continuity.may_renew(now.steady_us):
+            self.replica.renew()
 
     def _turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         if not self.health.writable:

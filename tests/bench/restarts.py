@@ -99,6 +99,7 @@ def measured(restarts: int, directory: Path) -> dict[str, float]:
             store,
             encode_batch,
             random.random,
+            new_origin=lambda: new_origin("X", 1 << 30, random.getrandbits(40)),
             limits=Limits(),
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=False,

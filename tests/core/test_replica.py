@@ -168,6 +168,7 @@ def made(name: str, disk: MemoryDisk, limits: Limits | None = None) -> Replica:
         store,
         encode_batch,
         lambda: 0.5,
+        new_origin=lambda: new_origin(name, 2, 1),
         limits=limits or Limits(),
         heartbeat_us=HEARTBEAT_US,
         commits_are_synced=True,

@@ -165,14 +165,18 @@ class Recorded:
         """See `Outbox`."""
         self.events.append(("pull", pull.name))
 
-    def _replica(self, saved: Saved, store: Store) -> Replica:
+    def _new_origin(self) -> str:
         self.origins.append(new_origin("X", 1, len(self.origins)))
+        return self.origins[-1]
+
+    def _replica(self, saved: Saved, store: Store) -> Replica:
         return Replica(
-            Identity("X", self.origins[-1], 1),
+            Identity("X", self._new_origin(), 1),
             saved,
             store,
             encode_batch,
             lambda: 0.5,
+            new_origin=self._new_origin,
             limits=self.limits,
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=self.durability is Durability.ALWAYS,

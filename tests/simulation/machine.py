@@ -139,7 +139,7 @@ class Machine:
         self._questions: list[tuple[str, bytes]] = []
         self._turn_at_us: int | None = None
         self._instance = 0
-        self._origin = ""
+        self._replica: Replica | None = None
         #: The dot of the member record that it says hello with.
         self._record: Dot | None = None
         #: What the snapshot under way holds, as the oracle counts it.
@@ -263,8 +263,9 @@ class Machine:
                 lost = self._cluster.oracle.dots(before & ~self.seen)
                 raise Violation("durability", f"{self.name} lost {lost} though it always syncs")
             self._cluster.oracle.excused |= before & ~self.seen
-            if self._cluster.oracle.known([Missing(self._origin, 1, 1)]) & before & ~self.seen:
-                told = f"{self.name} forgot that it had opened {self._origin}"
+            origin = "" if self._replica is None else self._replica.identity.origin
+            if self._cluster.oracle.known([Missing(origin, 1, 1)]) & before & ~self.seen:
+                told = f"{self.name} forgot that it had opened {origin}"
                 raise Violation("incarnations are known", told)
 
     def wipe(self) -> None:
@@ -813,7 +814,9 @@ class Machine:
     def committing(self, commit: Commit) -> tuple[Seen, Seen]:
         """The node tries to commit; what it will have seen, without and with its own."""
         self.step()
-        others, seen = self._cluster.oracle.commit(self.seen, self._origin, commit)
+        assert self._replica is not None
+        origin = self._replica.identity.origin
+        others, seen = self._cluster.oracle.commit(self.seen, origin, commit)
         if seen != others:
             self.check_joined(others, "writes")
         return others, seen
@@ -854,24 +857,27 @@ class Machine:
                 raise Violation("durability", f"{self.name} forgot {lost} without a power failure")
         return store
 
+    def _new_origin(self) -> str:
+        created_s = self._wall_us() // 1_000_000
+        random_bits = self._dice.between(0, (1 << RANDOM_BITS) - 1)
+        return new_origin(self.bears, created_s, random_bits)
+
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
         self._shown, self._cuts = self.seen, {}
         self._has_failed = False
-        created_s = self._wall_us() // 1_000_000
-        self._origin = new_origin(
-            self.bears, created_s, self._dice.between(0, (1 << RANDOM_BITS) - 1)
-        )
         replica = Replica(
-            Identity(self.bears, self._origin, self._instance, self.name.encode()),
+            Identity(self.bears, self._new_origin(), self._instance, self.name.encode()),
             saved,
             store,
             encode_batch,
             self._dice.random,
+            new_origin=self._new_origin,
             limits=self._plan.limits,
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=self._plan.durability is Durability.ALWAYS,
         )
-        replica.concerns = SimulatedConcerns(self, self._origin)
+        replica.concerns = SimulatedConcerns(self, replica.identity.origin)
+        self._replica = replica
         return replica
 
     def synced(self) -> None:
