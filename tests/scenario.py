@@ -25,7 +25,7 @@
     fail-commit NODE kept | lost     its next commit fails; whether it is there after all
     disk NODE full | free
     save NODE; roll-back NODE        copies its disk; starts it on the copy
-    freeze NODE; revert NODE         copies its disk and memory as it runs; it goes on from these, by
+    freeze NODE; revert NODE         copies its disk and memory as it runs; goes on from these, by
                                      clocks that went back as well, or not: clock=set
     swap NODE                        starts it on the copy, and keeps the other disk as the copy
     damage NODE KEY                  the key is gone from its disk, though nobody wrote that

@@ -14,8 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from hashlib import blake2b
-from random import Random
 from typing import Any, Final
 
 import zmq
@@ -54,6 +52,7 @@ from kvnode.daemon.backups import Backups
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
 from kvnode.daemon.descriptors import Descriptors, limit, raise_limit
+from kvnode.daemon.entropy import fresh_bits, fresh_random
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.mesh import Mesh
@@ -86,6 +85,9 @@ RECEIVED_BYTES_PER_TURN: Final = 32 * MIB
 #: peers. One more is refused, and its asker turns to another node.
 PULLS_WAITING_MAX: Final = 128
 
+#: What tells a snapshot that is read from all others.
+SNAPSHOT_NUMBER_BITS: Final = 62
+
 #: How long a stopping daemon lets its last answers leave.
 LINGER_MS: Final = 1_000
 
@@ -99,7 +101,6 @@ class Daemon:
 
     def __init__(self, config: Config, directory: DataDirectory, log: Sink) -> None:
         self._config = config
-        self._random = Random(secrets.randbits(64))
         self._instance = secrets.randbits(63)
         self._directory = directory
         self._limits = Limits(
@@ -114,7 +115,7 @@ class Daemon:
             durability=config.durability,
             sync_interval_us=config.sync_interval_ms * 1000,
             heartbeat_us=config.heartbeat_ms * 1000,
-            random_number=lambda: secrets.randbits(62),
+            random_number=lambda: fresh_bits(SNAPSHOT_NUMBER_BITS),
             founds=not config.join,
         )
         self._complaints = Complaints()
@@ -451,7 +452,7 @@ class Daemon:
     # --- making the node
 
     def _open_store(self, *, read_only: bool = False) -> Store:
-        first_position = secrets.randbits(FIRST_POSITION_BITS)
+        first_position = fresh_bits(FIRST_POSITION_BITS)
         self._store = self._directory.open_store(
             read_only=read_only,
             first_position=first_position,
@@ -460,12 +461,7 @@ class Daemon:
         return self._store
 
     def _new_origin(self) -> str:
-        """A virtual machine that is reverted gets the kernel's randomness back as well, perhaps:
-        so the time goes in, which goes on."""
-        clocks = (time.time_ns(), time.monotonic_ns(), time.perf_counter_ns())
-        mixed = blake2b(secrets.token_bytes(16) + repr(clocks).encode(), digest_size=8)
-        random_bits = int.from_bytes(mixed.digest(), "big") & ((1 << RANDOM_BITS) - 1)
-        return new_origin(self._config.name, int(time.time()), random_bits)
+        return new_origin(self._config.name, int(time.time()), fresh_bits(RANDOM_BITS))
 
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
         return Replica(
@@ -480,7 +476,7 @@ class Daemon:
             saved,
             store,
             encode_batch,
-            self._random.random,
+            fresh_random,
             new_origin=self._new_origin,
             limits=self._limits,
             heartbeat_us=self._config.heartbeat_ms * 1000,
