@@ -49,6 +49,8 @@ class Machine:
         #: How many replicas were made here, each for another incarnation.
         self.starts = 0
         self.instance = 0
+        #: The incarnation that its replica opens first, if that has not yet.
+        self._announced: str | None = None
         #: Whether its store was last opened for reading only.
         self.only_reads = False
         #: Whom its node was told of: it founds no cluster before it has heard these.
@@ -127,6 +129,11 @@ class Machine:
         self.behind_us = behind_us
 
     def _new_origin(self) -> str:
+        """The one that was announced at the start, and others after that."""
+        origin, self._announced = self._announced, None
+        return origin or self._another_origin()
+
+    def _another_origin(self) -> str:
         self.starts += 1
         counter = self.cluster.counted()
         origin = new_origin(self.name, self.cluster.now_us // 1_000_000, counter)
@@ -134,8 +141,9 @@ class Machine:
         return origin
 
     def _replica(self, saved: Saved, store: Store) -> Replica:
+        self._announced = self._another_origin()
         return Replica(
-            Identity(self.name, self._new_origin(), self.instance, self.cluster.record(self)),
+            Identity(self.name, self.instance, self.cluster.record(self)),
             saved,
             store,
             encode_batch,

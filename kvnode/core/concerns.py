@@ -61,6 +61,7 @@ class Concerns:
     """The replies that wait for members to sync the writes of one incarnation."""
 
     def __init__(self, origin: str, limits: Limits) -> None:
+        """The origin is empty before the first write: then who waits waits for that."""
         #: How many there are, those that this turn has yet to commit included, and their weight.
         self.count = 0
         self.size_bytes = 0
@@ -96,7 +97,7 @@ class Concerns:
         self._arrivals += 1
         self._waiting.setdefault(concern.replicas, {})[self._arrivals] = reply
         self._deadlines.push((concern.replicas, self._arrivals), concern.deadline_us)
-        self._unasked = concern.awaited
+        self._unasked = concern.awaited if self._origin else None
 
     def go_on_as(self, origin: str) -> None:
         """The node goes on as another incarnation, of which members report from now on. Its first

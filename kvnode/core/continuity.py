@@ -6,7 +6,8 @@ already would stand for another write. A node can't ask before it writes, since 
 while it is cut off. So where it may have gone back it goes on as a new incarnation, which needs
 nobody. It may have
 
-- if more time went by between two turns than it meant to wait, by one of its clocks;
+- if more time went by between two turns than it meant to wait, or in a turn than one takes, by one
+  of its clocks;
 - if those that it heard all fell silent: to be reverted ends all connections. One silence counts
   once, however long;
 - if somebody has more of this incarnation's writes than it has itself (see `Replica`): then it has.
@@ -21,6 +22,12 @@ from kvnode.core.clock import Now
 #: A node turns at each heartbeat at least, and so do its peers.
 PATIENCE_HEARTBEATS: Final = 2
 
+#: But a busy machine may keep a process waiting for so long, however short its heartbeats are.
+PATIENCE_US_MIN: Final = 1_000_000
+
+#: How long a turn may take: a slow disk is no gap, and what is waited for longer is none.
+TURN_US_MAX: Final = 10_000_000
+
 #: How often a process may go on anew for what was only suspected, and how long it takes until it
 #: may once more. Incarnations are never forgotten: a link that comes and goes all the time must not
 #: make more of them than a node that is started once every ten minutes.
@@ -32,26 +39,36 @@ class Continuity:
     """What one process knows of the time between its turns, whichever replica makes them."""
 
     def __init__(self, *, heartbeat_us: int) -> None:
-        self._patience_us = PATIENCE_HEARTBEATS * heartbeat_us
-        #: When the latest turn was, or ended; None before the first one.
-        self._latest: Now | None = None
+        self._patience_us = max(PATIENCE_HEARTBEATS * heartbeat_us, PATIENCE_US_MIN)
+        #: When the latest turn began, and when it was over; None before the first one.
+        self._turned: Now | None = None
+        self._rested: Now | None = None
+        #: Whether time is missing before this turn: then what waited in memory is of before.
+        self.misses_time = False
         #: When a peer was last heard; None before the first one, and in a silence that has counted.
         self._heard_us: int | None = None
         self._renewals_left = RENEWALS_MAX
         self._regained_us: int | None = None
 
     def rests(self, now: Now) -> None:
-        """A turn is over: how long that took tells nothing, since a slow disk may have."""
-        self._latest = now
+        """A turn is over."""
+        self._rested = now
 
     def may_be_broken(self, now: Now, *, hears: bool) -> bool:
         """Whether this turn may be in another past than the one before; asked at each turn."""
-        latest, self._latest = self._latest, now
+        turned, rested = self._turned, self._rested
+        self._turned, self._rested = now, None
         fell_silent = self._falls_silent(now.steady_us, hears=hears)
-        if latest is None:
-            return False
-        gap_us = max(now.wall_us - latest.wall_us, now.steady_us - latest.steady_us)
-        return fell_silent or gap_us > self._patience_us
+        self.misses_time = turned is not None and (
+            _gap_us(rested or turned, now) > self._patience_us or self._jumps(turned, now)
+        )
+        return fell_silent or self.misses_time
+
+    def _jumps(self, turned: Now, now: Now) -> bool:
+        """Whether time is missing in the turn before: more than a turn takes, or by one clock only,
+        where whatever took long would be seen by both."""
+        ahead_us = (now.wall_us - turned.wall_us) - (now.steady_us - turned.steady_us)
+        return _gap_us(turned, now) > TURN_US_MAX or ahead_us > self._patience_us
 
     def may_renew(self, steady_us: int) -> bool:
         """Whether the process may go on anew once more for that; counts it if so."""
@@ -72,3 +89,8 @@ class Continuity:
             self._heard_us = None
             return True
         return False
+
+
+def _gap_us(before: Now, now: Now) -> int:
+    """By the clock that has gone on further."""
+    return max(now.wall_us - before.wall_us, now.steady_us - before.steady_us)

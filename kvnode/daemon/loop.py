@@ -467,7 +467,6 @@ class Daemon:
         return Replica(
             Identity(
                 self._config.name,
-                self._new_origin(),
                 self._instance,
                 encode_member(
                     MemberRecord(self._config.advertise_listen, self._config.advertise_gossip)

@@ -294,3 +294,12 @@ def test_what_was_reported_of_the_incarnation_before_counts_no_more() -> None:
     assert concerns.synced({"Y": claim}, {"Y"}, Succession()) == {"Y": 0}
     concerns.reported(Report("Y", 1, NEXT, 1), claim, 1)
     assert concerns.synced({"Y": claim}, {"Y"}, Succession()) == {"Y": 1}
+
+
+def test_before_the_first_write_there_is_nothing_that_others_could_report() -> None:
+    concerns = Concerns("", Limits())
+    first = Concern(Dot(OLD, 4), Dot("", 1), 1, 1000, 10)
+    concerns.hold(Reply("client", 4, (Written(Dot(OLD, 4), 7),), ran=True, concern=first))
+    assert concerns.unasked() is None
+    concerns.go_on_as(X)
+    assert concerns.unasked() == Dot(X, 1)

@@ -7,8 +7,10 @@ import pytest
 from kvnode.core.clock import Now
 from kvnode.core.continuity import (
     PATIENCE_HEARTBEATS,
+    PATIENCE_US_MIN,
     RENEWAL_EVERY_US,
     RENEWALS_MAX,
+    TURN_US_MAX,
     Continuity,
 )
 
@@ -48,7 +50,16 @@ def test_a_gap_by_either_clock_shows_that_it_may_have(wall_us: int, steady_us: i
     process = Process()
     assert not process.turn(PATIENCE_US)
     assert process.turn(wall_us, steady_us)
+    assert process.continuity.misses_time
     assert not process.turn(HEARTBEAT_US)
+    assert not process.continuity.misses_time
+
+
+def test_a_short_wait_is_no_gap_however_short_the_heartbeats() -> None:
+    continuity = Continuity(heartbeat_us=1)
+    assert not continuity.may_be_broken(Now(7, 7), hears=True)
+    assert not continuity.may_be_broken(Now(7, 7 + PATIENCE_US_MIN), hears=False)
+    assert continuity.may_be_broken(Now(7, 8 + 2 * PATIENCE_US_MIN), hears=False)
 
 
 def test_a_wall_clock_that_is_set_back_shows_nothing() -> None:
@@ -57,10 +68,20 @@ def test_a_wall_clock_that_is_set_back_shows_nothing() -> None:
 
 def test_a_turn_that_takes_long_shows_nothing() -> None:
     process = Process()
-    process.rest(after_us=10 * PATIENCE_US)
-    assert not process.turn(PATIENCE_US)
+    process.rest(after_us=TURN_US_MAX)
+    assert not process.turn(0)
     process.rest(after_us=0)
     assert process.turn(PATIENCE_US + 1)
+    process.rest(after_us=TURN_US_MAX)
+    assert process.turn(1)
+
+
+def test_a_turn_that_takes_long_by_the_wall_clock_alone_shows_that_it_may_have() -> None:
+    process = Process()
+    process.continuity.rests(Now(process.now.wall_us + PATIENCE_US, process.now.steady_us))
+    assert not process.turn(PATIENCE_US, 0)
+    process.continuity.rests(Now(process.now.wall_us + PATIENCE_US + 1, process.now.steady_us))
+    assert process.turn(PATIENCE_US + 1, 0)
 
 
 def test_if_all_fall_silent_it_may_have_but_once_for_each_silence() -> None:
@@ -69,6 +90,7 @@ def test_if_all_fall_silent_it_may_have_but_once_for_each_silence() -> None:
         assert not process.turn(HEARTBEAT_US, hears=True)
         assert not any(process.turn(HEARTBEAT_US) for _ in range(PATIENCE_HEARTBEATS))
         assert process.turn(1)
+        assert not process.continuity.misses_time
         assert not any(process.turn(HEARTBEAT_US) for _ in range(10))
 
 

@@ -35,12 +35,12 @@ class Member:
         self.origin = new_origin("X", 1, incarnation)
         self.now_us = 1_000
         self.replica = Replica(
-            Identity("X", self.origin, incarnation, b"address"),
+            Identity("X", incarnation, b"address"),
             self.store.load(),
             self.store,
             encode_batch,
             lambda: 0.5,
-            new_origin=lambda: new_origin("X", 2, incarnation),
+            new_origin=iter([self.origin, new_origin("X", 2, incarnation)]).__next__,
             limits=Limits(),
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=True,
@@ -414,7 +414,6 @@ def test_another_incarnation_of_the_name_calls_for_a_new_one(knows_all: bool) ->
     assert again.replica.cut.heads == {again.origin: 2}
 
 
-<<<<<<< HEAD
 # --- strangers: who is heard, and no member as yet
 
 
@@ -449,7 +448,6 @@ def test_who_has_all_of_a_stranger_or_knows_it_as_a_member_lacks_nothing_of_stra
     theirs = Claim("Y", 1, {Y: 3}, {Y: 3}, 0, {}, 0)
     told = member.turn(Inputs(claims=[theirs]), after_us=HEARTBEAT_US).claim
     assert told is not None and not told.lacks_strangers_writes, "all wait for what it claims"
-=======
 # --- going on as another incarnation
 
 
@@ -460,7 +458,7 @@ def test_who_may_have_gone_back_goes_on_anew_with_its_next_write() -> None:
     assert member.turn(after_us=10 * REGISTER_US).publish == ()
     (result,) = member.ask(put(b"k", b"2"))
     assert isinstance(result, Written)
-    assert result.dot == Dot(member.replica.identity.origin, 2)
+    assert result.dot == Dot(member.replica.origin, 2)
     assert result.dot.origin != member.origin
     assert member.replica.record == Dot(result.dot.origin, 1)
     assert member.replica.cut.heads == {result.dot.origin: 2}
@@ -499,4 +497,22 @@ def test_a_marker_that_opens_another_incarnation_is_its_record() -> None:
     (batch,) = published
     assert batch.origin != member.origin and batch.first == 1
     assert member.replica.record == Dot(batch.origin, 1)
->>>>>>> c259963 (Go on as a new incarnation where a process may have gone back in time)
+
+
+@pytest.mark.parametrize(("first", "values"), [(1, b"a"), (1, b"ab"), (2, b"b"), (2, b"x")])
+def test_a_write_that_is_here_must_be_what_is_here(first: int, values: bytes) -> None:
+    member = Member()
+    one, two = theirs(1, b"a"), theirs(2, b"bc")
+    member.turn(Inputs(batches=[one, two]))
+    member.turn(Inputs(batches=[one, two]))
+    assert not member.replica.alarms.raised
+    other = theirs(first, values)
+    member.turn(Inputs(batches=[other]))
+    is_here = other in (one, two)
+    assert list(member.replica.alarms.raised) == ([] if is_here else ["doubled Y"])
+
+
+def theirs(first: int, values: bytes) -> Batch:
+    """Another's batch, with a write for each of these."""
+    writes = tuple((Change(b"k", bytes([value])),) for value in values)
+    return Batch(Y, first, {}, 5, writes, encode_batch(Y, first, {}, 5, writes))

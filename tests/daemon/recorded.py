@@ -46,7 +46,9 @@ class Recorded:
         self.events: list[tuple[Any, ...]] = []
         self.replies: list[Reply] = []
         self.claims: list[Claim] = []
+        #: Of each replica that which its first write opens, and those after it.
         self.origins: list[str] = []
+        self._is_opened = False
         self._last_id = 0
         self.start()
 
@@ -166,12 +168,17 @@ class Recorded:
         self.events.append(("pull", pull.name))
 
     def _new_origin(self) -> str:
-        self.origins.append(new_origin("X", 1, len(self.origins)))
+        """That of the start, and others after that."""
+        if self._is_opened:
+            self.origins.append(new_origin("X", 1, len(self.origins)))
+        self._is_opened = True
         return self.origins[-1]
 
     def _replica(self, saved: Saved, store: Store) -> Replica:
+        self.origins.append(new_origin("X", 1, len(self.origins)))
+        self._is_opened = False
         return Replica(
-            Identity("X", self._new_origin(), 1),
+            Identity("X", 1),
             saved,
             store,
             encode_batch,
