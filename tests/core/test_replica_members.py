@@ -448,6 +448,8 @@ def test_who_has_all_of_a_stranger_or_knows_it_as_a_member_lacks_nothing_of_stra
     theirs = Claim("Y", 1, {Y: 3}, {Y: 3}, 0, {}, 0)
     told = member.turn(Inputs(claims=[theirs]), after_us=HEARTBEAT_US).claim
     assert told is not None and not told.lacks_strangers_writes, "all wait for what it claims"
+
+
 # --- going on as another incarnation
 
 

@@ -33,6 +33,7 @@ FAULTS: Final = (
     "rolled-back disks",
     "copied disks",
     "copies that run",
+    "reverted machines",
     "late joins",
     "long absences",
     "forgets",
@@ -52,6 +53,7 @@ _FORGETFUL: Final = (
     "rolled-back disks",
     "copied disks",
     "copies that run",
+    "reverted machines",
     "forgets",
     "capped logs",
 )
@@ -63,6 +65,7 @@ _DISKS_CHANGE: Final = (
     "rolled-back disks",
     "copied disks",
     "copies that run",
+    "reverted machines",
 )
 
 TINY_LIMITS: Final = Limits(

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulation.mutants import clients, contacts, delivery, members, ranges, repair, turns
+from tests.simulation.mutants import (
+    clients,
+    contacts,
+    continuity,
+    delivery,
+    members,
+    ranges,
+    repair,
+    turns,
+)
 
 MUTANTS: Final = (
     *delivery.MUTANTS,
@@ -14,4 +23,5 @@ MUTANTS: Final = (
     *repair.MUTANTS,
     *members.MUTANTS,
     *contacts.MUTANTS,
+    *continuity.MUTANTS,
 )
