@@ -486,6 +486,18 @@ def test_so_do_those_that_come_and_these_are_delivered() -> None:
     assert made.origin != member.origin and made.deps == {member.origin: 3}
 
 
+def test_a_marker_waits_until_a_peer_is_heard() -> None:
+    """Who went back in time is told so, perhaps, and can wait for that."""
+    member = Member()
+    member.hear({})
+    member.ask(put(b"k", b"1"))
+    waits = request(None, encode_token("c", {Y: 1}), 600_000, [get(b"k")], member.now_us)
+    member.turn(Inputs(requests=[waits]))
+    for _ in range(2 * DOUBT_HEARTBEATS):
+        assert not member.turn(after_us=HEARTBEAT_US // 2).publish
+    assert member.hear({}, after_us=HEARTBEAT_US).publish
+
+
 def test_a_marker_that_opens_another_incarnation_is_its_record() -> None:
     member = Member()
     member.hear({})
