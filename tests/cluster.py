@@ -7,6 +7,7 @@ All messages pass through the codec. Subclasses hear of what happens by the `on_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 
 from kvnode.codec.answers import encode_answer
 from kvnode.codec.batches import decode_batch, encode_batch
@@ -33,6 +34,10 @@ PULL_BYTES = 1 << 20
 CLUSTER = "c"
 
 
+#: A disk, and the node that ran there.
+Frozen = tuple[MemoryDisk, Node]
+
+
 class Machine:
     """A disk, the node that runs there now, if one does, and what is on its way to it."""
 
@@ -44,12 +49,16 @@ class Machine:
         #: How many replicas were made here, each for another incarnation.
         self.starts = 0
         self.instance = 0
+        #: The incarnation that its replica opens first, if that has not yet.
+        self._announced: str | None = None
         #: Whether its store was last opened for reading only.
         self.only_reads = False
         #: Whom its node was told of: it founds no cluster before it has heard these.
         self.join: tuple[str, ...] = ()
         #: How wrong its wall clock is.
         self.skew_us = 0
+        #: How far both its clocks are behind the others', since it was set back with them.
+        self.behind_us = 0
         #: Published batches that wait until they are taken.
         self.inbox: list[bytes] = []
         #: Writes that it is asked to report, and reports to it, until they are taken.
@@ -100,20 +109,46 @@ class Machine:
         inputs.reports, self.reports = self.reports, []
         if self.join:
             inputs.unheard = not self.node.catch_up.heard.issuperset(self.join)
-        now_us = self.cluster.now_us
+        now_us = self.cluster.now_us - self.behind_us
         self.node.turn(inputs, Now(now_us + self.skew_us, now_us), self)
 
-    def _replica(self, saved: Saved, store: Store) -> Replica:
+    def wake_us(self) -> int:
+        """When its next turn must come."""
+        return self.node.wake_us() + self.behind_us
+
+    def frozen(self) -> Frozen:
+        """A copy of the disk and of the memory, as of a virtual machine that goes on running."""
+        return deepcopy((self.disk, self.node), {id(self): self, id(self.cluster): self.cluster})
+
+    def revert(self, frozen: Frozen, behind_us: int) -> None:
+        """Go on from such a copy, by clocks that are so far behind; what was on its way is lost."""
+        self.inbox, self.heartbeat, self.asked = [], None, None
+        self.asked_to_report, self.reports = [], []
+        memo = {id(self): self, id(self.cluster): self.cluster}
+        self.disk, self.running = deepcopy(frozen, memo)
+        self.behind_us = behind_us
+
+    def _new_origin(self) -> str:
+        """The one that was announced at the start, and others after that."""
+        origin, self._announced = self._announced, None
+        return origin or self._another_origin()
+
+    def _another_origin(self) -> str:
         self.starts += 1
         counter = self.cluster.counted()
         origin = new_origin(self.name, self.cluster.now_us // 1_000_000, counter)
         self.cluster.on_start(self, origin)
+        return origin
+
+    def _replica(self, saved: Saved, store: Store) -> Replica:
+        self._announced = self._another_origin()
         return Replica(
-            Identity(self.name, origin, self.instance, self.cluster.record(self)),
+            Identity(self.name, self.instance, self.cluster.record(self)),
             saved,
             store,
             encode_batch,
             self.cluster.random,
+            new_origin=self._new_origin,
             limits=self.cluster.limits,
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=self.cluster.durability is Durability.ALWAYS,
@@ -213,8 +248,8 @@ class Cluster:
         """Time passes; every node that has to wake meanwhile takes its turn then."""
         until_us, turns_at_once = self.now_us + time_us, 0
         while machines := self.running():
-            machine = min(machines, key=lambda it: it.node.wake_us())
-            wake_us = machine.node.wake_us()
+            machine = min(machines, key=Machine.wake_us)
+            wake_us = machine.wake_us()
             if wake_us > until_us:
                 break
             turns_at_once = 0 if wake_us > self.now_us else turns_at_once + 1

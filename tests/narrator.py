@@ -1,8 +1,8 @@
 """A cluster that tells what happens in it, in words that a reader of stories knows.
 
 A node's incarnations are X, X2, X3, ...: one for each start and for each snapshot that it puts
-in place, whether it writes or not. Dots are X:5, batches of several writes X:5-7, vectors
-{X:5 Y:2}.
+in place, whether it writes or not, and for each write before which it may have gone back in time.
+Dots are X:5, batches of several writes X:5-7, vectors {X:5 Y:2}.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ class Narrator(Cluster):
         self.labels[origin] = machine.name + (str(machine.starts) if machine.starts > 1 else "")
 
     def on_commit(self, machine: Machine, batches: Sequence[Batch]) -> None:
-        own = machine.replica.identity.origin
-        theirs = [batch for batch in batches if batch.origin != own]
-        records = [batch for batch in batches if batch.origin == own and _is_record(batch)]
+        own = machine.replica.own
+        theirs = [batch for batch in batches if batch not in own]
+        records = [batch for batch in own if _is_record(batch)]
         if self.tracing:
             self.tell(machine.name, "commits", self.spans(batches))
         elif theirs:

@@ -25,6 +25,8 @@
     fail-commit NODE kept | lost     its next commit fails; whether it is there after all
     disk NODE full | free
     save NODE; roll-back NODE        copies its disk; starts it on the copy
+    freeze NODE; revert NODE         copies its disk and memory as it runs; goes on from these, by
+                                     clocks that went back as well, or not: clock=set
     swap NODE                        starts it on the copy, and keeps the other disk as the copy
     damage NODE KEY                  the key is gone from its disk, though nobody wrote that
     status NODE; log NODE; members NODE; compare; token SESSION; trace
@@ -32,9 +34,10 @@
 
 A published batch waits in the inbox of every other node that runs; what that is asked to
 report, and what is reported to it, comes in its next turn. Time starts at 1000
-(microseconds). A node's incarnations are X, X2, X3, ...: one for each start, and for each
-snapshot put in place. Parts of snapshots and slices of folds are of one record each. With
-no `members`, nobody waits for who is away.
+(microseconds). A node's incarnations are X, X2, X3, ...: one for each start, for each
+snapshot put in place, and for each write before which it may have gone back in time. Parts of
+snapshots and slices of folds are of one record each. With no `members`, nobody waits for who
+is away.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ from kvnode.daemon.node import Durability
 from kvnode.storage.layout import decode_saved, decode_table_record
 from kvnode.storage.memory import MemoryDisk
 from kvnode.storage.soundness import examined
-from tests.cluster import HEARTBEAT_US, Machine, request
+from tests.cluster import HEARTBEAT_US, Frozen, Machine, request
 from tests.narrator import Asked, Narrator, waiting
 
 CLIENT: dict[str, Callable[..., client.Operation]] = {
@@ -108,6 +111,8 @@ class Scenario(Narrator):
         super().__init__()
         #: Copies of disks.
         self.saved: dict[str, MemoryDisk] = {}
+        #: Copies of running machines, and when they were made.
+        self.frozen: dict[str, tuple[Frozen, int]] = {}
 
     def run(self, commands: str) -> str:
         """What came of these lines; `ok` if there is nothing to tell."""
@@ -228,6 +233,13 @@ class Scenario(Narrator):
         if name in self.saved:
             self.machines[name].disk = deepcopy(self.saved[name])
             self.machines[name].start()
+
+    def do_freeze(self, name: str) -> None:
+        self.frozen[name] = self.machines[name].frozen(), self.now_us
+
+    def do_revert(self, name: str, clock: str = "") -> None:
+        frozen, at_us = self.frozen[name]
+        self.machines[name].revert(frozen, 0 if clock == "clock=set" else self.now_us - at_us)
 
     def do_swap(self, name: str) -> None:
         machine = self.machines[name]

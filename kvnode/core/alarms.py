@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kvnode.core.messages import Claim
-from kvnode.core.vector import Vector
+from kvnode.core.vector import Dot, Vector, name_of
 
 
 class Alarms:
@@ -23,13 +23,24 @@ class Alarms:
             return
         self.raised[about] = (
             f"{self._name} and {claim.name} have delivered the same writes and hold different "
-            f"states: digests {digest:032x} and {claim.digest:032x}; one has a damaged table"
+            f"states: digests {digest:032x} and {claim.digest:032x}; one has a damaged table, or "
+            f"the machine of one went back in time"
+        )
+
+    def doubled(self, dot: Dot) -> None:
+        """A node has given one dot to two writes: one of them is here, and the other one came."""
+        name = name_of(dot.origin)
+        self.raised[f"doubled {name}"] = (
+            f"{self._name} was sent two different writes as {dot.origin}:{dot.seq}: the machine "
+            f"of {name} went back in time as it ran, or runs twice; what it acknowledged just then "
+            f"may be nowhere else"
         )
 
     def settled(self, name: str) -> None:
         """A peer is gone: nothing of it is wrong any more."""
         self.raised.pop(f"digest {name}", None)
         self.raised.pop(f"snapshot {name}", None)
+        self.raised.pop(f"doubled {name}", None)
 
     def damaged_snapshot(self, name: str) -> None:
         """A peer's state does not have the digest that it says, or contradicts itself."""

@@ -46,7 +46,8 @@ class CatchUp:
         self.has_unheard = False
         self._is_refused = False
         self._heartbeat_us = heartbeat_us
-        #: Which process spoke under each name, and what it had when it first had anything.
+        #: Which process spoke under each name, and what it had when it first had anything, or
+        #: what it had later, if that is here.
         self._aims: dict[str, tuple[int, Vector]] = {}
         self._heard_us: dict[str, int] = {}
         #: None before the first look.
@@ -76,7 +77,10 @@ class CatchUp:
         self.known = self.known if known is None else known
         for claim in claims:
             aim = self._aims.get(claim.name)
-            if aim is None or aim[0] != claim.instance or not aim[1]:
+            # Who has all that a peer claims lacks nothing of it, though that had more before: its
+            # machine may have gone back in time.
+            has_all = bool(claim.delivered) and cut.covers(claim.delivered)
+            if aim is None or aim[0] != claim.instance or not aim[1] or has_all:
                 self._aims[claim.name] = claim.instance, claim.delivered
             self._heard_us[claim.name] = steady_us
         if self._give_up_hearing_us is None:

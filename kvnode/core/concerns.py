@@ -61,6 +61,7 @@ class Concerns:
     """The replies that wait for members to sync the writes of one incarnation."""
 
     def __init__(self, origin: str, limits: Limits) -> None:
+        """The origin is empty before the first write: then who waits waits for that."""
         #: How many there are, those that this turn has yet to commit included, and their weight.
         self.count = 0
         self.size_bytes = 0
@@ -89,11 +90,25 @@ class Concerns:
     def hold(self, reply: Reply) -> None:
         """Hold a promised reply back: its turn is committed."""
         concern = reply.concern
-        assert concern is not None and concern.awaited.origin == self._origin
+        assert concern is not None
+        if concern.awaited.origin != self._origin:  # the node went on anew later in the turn
+            concern = concern._replace(awaited=Dot(self._origin, 1))
+            reply = replace(reply, concern=concern)
         self._arrivals += 1
         self._waiting.setdefault(concern.replicas, {})[self._arrivals] = reply
         self._deadlines.push((concern.replicas, self._arrivals), concern.deadline_us)
-        self._unasked = concern.awaited
+        self._unasked = concern.awaited if self._origin else None
+
+    def go_on_as(self, origin: str) -> None:
+        """The node goes on as another incarnation, of which members report from now on. Its first
+        write stands for those before it."""
+        self._origin, self._reported, self._unasked = origin, {}, None
+        first = Dot(origin, 1)
+        for waiting in self._waiting.values():
+            for arrival, reply in waiting.items():
+                assert reply.concern is not None
+                waiting[arrival] = replace(reply, concern=reply.concern._replace(awaited=first))
+                self._unasked = first
 
     # --- what members have
 

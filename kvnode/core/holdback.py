@@ -7,6 +7,7 @@ it misses: it is looked at once for each origin in its vector, and once more at 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kvnode.core.batch import Batch
@@ -130,6 +131,12 @@ class Holdback:
         while (least := self._deadlines.least()) and least[0] <= steady_us:
             expired.append(self._take_request(least[1]))
         return expired
+
+    def take_requests(self, wanted: Callable[[Request], bool]) -> list[Request]:
+        """Those of the requests, in order of arrival, though their past is not here."""
+        items = [(arrival, waiter.item) for arrival, waiter in self.requests.items()]
+        taken = [at for at, item in items if isinstance(item, Request) and wanted(item)]
+        return [self._take_request(arrival) for arrival in taken]
 
     def waited_for(self) -> list[Dot]:
         """The dots under which something waits."""

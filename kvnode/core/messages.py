@@ -80,8 +80,8 @@ class Claim:
     floor: Vector
     #: What its clock said, in microseconds since 1970.
     wall_us: int
-    #: How many claims the process had made before: claims may come by two ways, and one that is
-    #: late must not replace a later one.
+    #: Greater than those of the process's claims before: claims may come by two ways, and one that
+    #: is late must not replace a later one.
     number: int = 0
     #: Whether it lacks what somebody has who lives and, as far as it knows, is no member yet: then
     #: what it has not got may be there all the same.

@@ -51,6 +51,7 @@ from kvnode.core.requests import Once, Request, Scan, Watch
 from kvnode.core.results import Compacted, Delayed, Failed, Lost, Reply, Result, Written
 from kvnode.core.scans import Scans
 from kvnode.core.state import State
+from kvnode.core.succession import NO_ENDS
 from kvnode.core.truncation import Logged, Truncation
 from kvnode.core.vector import Dot, Missing, Vector, name_of
 from kvnode.core.versions import Versions
@@ -78,8 +79,6 @@ class Identity(NamedTuple):
     """Who this process is."""
 
     name: str
-    #: The incarnation that its first local write will open.
-    origin: str
     #: Tells this process from others that bear the name.
     instance: int
     #: How others reach it, as its member record will say; None is for no member.
@@ -109,6 +108,7 @@ class Replica:
         encode: Encode,
         random: Callable[[], float],
         *,
+        new_origin: Callable[[], str],
         limits: Limits,
         heartbeat_us: int,
         commits_are_synced: bool,
@@ -128,7 +128,7 @@ class Replica:
         self.watches = Watches(limits)
         self.repair = Repair(random, heartbeat_us=heartbeat_us)
         self.doubts = Doubts(heartbeat_us=heartbeat_us)
-        self.concerns = Concerns(identity.origin, limits)
+        self.concerns = Concerns("", limits)
         self.reports = Reports(limits)
         self.clocks = ClocksAhead()
         #: By which versions expire.
@@ -144,7 +144,14 @@ class Replica:
         self.refused: list[Request] = []
         self._unparked: list[Request] = []
         self.limits = limits
-        self._author = Author(identity.origin, self.cut, self.state.clock, encode)
+        self._encode = encode
+        #: The incarnation that its local writes are of; none before the first one.
+        self.origin = ""
+        self._author = Author(self.origin, self.cut, self.state.clock, encode)
+        self._new_origin = new_origin
+        #: Whether the next local write opens another incarnation, which is named only then: a
+        #: name that stood in memory before could come back with it.
+        self.renews = True
         self._table = table
         self._heartbeat_us = heartbeat_us
         self._heartbeat_due_us = 0
@@ -158,7 +165,8 @@ class Replica:
         self._touch_bytes_left = 0
         #: When the latest turn was, by the steady clock.
         self._turned_us = 0
-        self._own: list[Batch] = []
+        #: The batches that this turn made.
+        self.own: list[Batch] = []
         self._stage: Stage | None = None
 
     # --- the turn
@@ -169,13 +177,13 @@ class Replica:
         self._done = Done(self._table, self.limits.remembered_requests_max)
         self.expiry.advance(now.wall_us)
         self.watches.begin(self.cut)
-        self.ran, self.refused, self._own, self._stage = [], [], [], None
+        self.ran, self.refused, self.own, self._stage = [], [], [], None
         self._turned_us = now.steady_us
         self.scans.begin_turn(now.steady_us)
         if not self._registration.is_open:
             self.alarms.joined()  # whoever was forgotten has been told, after the turn before
         self._receive(inputs, now)
-        self._register_if_due(now)
+        self._register_if_due(now, hears=bool(inputs.claims))
         replies = [*self._admit(inputs, now), *self._serve(now)]
         self._close_batch()
         for mark in inputs.cancelled:
@@ -183,7 +191,7 @@ class Replica:
         replies += self._tell_watchers(now)
         return Effects(
             commit=self.state.commit(self._done, self.limits.remembered_requests_max),
-            publish=tuple(self._own),
+            publish=tuple(self.own),
             claim=self.claim_if_due(now),
             replies=tuple(replies),
             token=dict(self.cut.heads),
@@ -191,9 +199,20 @@ class Replica:
             stage=self._stage,
         )
 
+    def renew(self) -> None:
+        """This incarnation makes no more writes: the next one opens another. To be called before a
+        turn, or in it before its first local write."""
+        self.renews = True
+
+    def take_waiting(self, wanted: Callable[[Request], bool]) -> list[Request]:
+        """Those of the requests that wait to be run, which then are not."""
+        taken = [request for request in self.ready if wanted(request)]
+        self.ready = deque(request for request in self.ready if not wanted(request))
+        return [*taken, *self.holdback.take_requests(wanted)]
+
     def set_aside(self) -> None:
         """Its requests are carried elsewhere; it makes no more turns, but may still claim."""
-        self.ran, self.refused, self._own = [], [], []
+        self.ran, self.refused, self.own = [], [], []
         self.ready.clear()
         self.scans.cuts.close()
 
@@ -217,7 +236,7 @@ class Replica:
         replies: list[Reply] = []
         if not self.concerns.is_idle:
             replies = self.concerns.settle(self._synced_by_members(), now.steady_us)
-        name, _, instance, _ = self.identity
+        name, instance, _ = self.identity
         due = self.reports.due(self._synced_of)
         reports = tuple(Report(name, instance, *dot) for dot in due)
         return Settled(tuple(replies), self.concerns.unasked(), reports)
@@ -230,7 +249,7 @@ class Replica:
         """How far each member has synced this incarnation's writes, this node's included."""
         members = self.members.names()
         synced = self.concerns.synced(self.repair.claims, members, self.cut.succession)
-        synced[self.identity.name] = self._synced_of(self.identity.origin)
+        synced[self.identity.name] = self._synced_of(self.origin)
         return synced
 
     def _synced_of(self, origin: str) -> int:
@@ -283,7 +302,7 @@ class Replica:
     def has_unended(self) -> bool:
         """Whether other incarnations of this name came to light after this one was opened:
         from a disk that was copied, or wiped. Only a new one can end them."""
-        name, origin, *_ = self.identity
+        name, origin = self.identity.name, self.origin
         others = [head for head in self.cut.heads if name_of(head) == name and head != origin]
         return bool(others) and origin in self.cut.entries and self._is_caught_up()
 
@@ -321,6 +340,7 @@ class Replica:
         for batch in inputs.batches:
             # What an ended incarnation left counts only where a log has it; see `lost`.
             if not self.cut.succession.is_ended(batch.origin):
+                self._compare(batch)
                 self._take_in(batch)
         for name, batches, is_late in inputs.pulled:
             lacked = [b for b in batches if b.last > self.cut.entries.get(b.origin, 0)]
@@ -342,6 +362,7 @@ class Replica:
         for name in inputs.heard:
             self.repair.heard(name, now.steady_us)
         for claim in inputs.claims:
+            self._look_for_own(claim.delivered)
             self.repair.claimed(claim, now.steady_us)
             self.concerns.retract(claim.name)
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
@@ -365,7 +386,7 @@ class Replica:
     def _hear_of_replicas(self, inputs: Inputs) -> None:
         """Who has this node's writes, and whose writes this node is to report."""
         if inputs.reports:
-            claims, last = self.repair.claims, self.cut.entries.get(self.identity.origin, 0)
+            claims, last = self.repair.claims, self.cut.entries.get(self.origin, 0)
             for report in inputs.reports:
                 self.concerns.reported(report, claims.get(report.name), last)
         for dot in inputs.awaited:
@@ -425,7 +446,24 @@ class Replica:
         claims = self.repair.claims
         return [claims.get(name) for name in self.others()]
 
+    def _look_for_own(self, delivered: Vector) -> None:
+        """Who has more of this incarnation than this node has it from another future of it: the
+        machine went back in time, or was copied. What is missing comes like anybody's."""
+        origin = self.origin
+        if delivered.get(origin, 0) > self.cut.entries.get(origin, 0):
+            self.renew()
+
+    def _compare(self, batch: Batch) -> None:
+        """What is gossiped though it is here must be what is here, as far as the log has it."""
+        origin, first = batch.origin, batch.first
+        if batch.last > self.cut.entries.get(origin, 0):
+            return
+        for known in self._table.batches({origin: first}, 1, NO_ENDS):
+            if known.first <= batch.last and known.encoded != batch.encoded:
+                self.alarms.doubled(Dot(origin, first))
+
     def _take_in(self, batch: Batch) -> None:
+        self._look_for_own({batch.origin: batch.last})
         entries = self.cut.entries
         next_seq = entries.get(batch.origin, 0) + 1
         if self._writes_left > 0 and batch.first == next_seq and not first_missed(batch, entries):
@@ -455,7 +493,7 @@ class Replica:
     def _tell_if_forgotten(self, key: bytes) -> None:
         """Somebody deleted this record. What an old log tells of a time before this disk had any is
         no news."""
-        if key in self._told_records or key == member_key(self.identity.origin):
+        if key in self._told_records or key == member_key(self.origin):
             self._told_records.discard(key)
             self.alarms.forgotten()
 
@@ -579,26 +617,42 @@ class Replica:
         write = self.members.forgetting(name)
         return self.write(write, now) if write else Failed("refused", f"{name} is no member")
 
-    def _register_if_due(self, now: Now) -> None:
+    def _register_if_due(self, now: Now, *, hears: bool) -> None:
+        """A marker can wait until a peer is heard, who tells if this process has gone back."""
         is_due = self._registration.is_due(now.steady_us, is_caught_up=self._is_caught_up())
         can_write = not self.is_joining and self.state.clock.last_us < STAMP_US_MAX
         if is_due and can_write:
             self._renew_record(now)
         elif (
-            self._registration.is_done and can_write and self.doubts.calls_for_marker(now.steady_us)
+            self._registration.is_done
+            and can_write
+            and (hears or not self.others())
+            and self.doubts.calls_for_marker(now.steady_us)
         ):
+            self._go_on_anew()
+            self._registration.done()
             self.doubts.marked(self._write_record(now), now.steady_us)
 
     def _renew_record(self, now: Now) -> None:
         """The first write of an incarnation is its member record."""
+        self._go_on_anew()
         if self._registration.is_open:
             self._registration.done()
             self._write_record(now)
 
+    def _go_on_anew(self) -> None:
+        """Open another incarnation if this one must not go on. Nothing was written in this turn."""
+        if not self.renews:
+            return
+        self.origin, self.renews = self._new_origin(), False
+        self._author = Author(self.origin, self.cut, self.state.clock, self._encode)
+        self._registration.again()
+        self.concerns.go_on_as(self.origin)
+
     def _write_record(self, now: Now) -> Dot:
         record = self.identity.record
         assert record is not None, "who is no member registers not"
-        return self._add(self.members.renewal(self.identity.origin, record), now).dot
+        return self._add(self.members.renewal(self.origin, record), now).dot
 
     def may_touch(self, size_bytes: int) -> bool:
         """See `Shown`."""
@@ -628,7 +682,7 @@ class Replica:
         closed = self._author.close()
         if closed is not None:
             batch, row = closed
-            self._own.append(batch)
+            self.own.append(batch)
             self.state.record(batch, row)
             self._wake(batch)
 
@@ -675,7 +729,7 @@ class Replica:
 
         Who joins claims nothing, whatever it has fetched: others would believe that to be all.
         """
-        unheard = any(not batch.is_gossip for batch in self._own)
+        unheard = any(not batch.is_gossip for batch in self.own)
         if now.steady_us < self._heartbeat_due_us and not unheard:
             return None
         self._heartbeat_due_us = now.steady_us + self._heartbeat_us
@@ -684,7 +738,7 @@ class Replica:
     def claim(self, now: Now) -> Claim:
         """What this replica has; of one that joins nothing, whatever it has fetched: others would
         believe that to be all."""
-        name, _, instance, _ = self.identity
+        name, instance, _ = self.identity
         wall_us = max(0, now.wall_us)
         if self.is_joining:
             return Claim(name, instance, {}, {}, 0, {}, wall_us, known=self.catch_up.known)

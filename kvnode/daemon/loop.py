@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from random import Random
 from typing import Any, Final
 
 import zmq
@@ -53,6 +52,7 @@ from kvnode.daemon.backups import Backups
 from kvnode.daemon.config import Config
 from kvnode.daemon.connections import Connections
 from kvnode.daemon.descriptors import Descriptors, limit, raise_limit
+from kvnode.daemon.entropy import fresh_bits, fresh_random
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.mesh import Mesh
@@ -85,6 +85,9 @@ RECEIVED_BYTES_PER_TURN: Final = 32 * MIB
 #: peers. One more is refused, and its asker turns to another node.
 PULLS_WAITING_MAX: Final = 128
 
+#: What tells a snapshot that is read from all others.
+SNAPSHOT_NUMBER_BITS: Final = 62
+
 #: How long a stopping daemon lets its last answers leave.
 LINGER_MS: Final = 1_000
 
@@ -98,7 +101,6 @@ class Daemon:
 
     def __init__(self, config: Config, directory: DataDirectory, log: Sink) -> None:
         self._config = config
-        self._random = Random(secrets.randbits(64))
         self._instance = secrets.randbits(63)
         self._directory = directory
         self._limits = Limits(
@@ -113,7 +115,7 @@ class Daemon:
             durability=config.durability,
             sync_interval_us=config.sync_interval_ms * 1000,
             heartbeat_us=config.heartbeat_ms * 1000,
-            random_number=lambda: secrets.randbits(62),
+            random_number=lambda: fresh_bits(SNAPSHOT_NUMBER_BITS),
             founds=not config.join,
         )
         self._complaints = Complaints()
@@ -213,7 +215,9 @@ class Daemon:
             LOGGER.info("others are told to reach this node at %s, and its gossip at %s", *told)
 
     def _turn(self, wake_up: socket.socket) -> None:
-        events = dict(self._poller.poll(self._timeout_ms()))
+        timeout_ms = self._timeout_ms()
+        self._node.rests(_now())
+        events = dict(self._poller.poll(timeout_ms))
         if wake_up.fileno() in events:
             wake_up.recv(4096)
             self._stopping = True
@@ -448,7 +452,7 @@ class Daemon:
     # --- making the node
 
     def _open_store(self, *, read_only: bool = False) -> Store:
-        first_position = secrets.randbits(FIRST_POSITION_BITS)
+        first_position = fresh_bits(FIRST_POSITION_BITS)
         self._store = self._directory.open_store(
             read_only=read_only,
             first_position=first_position,
@@ -456,12 +460,13 @@ class Daemon:
         )
         return self._store
 
+    def _new_origin(self) -> str:
+        return new_origin(self._config.name, int(time.time()), fresh_bits(RANDOM_BITS))
+
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
-        origin = new_origin(self._config.name, int(time.time()), secrets.randbits(RANDOM_BITS))
         return Replica(
             Identity(
                 self._config.name,
-                origin,
                 self._instance,
                 encode_member(
                     MemberRecord(self._config.advertise_listen, self._config.advertise_gossip)
@@ -470,7 +475,8 @@ class Daemon:
             saved,
             store,
             encode_batch,
-            self._random.random,
+            fresh_random,
+            new_origin=self._new_origin,
             limits=self._limits,
             heartbeat_us=self._config.heartbeat_ms * 1000,
             commits_are_synced=self._config.durability is Durability.ALWAYS,

@@ -18,6 +18,7 @@ from kvnode.codec.snapshots import Part
 from kvnode.core.batch import Batch
 from kvnode.core.catch_up import CatchUp
 from kvnode.core.clock import Now, WallClock
+from kvnode.core.continuity import Continuity
 from kvnode.core.expiry import ExpiryClock
 from kvnode.core.messages import (
     Claim,
@@ -49,6 +50,10 @@ RENEWALS_MAX: Final = 5
 RENEWAL_PAUSE_US: Final = 5_000_000
 
 _FOLDING: Final = "this node puts a snapshot in place; nothing was done: try later, or another"
+_TIME_IS_MISSING: Final = (
+    "time is missing at this node, as on a machine that was reverted while the request waited; it "
+    "is not done now, but may have been before"
+)
 _DONE: Final = object()
 
 #: After a failure the store is opened for writing at once, but not more often than this: in
@@ -145,13 +150,15 @@ class Node:
         self._expiry = ExpiryClock()
         #: What it has had since its start, whichever replica has it.
         self.catch_up = CatchUp(heartbeat_us=heartbeat_us, founds=founds)
+        #: Whether it may have gone back in time.
+        self._continuity = Continuity(heartbeat_us=heartbeat_us)
         self._store: Store | None = None
         #: A snapshot that is being folded with the state that is here.
         self._fold: Iterator[None] | None = None
         #: Requests that waited for their past, and go on waiting at another replica.
         self._carried: list[Request] = []
         self._renewals = 0
-        #: Of this process, whichever replica made them.
+        #: The number of the latest claim of this process, whichever replica made it.
         self._claims_told = 0
         self._renew_not_before_us = 0
         self._snapshots = Snapshots(random_number)
@@ -164,9 +171,35 @@ class Node:
 
     def turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         """One turn: deliver and serve, save, then send."""
+        self._look_back(inputs, now, outbox)
         now = self.clock.read(now, self.replica.limits.clock_held_us)
         self.replica.alarms.clock(self.clock.jump_us, self.replica.limits.clock_held_us)
         self._turn(inputs, now, outbox)
+
+    def rests(self, now: Now) -> None:
+        """The turn and all around it is over; it is this time by the machine's clocks."""
+        self._continuity.rests(now)
+
+    def _look_back(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
+        """Before anything is written: a process that may have gone back in time must not go on with
+        its incarnation. The machine's own clock tells, and not what is believed of it."""
+        said = (inputs.claims, inputs.batches, inputs.pulled, inputs.chunks, inputs.reports)
+        is_in_doubt = self._continuity.may_be_broken(now, hears=any(said))
+        if self._continuity.misses_time:
+            # Peers have heard claims with higher numbers, perhaps, and would ignore these.
+            self._claims_told = max(self._claims_told, now.wall_us)
+            self._refuse_what_waits(outbox)
+        if is_in_doubt and not self.replica.renews and self._continuity.may_renew(now.steady_us):
+            self.replica.renew()
+
+    def _refuse_what_waits(self, outbox: Outbox) -> None:
+        """Writes that were to be made before: their clients may have been told something else
+        since, and have asked somewhere else."""
+        refused = self.replica.take_waiting(_writes)
+        refused += [request for request in self._carried if _writes(request)]
+        self._carried = [request for request in self._carried if not _writes(request)]
+        for request in refused:
+            outbox.reply(_failed(request, "unavailable", _TIME_IS_MISSING, maybe=True), {})
 
     def _turn(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         if not self.health.writable:

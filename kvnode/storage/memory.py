@@ -169,7 +169,7 @@ class MemoryStore:
         self._live = layout.decode_live(disk.families["meta"].get(layout.LIVE))
         positions = [key for key in disk.families["once"] if key.startswith(once.POSITION)]
         self._once = once.Once(
-            disk.families["once"].get, min(positions, default=None), max(positions, default=None)
+            self._once_record, min(positions, default=None), max(positions, default=None)
         )
         if self._staged and not read_only:
             self.clear_staged()
@@ -331,6 +331,9 @@ class MemoryStore:
     def _refuse_if_read_only(self) -> None:
         if self._read_only:
             raise StorageError("the memory disk is open for reading only")
+
+    def _once_record(self, key: bytes) -> bytes | None:
+        return self._disk.families["once"].get(key)
 
     def _positions(self, origin: str, seq: int) -> Iterator[bytes]:
         index = self._disk.families["index"]

@@ -91,14 +91,14 @@ def measured(restarts: int, directory: Path) -> dict[str, float]:
         return RocksStore(directory, read_only=read_only)
 
     def replica(saved: Any, store: Any) -> Replica:
-        origin = new_origin("X", 1 << 30, random.getrandbits(40))
-        identity = Identity("X", origin, 1, b"record")
+        identity = Identity("X", 1, b"record")
         return Replica(
             identity,
             saved,
             store,
             encode_batch,
             random.random,
+            new_origin=lambda: new_origin("X", 1 << 30, random.getrandbits(40)),
             limits=Limits(),
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=False,
@@ -141,7 +141,7 @@ def measured(restarts: int, directory: Path) -> dict[str, float]:
 
     overwritten_us = timed_ms(overwrite) / KEYS * 1000
     heads = dict(node.replica.cut.heads)
-    own = node.replica.identity.origin
+    own = node.replica.origin
     behind = heads | {own: heads[own] - 1}
     far_behind = {xs[len(xs) // 10]: 3, new_origin("Y", 0, 0): 1, new_origin("Z", 0, 0): 1}
 

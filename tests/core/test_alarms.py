@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvnode.core.alarms import Alarms
 from kvnode.core.messages import Claim
-from kvnode.core.vector import Vector, new_origin
+from kvnode.core.vector import Dot, Vector, new_origin
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 
@@ -53,6 +53,17 @@ def test_a_snapshot_that_is_not_sound_raises_one_until_the_peer_sends_a_sound_on
     alarms.sound_snapshot("Z")
     assert alarms.raised.keys() == {"snapshot Y"}
     alarms.sound_snapshot("Y")
+    assert alarms.raised == {}
+
+
+def test_a_dot_of_two_writes_raises_one_until_its_node_is_forgotten() -> None:
+    alarms = Alarms("X")
+    alarms.doubled(Dot(Y, 5))
+    (text,) = alarms.raised.values()
+    assert text.startswith(f"X was sent two different writes as {Y}:5: the machine of Y went back")
+    alarms.settled("Z")
+    assert alarms.raised
+    alarms.settled("Y")
     assert alarms.raised == {}
 
 

@@ -130,6 +130,22 @@ def with_data(*peers: str) -> Starter:
     return node
 
 
+@pytest.mark.parametrize("has_joined", [False, True])
+def test_what_a_peer_had_whose_machine_went_back_in_time_is_not_waited_for(
+    has_joined: bool,
+) -> None:
+    """It is the same process; what it had then may be nowhere."""
+    node = Starter("A")
+    node.has_joined = has_joined
+    waits = "late" if has_joined else "joining"
+    assert node.looks(A=5) == waits
+    assert node.looks(A=3) == waits
+    node.has = {Y: 3}
+    assert node.looks(A=0) == waits, "who claims nothing has not joined"
+    assert node.looks(A=4) == waits
+    assert node.looks(A=3) == "ready"
+
+
 def test_it_is_late_until_it_has_what_its_peers_had() -> None:
     node = with_data("A")
     assert node.looks(A=3) == "late"

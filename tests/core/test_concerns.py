@@ -23,6 +23,7 @@ from kvnode.core.vector import Dot, Vector, new_origin
 from kvnode.core.versions import Version
 
 X, OLD, Y = new_origin("X", 2, 1), new_origin("X", 1, 1), new_origin("Y", 1, 1)
+NEXT = new_origin("X", 3, 1)
 PUT = Put(b"k", b"v")
 
 
@@ -252,3 +253,53 @@ def test_a_report_that_does_not_count(told_by: Report, latest: Claim | None) -> 
     concerns = holding()
     concerns.reported(told_by, latest, last=9)
     assert synced_by_y(concerns, claim({})) == 0
+
+
+# --- going on as another incarnation
+
+
+def test_who_waits_waits_on_for_the_next_incarnations_first_write() -> None:
+    concerns = holding(reply(3, 1), reply(4, 2))
+    concerns.unasked()
+    concerns.go_on_as(NEXT)
+    assert concerns.unasked() == Dot(NEXT, 1)
+    assert not concerns.settle({"Y": 0, "Z": 0}, 1)
+    assert told(concerns.settle({"Y": 1, "Z": 0}, 1)) == {3: Replicated(1)}
+    assert told(concerns.settle({"Y": 1, "Z": 1}, 1)) == {4: Replicated(2)}
+    assert concerns.is_idle
+
+
+def test_who_waits_in_vain_is_told_of_the_write_that_was_made() -> None:
+    concerns = holding(reply(3, 2))
+    concerns.go_on_as(NEXT)
+    (gave_up,) = concerns.settle({"Y": 1}, 1000)
+    assert gave_up.results[-1] == Unreplicated("the time is up", Dot(X, 3), 2, ("Y",))
+
+
+def test_a_reply_of_the_turn_that_went_on_anew_waits_with_the_others() -> None:
+    concerns = Concerns(X, Limits())
+    concerns.go_on_as(NEXT)
+    concerns.hold(reply(3, 1))
+    assert not concerns.settle({"Y": 0}, 1)
+    assert told(concerns.settle({"Y": 1}, 1)) == {3: Replicated(1)}
+
+
+def test_what_was_reported_of_the_incarnation_before_counts_no_more() -> None:
+    concerns = holding(reply(3, 1))
+    claim = Claim("Y", 1, {}, {}, 0, {}, 0)
+    concerns.reported(Report("Y", 1, X, 3), claim, 3)
+    concerns.go_on_as(NEXT)
+    assert concerns.synced({"Y": claim}, {"Y"}, Succession()) == {"Y": 0}
+    concerns.reported(Report("Y", 1, X, 3), claim, 3)
+    assert concerns.synced({"Y": claim}, {"Y"}, Succession()) == {"Y": 0}
+    concerns.reported(Report("Y", 1, NEXT, 1), claim, 1)
+    assert concerns.synced({"Y": claim}, {"Y"}, Succession()) == {"Y": 1}
+
+
+def test_before_the_first_write_there_is_nothing_that_others_could_report() -> None:
+    concerns = Concerns("", Limits())
+    first = Concern(Dot(OLD, 4), Dot("", 1), 1, 1000, 10)
+    concerns.hold(Reply("client", 4, (Written(Dot(OLD, 4), 7),), ran=True, concern=first))
+    assert concerns.unasked() is None
+    concerns.go_on_as(X)
+    assert concerns.unasked() == Dot(X, 1)

@@ -163,11 +163,12 @@ def made(name: str, disk: MemoryDisk, limits: Limits | None = None) -> Replica:
     """A replica of the first incarnation of this name, on what the disk has."""
     store = MemoryStore(disk)
     return Replica(
-        Identity(name, new_origin(name, 1, 1), 1),
+        Identity(name, 1),
         store.load(),
         store,
         encode_batch,
         lambda: 0.5,
+        new_origin=lambda: new_origin(name, 1, 1),
         limits=limits or Limits(),
         heartbeat_us=HEARTBEAT_US,
         commits_are_synced=True,

@@ -35,11 +35,12 @@ class Member:
         self.origin = new_origin("X", 1, incarnation)
         self.now_us = 1_000
         self.replica = Replica(
-            Identity("X", self.origin, incarnation, b"address"),
+            Identity("X", incarnation, b"address"),
             self.store.load(),
             self.store,
             encode_batch,
             lambda: 0.5,
+            new_origin=iter([self.origin, new_origin("X", 2, incarnation)]).__next__,
             limits=Limits(),
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=True,
@@ -447,3 +448,85 @@ def test_who_has_all_of_a_stranger_or_knows_it_as_a_member_lacks_nothing_of_stra
     theirs = Claim("Y", 1, {Y: 3}, {Y: 3}, 0, {}, 0)
     told = member.turn(Inputs(claims=[theirs]), after_us=HEARTBEAT_US).claim
     assert told is not None and not told.lacks_strangers_writes, "all wait for what it claims"
+
+
+# --- going on as another incarnation
+
+
+def test_who_may_have_gone_back_goes_on_anew_with_its_next_write() -> None:
+    member = Member()
+    member.ask(put(b"k", b"1"))
+    member.replica.renew()
+    assert member.turn(after_us=10 * REGISTER_US).publish == ()
+    (result,) = member.ask(put(b"k", b"2"))
+    assert isinstance(result, Written)
+    assert result.dot == Dot(member.replica.origin, 2)
+    assert result.dot.origin != member.origin
+    assert member.replica.record == Dot(result.dot.origin, 1)
+    assert member.replica.cut.heads == {result.dot.origin: 2}
+    assert not member.replica.renews
+
+
+def test_its_own_writes_that_it_has_not_show_that_it_has_gone_back() -> None:
+    member = Member()
+    member.ask(put(b"k", b"1"))
+    member.hear({member.origin: 2})
+    assert not member.replica.renews
+    member.hear({member.origin: 3})
+    assert member.replica.renews
+
+
+def test_so_do_those_that_come_and_these_are_delivered() -> None:
+    member = Member()
+    member.ask(put(b"k", b"1"))
+    lacked = ((Change(b"lacked", b"v"),),)
+    batch = Batch(member.origin, 3, {}, 9, lacked, encode_batch(member.origin, 3, {}, 9, lacked))
+    asked = request(None, None, 0, [put(b"k", b"2")], member.now_us)
+    (made,) = member.turn(Inputs(batches=[batch], requests=[asked])).publish
+    assert made.origin != member.origin and made.deps == {member.origin: 3}
+
+
+def test_a_marker_waits_until_a_peer_is_heard() -> None:
+    """Who went back in time is told so, perhaps, and can wait for that."""
+    member = Member()
+    member.hear({})
+    member.ask(put(b"k", b"1"))
+    waits = request(None, encode_token("c", {Y: 1}), 600_000, [get(b"k")], member.now_us)
+    member.turn(Inputs(requests=[waits]))
+    for _ in range(2 * DOUBT_HEARTBEATS):
+        assert not member.turn(after_us=HEARTBEAT_US // 2).publish
+    assert member.hear({}, after_us=HEARTBEAT_US).publish
+
+
+def test_a_marker_that_opens_another_incarnation_is_its_record() -> None:
+    member = Member()
+    member.hear({})
+    member.ask(put(b"k", b"1"))
+    waits = request(None, encode_token("c", {Y: 1}), 600_000, [get(b"k")], member.now_us)
+    member.turn(Inputs(requests=[waits]))
+    member.replica.renew()
+    published: list[Batch] = []
+    for _ in range(2 * DOUBT_HEARTBEATS):
+        published += member.hear({}, after_us=HEARTBEAT_US).publish
+    (batch,) = published
+    assert batch.origin != member.origin and batch.first == 1
+    assert member.replica.record == Dot(batch.origin, 1)
+
+
+@pytest.mark.parametrize(("first", "values"), [(1, b"a"), (1, b"ab"), (2, b"b"), (2, b"x")])
+def test_a_write_that_is_here_must_be_what_is_here(first: int, values: bytes) -> None:
+    member = Member()
+    one, two = theirs(1, b"a"), theirs(2, b"bc")
+    member.turn(Inputs(batches=[one, two]))
+    member.turn(Inputs(batches=[one, two]))
+    assert not member.replica.alarms.raised
+    other = theirs(first, values)
+    member.turn(Inputs(batches=[other]))
+    is_here = other in (one, two)
+    assert list(member.replica.alarms.raised) == ([] if is_here else ["doubled Y"])
+
+
+def theirs(first: int, values: bytes) -> Batch:
+    """Another's batch, with a write for each of these."""
+    writes = tuple((Change(b"k", bytes([value])),) for value in values)
+    return Batch(Y, first, {}, 5, writes, encode_batch(Y, first, {}, 5, writes))

@@ -46,7 +46,9 @@ class Recorded:
         self.events: list[tuple[Any, ...]] = []
         self.replies: list[Reply] = []
         self.claims: list[Claim] = []
+        #: Of each replica that which its first write opens, and those after it.
         self.origins: list[str] = []
+        self._is_opened = False
         self._last_id = 0
         self.start()
 
@@ -165,14 +167,23 @@ class Recorded:
         """See `Outbox`."""
         self.events.append(("pull", pull.name))
 
+    def _new_origin(self) -> str:
+        """That of the start, and others after that."""
+        if self._is_opened:
+            self.origins.append(new_origin("X", 1, len(self.origins)))
+        self._is_opened = True
+        return self.origins[-1]
+
     def _replica(self, saved: Saved, store: Store) -> Replica:
         self.origins.append(new_origin("X", 1, len(self.origins)))
+        self._is_opened = False
         return Replica(
-            Identity("X", self.origins[-1], 1),
+            Identity("X", 1),
             saved,
             store,
             encode_batch,
             lambda: 0.5,
+            new_origin=self._new_origin,
             limits=self.limits,
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=self.durability is Durability.ALWAYS,

@@ -19,7 +19,9 @@ from kvnode.codec.batches import decode_batch
 from kvnode.codec.client import PING, encode_request, get, put
 from kvnode.codec.gossip import BATCH, decode_claim, decode_header
 from kvnode.codec.snapshots import Part, encode_part
+from kvnode.codec.token import decode_token
 from kvnode.core.batch import Batch
+from kvnode.core.continuity import TURN_US_MAX
 from kvnode.core.limits import GOSSIP_BYTES_MAX
 from kvnode.core.messages import Pull
 from kvnode.core.vector import new_origin
@@ -236,3 +238,18 @@ def test_the_next_turn_comes_at_once_where_there_was_no_way_to_ask_a_peer(
         for _ in range(TURNS_UNTIL_IDLE):
             raw.ask(PING)
         assert told.wait(PATIENCE_S)
+
+
+def test_a_daemon_that_misses_time_goes_on_as_a_new_incarnation(config, directory, monkeypatch):
+    missing_us = [0]
+    now = loop._now
+    monkeypatch.setattr(
+        loop, "_now", lambda: now()._replace(steady_us=now().steady_us + missing_us[0])
+    )
+
+    with running(config, directory), Raw(config) as raw:
+        tokens = [raw.ask(put(b"k", b"v")).token for _ in range(2)]
+        missing_us[0] = 2 * TURN_US_MAX
+        tokens += [raw.ask(put(b"k", b"v")).token for _ in range(2)]
+    origins = [list(decode_token(token)[1]) for token in tokens]
+    assert origins[0] == origins[1] != origins[2] == origins[3]

@@ -57,7 +57,7 @@ class Restarted(Recorded):
     @property
     def behind(self) -> Mapping[str, int]:
         """All but its last write."""
-        dot = self.node.replica.identity.origin
+        dot = self.node.replica.origin
         return {**self.heads, dot: self.heads[dot] - 1}
 
 
@@ -135,7 +135,7 @@ def test_of_ended_incarnations_no_row_is_kept_in_memory(
     nodes: tuple[Restarted, Restarted],
 ) -> None:
     for node in nodes:
-        assert node.node.replica.state.origins.keys() == {Y, node.node.replica.identity.origin}
+        assert node.node.replica.state.origins.keys() == {Y, node.node.replica.origin}
         assert len(node.claims[-1].floor) <= 2
 
 

@@ -112,6 +112,7 @@ class Cluster:
         members = self.oracle.members(machine.seen)
         disks = Counter(it.bears for it in self.machines.values())
         disks.update(it.bears for it in self.machines.values() if it.other_disk is not None)
+        disks.update(it.bears for it in self.machines.values() if it.frozen is not None)
         lost = self.oracle.known(it for it in missing if disks[name_of(it.origin)] == 1)
         for copied in self.machines.values():
             if disks[copied.bears] > 1:

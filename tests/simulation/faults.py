@@ -7,10 +7,11 @@ from copy import deepcopy
 from itertools import permutations
 from typing import Final
 
+from kvnode.core.continuity import PATIENCE_HEARTBEATS
 from tests.simulation.cluster import Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.disk import seen_on
-from tests.simulation.machine import Machine
+from tests.simulation.machine import HEARTBEAT_US, Machine
 from tests.simulation.network import GOSSIP, REQUESTS, Connection
 from tests.simulation.plan import SECOND_US
 
@@ -19,6 +20,9 @@ _STEPS_IN_A_TURN: Final = 12
 
 #: 100, 20 and 5 kB a second.
 _NARROW_US_PER_BYTE: Final = (10, 50, 200)
+
+#: So long a node must hear nobody, or miss time, to see that it was reverted.
+_SEEN_US: Final = (PATIENCE_HEARTBEATS + 1) * HEARTBEAT_US
 
 #: A tenth: far beyond any quartz, so that a short run shows what a long one would.
 _DRIFT_PPM_MAX: Final = 100_000
@@ -48,6 +52,7 @@ class Faults:
             "rolled-back disks": (2 * SECOND_US, self._roll_back),
             "copied disks": (SECOND_US // 2, self._swap),
             "copies that run": (3 * SECOND_US, self._start_a_copy),
+            "reverted machines": (SECOND_US, self._freeze),
             "long absences": (3 * SECOND_US, self._leave_for_long),
             "forgets": (2 * SECOND_US, self._forget_someone),
             "clock jumps": (SECOND_US, self._jump),
@@ -216,6 +221,31 @@ class Faults:
         self._cluster.machines[name] = copy
         self._cluster.names.append(name)
         copy.start()
+
+    def _freeze(self) -> None:
+        """A machine's disk and memory are copied while its node runs, and some time later put back.
+        Its clocks are set, so that it sees the time that is missing; or they are not, and it takes
+        so long until connections are there again that it sees that."""
+        machine = self._someone()
+        if not machine.can_freeze:
+            return
+        machine.freeze()
+        sets_clock = self._dice.chance(0.5) or not machine.can_see_silence
+
+        def revert() -> None:
+            if self._world.now_us >= self._cluster.trouble_ends_us or machine.gone:
+                machine.frozen = None
+                return
+            machine.revert(sets_clock=sets_clock)
+            if not sets_clock:
+                self._cut_off(machine)
+
+        self._world.after(_SEEN_US + self._dice.after(SECOND_US), revert)
+
+    def _cut_off(self, machine: Machine) -> None:
+        alone = self._cluster.network.alone
+        alone[machine.name] += 1
+        self._world.after(_SEEN_US, lambda: alone.subtract([machine.name]))
 
     def _leave_for_long(self) -> None:
         machine = self._someone()

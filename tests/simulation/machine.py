@@ -33,6 +33,7 @@ from kvnode.codec.token import encode_token
 from kvnode.core.batch import Batch
 from kvnode.core.clock import Now
 from kvnode.core.concerns import Concerns
+from kvnode.core.continuity import PATIENCE_HEARTBEATS
 from kvnode.core.cuts import CUT_QUIET_US
 from kvnode.core.limits import Limits
 from kvnode.core.messages import (
@@ -96,6 +97,32 @@ _HELLO_CHANCE: Final = 0.3
 
 _HELLO_ID = 0
 
+#: What a machine has on its disk and in its memory, beside what is on its way.
+_REVERTED: Final = (
+    "disk",
+    "node",
+    "expiry",
+    "believed",
+    "claims",
+    "known_better",
+    "staged",
+    "unanswered",
+    "_orphans",
+    "behind_us",
+    "_heard_us",
+    "_replica",
+    "_instance",
+    "_record",
+    "_known",
+    "_contacts",
+    "_processes",
+    "_pulling",
+    "_links",
+    "_latest_us",
+    "_cuts",
+    "_held",
+)
+
 
 class PowerFailure(Exception):
     """The node is gone in the middle of a turn."""
@@ -136,6 +163,14 @@ class Machine:
         #: How wrong its wall clock is, and how much it gains in a million.
         self.skew_us = 0
         self.drift_ppm = 0
+        #: How far both its clocks are behind, since it was set back with them.
+        self.behind_us = 0
+        #: Its disk and its memory as they were, and when: its machine may be reverted to that.
+        self.frozen: tuple[dict[str, Any], int] | None = None
+        #: When its process heard a peer last, by its steady clock.
+        self._heard_us = 0
+        #: Requests that were in the memory that came back: nobody waits for their answers.
+        self._orphans: dict[int, Flight] = {}
         #: Whether it never starts again, its disk out of reach.
         self.gone = False
         #: Whether its process ended, and with it its connections; if its power failed, who has one
@@ -155,7 +190,7 @@ class Machine:
         self._questions: list[tuple[str, bytes]] = []
         self._turn_at_us: int | None = None
         self._instance = 0
-        self._origin = ""
+        self._replica: Replica | None = None
         #: The dot of the member record that it says hello with.
         self._record: Dot | None = None
         #: What the snapshot under way holds, as the oracle counts it.
@@ -176,7 +211,7 @@ class Machine:
         #: Its links to the others, by the names of their machines; and when writes or answers to
         #: pulls came from each last.
         self._links: dict[str, Link] = {}
-        self._heard_us: dict[str, int] = {}
+        self._latest_us: dict[str, int] = {}
         #: What was asked in answer to its calls.
         self._asked: list[tuple[int, Asks]] = []
         #: The latest claim of each other that this process has taken in.
@@ -223,9 +258,10 @@ class Machine:
         self.known_better = {} if self.has_joined else self._cluster.joined_beside(self)
         self.believed = Believed()
         self._known = set(self._told_of())
+        self._heard_us = -PATIENCE_HEARTBEATS * HEARTBEAT_US  # not yet
         self._contacts, self._processes = self._new_contacts(), {}
         self._pulling = Pulling(heartbeat_us=HEARTBEAT_US)
-        self._links, self._heard_us = {}, {}
+        self._links, self._latest_us = {}, {}
         try:
             self.node = Node(
                 self._open_store,
@@ -286,8 +322,9 @@ class Machine:
                 lost = self._cluster.oracle.dots(before & ~self.seen)
                 raise Violation("durability", f"{self.name} lost {lost} though it always syncs")
             self._cluster.oracle.excused |= before & ~self.seen
-            if self._cluster.oracle.known([Missing(self._origin, 1, 1)]) & before & ~self.seen:
-                told = f"{self.name} forgot that it had opened {self._origin}"
+            origin = "" if self._replica is None else self._replica.origin
+            if self._cluster.oracle.known([Missing(origin, 1, 1)]) & before & ~self.seen:
+                told = f"{self.name} forgot that it had opened {origin}"
                 raise Violation("incarnations are known", told)
 
     def wipe(self) -> None:
@@ -321,12 +358,59 @@ class Machine:
         self.seen = self._on_disk()
         self._cluster.has_less(self)
 
+    @property
+    def can_freeze(self) -> bool:
+        """Whether a node runs that has joined, and no copy waits to be put back."""
+        return self.node is not None and self.has_joined and self.frozen is None
+
+    def freeze(self) -> None:
+        """Copy the disk and the memory while the node runs, as a virtual machine's are."""
+        shared = (self, self._cluster, self._world, self._plan, self._dice)
+        memo = {id(it): it for it in (*shared, *self.unanswered.values(), *self._orphans.values())}
+        state = deepcopy({name: getattr(self, name) for name in _REVERTED}, memo)
+        self.frozen = state, self._world.now_us
+
+    @property
+    def can_see_silence(self) -> bool:
+        """Whether it would see, if it were reverted with its clocks, that its connections ended,
+        before it writes: who heard nobody before misses nobody, and who has requests in its memory
+        goes on with these at once."""
+        assert self.frozen is not None
+        state, at_us = self.frozen
+        silent_us = at_us - state["behind_us"] - state["_heard_us"]
+        is_heard = silent_us <= PATIENCE_HEARTBEATS * HEARTBEAT_US
+        return bool(is_heard and not state["unanswered"].keys() - state["_held"])
+
+    def revert(self, *, sets_clock: bool) -> None:
+        """The machine goes on from there, its clocks too, unless somebody sets them; all
+        connections have ended."""
+        assert self.frozen is not None
+        (state, at_us), self.frozen = self.frozen, None
+        self.kill()
+        self.has_hung_up = False
+        self._world.reach("a machine reverted")
+        self._cluster.oracle.excused |= self.seen | self._on_disk()
+        self._cluster.oracle.forgetful.add(self.bears)
+        high_us = self.expiry.high_us
+        for name, value in state.items():
+            setattr(self, name, value)
+        if not sets_clock:
+            self.behind_us += self._world.now_us - at_us
+        self.expiry = ExpiryBounds(self.expiry.low_us, high_us)
+        self.seen = self._on_disk()
+        self.disk.full = self.disk.moved = False
+        self.disk.fail_next_commit = None
+        self._orphans = {**self._orphans, **self.unanswered}
+        self.unanswered = {}
+        self._cluster.has_less(self)
+        self._come_round()
+
     # --- receiving
 
     def receive_gossip(self, head: bytes, body: bytes) -> None:
         """A frame of gossip arrives."""
         header = gossip.decode_header(head)
-        self._contact(header.name, header.instance).gossip_us = self._world.now_us
+        self._contact(header.name, header.instance).gossip_us = self._now_us
         if header.kind == gossip.CLAIM:
             self._hear(gossip.decode_claim(header, body))
         elif header.kind == gossip.AWAITED:
@@ -357,7 +441,7 @@ class Machine:
     def _hear(self, said: Claim | Dot) -> None:
         if isinstance(said, Dot):
             self._inputs.awaited.append(said)  # as of one that lives: its claims come with it
-        elif self._contact(said.name, said.instance).takes(said, self._world.now_us):
+        elif self._contact(said.name, said.instance).takes(said, self._now_us):
             self._inputs.claims.append(said)
         else:
             self._world.reach("a claim that came late")
@@ -373,7 +457,7 @@ class Machine:
             self._come_round()
             return
         assert isinstance(asked.operations, tuple)
-        deadline_us = self._world.now_us + asked.deadline_ms * 1000 if asked.deadline_ms else None
+        deadline_us = self._now_us + asked.deadline_ms * 1000 if asked.deadline_ms else None
         self.unanswered[id(flight)] = flight
         self._inputs.requests.append(
             Request(flight, asked.id, asked.token, deadline_us, asked.operations, len(payload))
@@ -408,7 +492,7 @@ class Machine:
 
     def _receive_call(self, peer: str, call: Call) -> None:
         self._contact(peer, call.instance)
-        self._contacts.called(call.instance, hears=call.hears, steady_us=self._world.now_us)
+        self._contacts.called(call.instance, hears=call.hears, steady_us=self._now_us)
         for message in call.messages:
             if isinstance(message, Answered):
                 self._world.reach("a question answered by a call")
@@ -419,14 +503,14 @@ class Machine:
 
     def receive_answer(self, peer: str, payload: bytes) -> None:
         """The answer of a peer arrives."""
-        self._link(peer).came(self._world.now_us)
+        self._link(peer).came(self._now_us)
         answer = decode_answer(payload)
         (result,) = answer.results
         if answer.id == _HELLO_ID:
             self._receive_greeting(peer, decode_greeting(result))
         elif peer in self._processes:
             instance = self._processes[peer]
-            self._contacts.of(instance).answered(self._world.now_us)
+            self._contacts.of(instance).answered(self._now_us)
             if answer.id == CALL_ID:
                 self._receive_call_answer(peer, instance, result)
             elif is_question(answer.id):
@@ -435,7 +519,7 @@ class Machine:
         self._come_round()
 
     def _receive_greeting(self, peer: str, greeting: Greeting) -> None:
-        self._contact(peer, greeting.instance).answered(self._world.now_us)
+        self._contact(peer, greeting.instance).answered(self._now_us)
         self._contacts.wants_calls(greeting.instance, wants_calls=greeting.wants_calls)
         if greeting.has_forgotten and self._record is not None:
             self._world.reach("told that it was forgotten")
@@ -455,7 +539,7 @@ class Machine:
 
     def _receive_result(self, peer: str, id_: int, result: list[Any]) -> None:
         """What came of a pull or fetch."""
-        came = self._pulling.came(peer, self._processes[peer], id_, result, self._world.now_us)
+        came = self._pulling.came(peer, self._processes[peer], id_, result, self._now_us)
         self._lives(peer)
         match came:
             case None:
@@ -470,13 +554,14 @@ class Machine:
 
     def _lives(self, name: str) -> None:
         self._inputs.heard.add(name)
-        self._heard_us[name] = self._world.now_us
+        self._latest_us[name] = self._now_us
 
     # --- the turn
 
     def _come_round(self, wake_us: int = 0) -> None:
         """Take a turn when the loop comes round, but not before `wake_us`."""
-        at_us = max(wake_us, self._world.now_us + self._dice.after(self._plan.turn_us))
+        now_us = self._now_us
+        at_us = max(wake_us + self.behind_us, now_us + self._dice.after(self._plan.turn_us))
         if self._turn_at_us is None or at_us < self._turn_at_us:
             self._turn_at_us = at_us
             self._world.at(at_us, lambda: self._turn_if_due(at_us))
@@ -497,7 +582,7 @@ class Machine:
         questions, self._questions = self._questions, []
         pulls = self._taken_from_answers()
         self._shown = self._seen_before = self.seen
-        now_us = self._world.now_us
+        now_us = self._now_us
         wall_us = self._wall_us()
         believed_us = self.believed.at(wall_us, now_us)
         low_us, high_us = self.expiry
@@ -514,6 +599,8 @@ class Machine:
         # Where the only one that it was told of is gone for good, an operator tells it of others.
         inputs.unheard = any(name not in heard for name in self._known & joinable or joinable)
         inputs.known = tuple(sorted(self._known))
+        if inputs.claims:
+            self._heard_us = now_us
         node.turn(inputs, Now(wall_us, now_us), self)
         if node.is_folding and not was_folding:
             assert staging is not None and staging.number is not None
@@ -544,8 +631,8 @@ class Machine:
 
     def _check_signs_of_life(self, replica: Replica) -> None:
         """Who sends anything is not taken for dead, though its claims wait behind what it sends."""
-        now_us, long_us = self._world.now_us, ALIVE_HEARTBEATS * HEARTBEAT_US
-        for name, heard_us in self._heard_us.items():
+        now_us, long_us = self._now_us, ALIVE_HEARTBEATS * HEARTBEAT_US
+        for name, heard_us in self._latest_us.items():
             is_heard = now_us - heard_us < long_us and name in replica.repair.claims
             if is_heard and not replica.repair.is_alive(name, now_us):
                 told = f"{self.name} takes {name} for dead, from which something came a moment ago"
@@ -608,7 +695,7 @@ class Machine:
     def _claimed(self) -> Claim | None:
         """What a call claims."""
         assert self.node is not None
-        return self.node.claim(Now(self._wall_us(), self._world.now_us))
+        return self.node.claim(Now(self._wall_us(), self._now_us))
 
     def _answer(self, node: Node, peer: str, payload: bytes) -> None:
         asked = decode_request(payload)
@@ -625,21 +712,21 @@ class Machine:
     def _result(self, node: Node, question: object) -> tuple[Any, ...]:
         match question:
             case Since():
-                result = pulled(node, question, self._world.now_us)
+                result = pulled(node, question, self._now_us)
                 self._check_handed_over(result)
                 return result
             case Snapshot():
-                return fetched(node, question, self._world.now_us, self._sent)
+                return fetched(node, question, self._now_us, self._sent)
             case Hello(introduction):
                 record, replica = introduction.record, node.replica
                 has_forgotten = record is not None and replica.members.has_forgotten(
                     introduction.name, record, replica.cut
                 )
-                is_wanted = self._contacts.is_wanted(introduction.instance, self._world.now_us)
+                is_wanted = self._contacts.is_wanted(introduction.instance, self._now_us)
                 about = (CLUSTER, self.name, self._instance, "")
                 return ("ok", *Greeting(*about, has_forgotten, None, is_wanted))
             case Call(_, instance):
-                called = self._contacts.call_answer(instance, self._claimed, self._world.now_us)
+                called = self._contacts.call_answer(instance, self._claimed, self._now_us)
                 return ("ok", called.wants_calls, encode_messages(called.messages))
             case Synced():
                 return ("ok",)
@@ -699,8 +786,13 @@ class Machine:
             if any(it.expires_us is not None and it.expires_us <= low_us for it in held)
         }
 
+    @property
+    def _now_us(self) -> int:
+        """By its steady clock."""
+        return self._world.now_us - self.behind_us
+
     def _wall_us(self) -> int:
-        now_us = self._world.now_us
+        now_us = self._now_us
         return _EPOCH_US + now_us + self.skew_us + now_us * self.drift_ppm // 1_000_000
 
     def step(self) -> None:
@@ -735,6 +827,9 @@ class Machine:
         self.step()
         flight = reply.reply_to
         assert isinstance(flight, Flight)
+        if self._orphans.pop(id(flight), None) is not None:
+            self._answer_nobody(flight, reply)
+            return
         if self.unanswered.pop(id(flight), None) is None:
             raise Violation("one answer", f"{self.name} answers {flight} again")
         if id(flight) in self._held:
@@ -777,6 +872,14 @@ class Machine:
         seen = self._seen_before if self._has_failed else self.seen
         self._cluster.send_answer(self.name, flight, payload, seen if has_seen_all else 0)
 
+    def _answer_nobody(self, flight: Flight, reply: Reply) -> None:
+        """What was asked before the machine was reverted; but what it wrote is there."""
+        if id(flight) in self._held:
+            self._held.remove(id(flight))
+        elif reply.ran:
+            results, operations = reply.results, flight.operations
+            self._shown = self._cluster.oracle.answer(self._shown, operations, results, self.expiry)
+
     def holding(self, reply: Reply) -> None:
         """The node holds this reply back, after its commit: what it says is so from now on."""
         self.step()
@@ -812,7 +915,7 @@ class Machine:
 
     def _check_cut(self, scan: Scan, result: Result) -> None:
         """One that has more, and was read a moment ago, must be there."""
-        now_us = self._world.now_us
+        now_us = self._now_us
         if isinstance(result, Page) and result.cut is not None:
             self._cuts[result.cut] = now_us if result.next is not None else -CUT_QUIET_US
         elif isinstance(result, Failed) and result.code == "cut_gone" and scan.cut is not None:
@@ -823,7 +926,7 @@ class Machine:
     def awaited(self, dot: Dot) -> None:
         """See `Outbox`."""
         self.step()
-        self._contacts.await_write(dot, self._world.now_us)
+        self._contacts.await_write(dot, self._now_us)
         self._gossip(gossip.AWAITED, gossip.encode_awaited(dot))
 
     def report(self, report: Report) -> None:
@@ -835,7 +938,7 @@ class Machine:
         bears = name_of(report.origin)
         for name, instance in self._processes.items():
             if self._cluster.machines[name].bears == bears:
-                self._contacts.ask(instance, REPORT_ID, operation, self._world.now_us)
+                self._contacts.ask(instance, REPORT_ID, operation, self._now_us)
 
     def pull(self, pull: Pull | Fetch) -> None:
         """See `Outbox`."""
@@ -844,7 +947,7 @@ class Machine:
             self._world.note(f"{self.name} pulls from {pull.name}")
         else:
             self._world.note(f"{self.name} fetches from {pull.name} after {pull.after!r}")
-        now_us, instance = self._world.now_us, self._processes[pull.name]
+        now_us, instance = self._now_us, self._processes[pull.name]
         bytes_max = self._cluster.pull_bytes
         id_, question = self._pulling.question(pull, instance, now_us, bytes_max)
         if not self._contacts.ask(instance, id_, question, now_us):
@@ -861,14 +964,14 @@ class Machine:
         payload = encode_request(_HELLO_ID, None, 0, [client.hello(introduction)])
         for name in self._cluster.names:
             if self._cluster.machines[name].bears != self.bears:
-                if self._link(name).is_silent(self._world.now_us, HEARTBEAT_US):
+                if self._link(name).is_silent(self._now_us, HEARTBEAT_US):
                     self._world.reach("a link made anew")
                     connection = Connection(self.name, name, REQUESTS)
                     self._cluster.network.make_anew(connection)
                 self._cluster.send_question(self.name, name, payload)
 
     def _link(self, name: str) -> Link:
-        return self._links.setdefault(name, Link(self._world.now_us))
+        return self._links.setdefault(name, Link(self._now_us))
 
     def _gossip(self, kind: str, body: bytes) -> None:
         header = gossip.Header(CLUSTER, self.name, self._instance, kind)
@@ -879,7 +982,8 @@ class Machine:
     def committing(self, commit: Commit) -> tuple[Seen, Seen]:
         """The node tries to commit; what it will have seen, without and with its own."""
         self.step()
-        others, seen = self._cluster.oracle.commit(self.seen, self._origin, commit)
+        assert self._replica is not None
+        others, seen = self._cluster.oracle.commit(self.seen, self._replica.own, commit)
         if seen != others:
             self.check_joined(others, "writes")
         return others, seen
@@ -920,24 +1024,27 @@ class Machine:
                 raise Violation("durability", f"{self.name} forgot {lost} without a power failure")
         return store
 
+    def _new_origin(self) -> str:
+        created_s = self._wall_us() // 1_000_000
+        random_bits = self._dice.between(0, (1 << RANDOM_BITS) - 1)
+        return new_origin(self.bears, created_s, random_bits)
+
     def _make_replica(self, saved: Saved, store: Store) -> Replica:
         self._shown, self._cuts = self.seen, {}
         self._has_failed = False
-        created_s = self._wall_us() // 1_000_000
-        self._origin = new_origin(
-            self.bears, created_s, self._dice.between(0, (1 << RANDOM_BITS) - 1)
-        )
         replica = Replica(
-            Identity(self.bears, self._origin, self._instance, self.name.encode()),
+            Identity(self.bears, self._instance, self.name.encode()),
             saved,
             store,
             encode_batch,
             self._dice.random,
+            new_origin=self._new_origin,
             limits=self._plan.limits,
             heartbeat_us=HEARTBEAT_US,
             commits_are_synced=self._plan.durability is Durability.ALWAYS,
         )
-        replica.concerns = SimulatedConcerns(self, self._origin)
+        replica.concerns = SimulatedConcerns(self)
+        self._replica = replica
         return replica
 
     def synced(self) -> None:
@@ -948,8 +1055,8 @@ class Machine:
 class SimulatedConcerns(Concerns):
     """Tells the machine of what is held back, in the order of the turn's answers."""
 
-    def __init__(self, machine: Machine, origin: str) -> None:
-        super().__init__(origin, machine.limits)
+    def __init__(self, machine: Machine) -> None:
+        super().__init__("", machine.limits)
         self._machine = machine
 
     def hold(self, reply: Reply) -> None:

@@ -42,6 +42,8 @@ class Network:
         self._breaks = Dice(plan.seed, "broken connections")
         #: Directed links through which nothing comes.
         self.cut: set[tuple[str, str]] = set()
+        #: Who is cut off from all others, clients included, and how often: it ends by itself.
+        self.alone: Counter[str] = Counter()
         #: Directed links that take their time for each byte.
         self.slow: set[tuple[str, str]] = set()
         #: Connections that nobody can open, by a firewall or NAT; also when all else is healed.
@@ -84,7 +86,7 @@ class Network:
     def is_connected(self, over: Connection) -> bool:
         """Whether its opener can send over it. A link that is cut may have shown it, or not yet."""
         links = {(over.opener, over.listener), (over.listener, over.opener)}
-        has_broken = bool(links & self.cut) and self._breaks.chance(0.5)
+        has_broken = any(map(self._is_cut, links)) and self._breaks.chance(0.5)
         return over not in self.closed and not has_broken
 
     def send(
@@ -99,7 +101,7 @@ class Network:
         link = (sender, receiver)
         if over in self.closed:
             return
-        if link in self.cut or (self._on("loss") and self._dice.chance(0.1)):
+        if self._is_cut(link) or (self._on("loss") and self._dice.chance(0.1)):
             self._world.states["a message lost"] += 1
             return
         # Clients have one connection to a node, so nothing of theirs comes twice; peers
@@ -130,10 +132,13 @@ class Network:
         made_anew = self._made_anew[over]
 
         def arrive_unless_cut() -> None:
-            if link not in self.cut and made_anew == self._made_anew[over]:
+            if not self._is_cut(link) and made_anew == self._made_anew[over]:
                 arrive()
 
         self._world.at(at_us, arrive_unless_cut)
+
+    def _is_cut(self, link: tuple[str, str]) -> bool:
+        return link in self.cut or any(self.alone[name] > 0 for name in link)
 
     def _through(self, link: tuple[str, str], size_bytes: int, over: Connection) -> int:
         """How long a message takes through a narrow link, behind those before it."""

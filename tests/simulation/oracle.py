@@ -6,7 +6,7 @@ never looks at a replica's own vectors; it follows commits and answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -126,14 +126,15 @@ class Oracle:
         #: The latest state that was asked for its members, and these.
         self._members: tuple[Seen, set[str]] = 0, set()
 
-    def commit(self, seen: Seen, own_origin: str, commit: Commit) -> tuple[Seen, Seen]:
-        """A node that has seen this commits; what it has seen then, first without its own.
+    def commit(self, seen: Seen, own: Collection[Batch], commit: Commit) -> tuple[Seen, Seen]:
+        """A node that has seen this commits, with these batches of its own; what it has seen then,
+        first without its own.
 
         Checks causal delivery, that nothing is delivered twice, and what dots stand for.
         """
         others = seen
         for batch in commit.batches:
-            if batch.origin == own_origin:
+            if batch in own:
                 seen = self._make(seen, batch)
             else:
                 seen = self._deliver(seen, batch)
@@ -398,7 +399,7 @@ class Oracle:
         for seq, changes in enumerate(batch.writes, batch.first):
             dot = Dot(batch.origin, seq)
             if dot in self._by_dot:
-                raise Violation("unique dots", f"{dot} stands for two writes")
+                raise Violation("unique dots", f"{dot} stands for two writes: {changes}")
             made = Made(1 << len(self.made), dot, batch.stamp_us, changes, seen)
             self.made.append(made)
             self._note_puts(seen, made)

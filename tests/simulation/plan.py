@@ -33,6 +33,7 @@ FAULTS: Final = (
     "rolled-back disks",
     "copied disks",
     "copies that run",
+    "reverted machines",
     "late joins",
     "long absences",
     "forgets",
@@ -53,6 +54,7 @@ _FORGETFUL: Final = (
     "rolled-back disks",
     "copied disks",
     "copies that run",
+    "reverted machines",
     "forgets",
     "capped logs",
 )
@@ -64,6 +66,7 @@ _DISKS_CHANGE: Final = (
     "rolled-back disks",
     "copied disks",
     "copies that run",
+    "reverted machines",
 )
 
 #: Runs with narrow links take longer than others. Many nodes would need them for their heartbeats;

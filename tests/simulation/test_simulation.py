@@ -33,6 +33,7 @@ STATES = (
     "a late join",
     "a log dropped what a member lacks, at its greatest size",
     "a log truncated",
+    "a machine reverted",
     "a member forgotten",
     "a message lost",
     "a node gone for good",

@@ -7,6 +7,7 @@ from typing import Final
 from tests.simulation.mutants import (
     clients,
     contacts,
+    continuity,
     delivery,
     members,
     ranges,
@@ -23,5 +24,6 @@ MUTANTS: Final = (
     *repair.MUTANTS,
     *members.MUTANTS,
     *contacts.MUTANTS,
+    *continuity.MUTANTS,
     *slow_links.MUTANTS,
 )

@@ -45,8 +45,7 @@ MUTANTS: Final = (
         "take the token before the turn's own writes",
         _REPLICA,
         "            token=dict(self.cut.heads),\n",
-        "            token={o: s for o, s in self.cut.heads.items()"
-        " if o != self.identity.origin},\n",
+        "            token={o: s for o, s in self.cut.heads.items() if o != self.origin},\n",
     ),
     mutant(
         "do not see what the turn has changed",
@@ -153,8 +152,8 @@ MUTANTS: Final = (
     mutant(
         "count a write on this node before it is synced",
         _REPLICA,
-        "        synced[self.identity.name] = self._synced_of(self.identity.origin)\n",
-        "        own = self.identity.origin\n"
+        "        synced[self.identity.name] = self._synced_of(self.origin)\n",
+        "        own = self.origin\n"
         "        synced[self.identity.name] = self.cut.entries.get(own, 0)\n",
     ),
     mutant(
