@@ -179,7 +179,7 @@ def _add_admin_commands(commands: argparse._SubParsersAction[_Parser]) -> None:
         description="Have a running node make a backup of all that it has committed, in "
         "backups/NAME of its data directory. The backup shares files with the node until "
         "either changes; copy it elsewhere. Exits 3 if the node does not answer in time, 4 if "
-        "it refuses, 5 if its disk does not answer.",
+        "it refuses, 5 if its disk does not answer or it is joining.",
     )
     # One node makes it, so of several the first is asked, and no other where that is away.
     first = os.environ.get("KVNODE_NODE", "").split(",")[0].strip()
