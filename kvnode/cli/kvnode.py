@@ -126,7 +126,12 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
         "and what is written is deleted again",
     )
     add("--seconds", type=seconds, metavar="S", help=f"how long chaos lasts ({_CHAOS_S:g})")
-    add("--seed", type=int, metavar="N", help="have the faults of an earlier chaos again")
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="have the faults of an earlier chaos again, in their order",
+    )
 
 
 def _three(text: str) -> list[str]:

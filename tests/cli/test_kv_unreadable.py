@@ -104,7 +104,7 @@ def test_an_import_refuses_it_by_its_line_and_key(at_x, tmp_path):
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     code, _, errors = at_x("import", str(file))
     assert code == 2
-    assert f"line 2: its `msgpack` is none: the value of b'u/1' can't be read: {WHY}" in errors
+    assert f"line 2: its `msgpack` is none: the value of 'u/1' can't be read: {WHY}" in errors
     assert at_x("get", "u/0").output == b"0" and at_x("get", "u/1").code == 1
 
 
