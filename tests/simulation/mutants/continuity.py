@@ -6,7 +6,6 @@ from typing import Final
 
 from tests.simulation.mutants.mutant import mutant
 
-_REPLICA: Final = "kvnode/core/replica.py"
 _CONTINUITY: Final = "kvnode/core/continuity.py"
 
 MUTANTS: Final = (
@@ -21,11 +20,5 @@ MUTANTS: Final = (
         _CONTINUITY,
         "        return fell_silent or self.misses_time\n",
         "        return self.misses_time\n",
-    ),
-    mutant(
-        "make a marker before a peer is heard",
-        _REPLICA,
-        "            and (hears or not self.others())\n",
-        "",
     ),
 )
