@@ -183,8 +183,9 @@ class Node:
     def _look_back(self, inputs: Inputs, now: Now, outbox: Outbox) -> None:
         """Before anything is written: a process that may have gone back in time must not go on with
         its incarnation. The machine's own clock tells, and not what is believed of it."""
-        said = (inputs.claims, inputs.batches, inputs.pulled, inputs.chunks, inputs.reports)
-        is_in_doubt = self._continuity.may_be_broken(now, hears=any(said))
+        said = (inputs.heard, inputs.claims, inputs.batches, inputs.pulled, inputs.chunks)
+        hears = any(said) or bool(inputs.progress or inputs.reports)
+        is_in_doubt = self._continuity.may_be_broken(now, hears=hears)
         if self._continuity.misses_time:
             # Peers have heard claims with higher numbers, perhaps, and would ignore these.
             self._claims_told = max(self._claims_told, now.wall_us)

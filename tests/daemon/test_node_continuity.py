@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvnode.core.continuity import PATIENCE_HEARTBEATS, RENEWALS_MAX, TURN_US_MAX
+from kvnode.core.messages import Inputs
 from kvnode.core.results import Written
 from tests.daemon.recorded import HEARTBEAT_US, OTHER, Recorded, failures, others_write
 
@@ -149,3 +150,11 @@ def test_where_time_is_missing_claims_are_numbered_beyond_all_that_were_made(
     three, four = (claim.number for claim in process.claims[-2:])
     assert three >= 1_000_000 * PATIENCE_US
     assert four == three + 1
+
+
+def test_pieces_of_an_answer_are_no_silence(process: Process) -> None:
+    process.goes_on(hears=True)
+    for _ in range(2 * PATIENCE_HEARTBEATS):
+        process.now_us += HEARTBEAT_US
+        process.node.turn(Inputs(heard={"Y"}), process.now, process)
+    assert process.puts() == process.first

@@ -560,7 +560,7 @@ class Machine:
 
     def _come_round(self, wake_us: int = 0) -> None:
         """Take a turn when the loop comes round, but not before `wake_us`."""
-        now_us = self._now_us
+        now_us = self._world.now_us
         at_us = max(wake_us + self.behind_us, now_us + self._dice.after(self._plan.turn_us))
         if self._turn_at_us is None or at_us < self._turn_at_us:
             self._turn_at_us = at_us
