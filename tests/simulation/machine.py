@@ -280,8 +280,7 @@ class Machine:
         self._come_round()
 
     def _told_of(self) -> list[str]:
-        """The names that it is started with, and those of the member records that it has; of an
-        empty disk's node perhaps one name alone."""
+        """The names that it is started with; of a node that has not joined perhaps one alone."""
         joinable = self._cluster.joinable(self)
         if self.has_joined or not joinable or self._dice.chance(0.5):
             return joinable
@@ -596,6 +595,7 @@ class Machine:
         heard = node.catch_up.heard
         joinable = set(self._cluster.joinable(self))
         self._known |= {name for claim in inputs.claims for name in claim.known}
+        self._known |= node.replica.members.names()
         # Where the only one that it was told of is gone for good, an operator tells it of others.
         inputs.unheard = any(name not in heard for name in self._known & joinable or joinable)
         inputs.known = tuple(sorted(self._known))
