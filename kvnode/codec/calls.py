@@ -20,6 +20,9 @@ from kvnode.core.messages import Claim
 from kvnode.core.vector import Dot
 from kvnode.errors import MalformedError
 
+#: The error of a call that is too early: the one that is called does not know who calls so far.
+NOT_YET: Final = "not_yet"
+
 #: Messages of one call or answer: a claim, a write that is awaited, a report and a question.
 MESSAGES_MAX: Final = 4
 

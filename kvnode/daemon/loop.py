@@ -56,6 +56,7 @@ from kvnode.daemon.entropy import fresh_bits, fresh_random
 from kvnode.daemon.links import Links
 from kvnode.daemon.logs import LOGGER, Complaints
 from kvnode.daemon.mesh import Mesh
+from kvnode.daemon.neighbours import NotYet
 from kvnode.daemon.node import Durability, Node
 from kvnode.daemon.questions import Questions
 from kvnode.daemon.reports import Reports
@@ -268,8 +269,10 @@ class Daemon:
                 try:
                     self._mesh.called(call, inputs, now.steady_us)
                 except MalformedError as error:
-                    self._complaints.add("refused_calls", str(error))
-                    self._answer(to, asked.id, None, [("error", "refused", str(error), False)])
+                    code = error.code if isinstance(error, NotYet) else "refused"
+                    if not isinstance(error, NotYet):
+                        self._complaints.add("refused_calls", str(error))
+                    self._answer(to, asked.id, None, [("error", code, str(error), False)])
                     return True
         return False
 

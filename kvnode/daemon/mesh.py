@@ -17,7 +17,7 @@ import zmq
 
 from kvnode.codec import gossip
 from kvnode.codec.batches import decode_batch
-from kvnode.codec.calls import Answered, Asks, Call, CallAnswer, decode_call_answer
+from kvnode.codec.calls import NOT_YET, Answered, Asks, Call, CallAnswer, decode_call_answer
 from kvnode.codec.client import (
     Answer,
     Greeting,
@@ -398,7 +398,8 @@ class Mesh:
             assert answer.id is not None
             self._receive_result(peer, answer.id, result, inputs, steady_us)
         elif result[0] != "ok" and answer.id == CALL_ID:
-            self._complaints.add("failed_calls", f"to {peer.place}: {_reason(result)}")
+            if result[1:2] != [NOT_YET]:
+                self._complaints.add("failed_calls", f"to {peer.place}: {_reason(result)}")
             peer.hello_due_us = steady_us + self._heartbeat_us  # it may not know this node yet
         elif result[0] != "ok":
             # A hello is refused to who bears the name of the one that it greets, and else never.

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from kvnode.codec.calls import NOT_YET
 from kvnode.codec.client import Greeting, Introduction
 from kvnode.codec.packing import told
 from kvnode.core.repair import ALIVE_HEARTBEATS
@@ -35,6 +36,12 @@ CALLER_HEARTBEATS: Final = 20
 
 #: What is refused for it that leads to the node itself.
 _ITSELF: Final = "is this node itself"
+
+
+class NotYet(MalformedError):
+    """Who calls has to wait for a moment, as after each restart: nothing is wrong."""
+
+    code = NOT_YET
 
 
 class Unheard(NamedTuple):
@@ -161,12 +168,13 @@ class Neighbours:
 
     def called(self, name: str, instance: int, steady_us: int) -> list[Peer]:
         """Who calls, as far as it is known; the one who said so in its hello, if it answers at no
-        address. Raises MalformedError with the reason, if it is not to be heard."""
+        address. Raises MalformedError with the reason, if it is not to be heard; NotYet if that
+        may change in a moment."""
         if known := [peer for peer in self.of(instance) if _bears(peer, name)]:
             return known
         introduction = self._introductions.get(instance)
         if introduction is None or introduction.name != name:
-            raise MalformedError(f"{name!r} has not said hello to this node: say that first")
+            raise NotYet(f"{name!r} has not said hello to this node: say that first")
         caller = self._callers.get(instance)
         if caller is None and len(self._callers) >= CALLERS_MAX:
             raise MalformedError(f"{name!r} is not heard: {CALLERS_MAX} others call already")
@@ -178,8 +186,10 @@ class Neighbours:
         self.greeted(caller, Greeting(*about, False, None, False), steady_us)
         caller.answered_us = steady_us
         if caller.greeting is None:
-            reason = caller.refusal or "another process bears its name; it may have ended"
-            raise MalformedError(f"{name!r} at {caller.address} is not heard: {reason}")
+            is_not = f"{name!r} at {caller.address} is not heard"
+            if caller.refusal is None:
+                raise NotYet(f"{is_not}: another process bears its name; it may have ended")
+            raise MalformedError(f"{is_not}: {caller.refusal}")
         return [caller]
 
     def leave_the_silent(self, steady_us: int) -> None:

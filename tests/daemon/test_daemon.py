@@ -121,6 +121,7 @@ def test_a_late_node_catches_up(make_cluster):
     x.start()
     y.start()
     write(x, {f"k{n}": n for n in range(500)})
+    until("Y has joined, though Z is away", lambda: not y.status()["joining"])
     write(y, {"from Y": bytes(1 << 20)})
     z.start()
     statuses = until("all agree", cluster.agree)
@@ -139,6 +140,20 @@ def test_a_node_alone_answers_from_its_own_disk(make_cluster):
             cluster[name].stop(signal.SIGKILL)
         write(cluster["Z"], {"l": "w"})
         assert value_at(cluster["Z"], "k") == "v" and value_at(cluster["Z"], "l") == "w"
+
+
+def test_a_restart_is_no_complaint(make_cluster):
+    cluster = make_cluster("XYZ")
+    with cluster:
+        cluster.wait_for_mesh()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            cluster["Y"].stop(number)
+            cluster["Y"].start()
+            cluster.wait_for_mesh()
+            write(cluster["Y"], {"k": str(number)})
+            until("all agree", cluster.agree)
+        for name, status in cluster.statuses().items():
+            assert not {"refused_calls", "failed_calls"} & status["complaints"].keys(), name
 
 
 def test_a_killed_node_catches_up_when_it_is_back(make_cluster):

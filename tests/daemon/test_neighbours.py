@@ -15,6 +15,7 @@ from kvnode.daemon.neighbours import (
     INTRODUCTIONS_MAX,
     RIVAL_HEARTBEATS,
     Neighbours,
+    NotYet,
 )
 from kvnode.daemon.peer import Peer
 from kvnode.errors import MalformedError
@@ -252,11 +253,11 @@ INTRODUCED = Introduction("c", "Z", 7, "tcp://z.private:1", "tcp://z.private:2",
 
 
 def test_who_calls_must_have_said_hello_under_its_name(neighbours):
-    with pytest.raises(MalformedError, match="'Z' has not said hello to this node"):
+    with pytest.raises(NotYet, match="'Z' has not said hello to this node"):
         neighbours.called("Z", 7, 0)
     neighbours.introduced(INTRODUCED, 0)
     for name, instance in (("Z", 8), ("W", 7)):
-        with pytest.raises(MalformedError, match="has not said hello"):
+        with pytest.raises(NotYet, match="has not said hello"):
             neighbours.called(name, instance, 0)
 
 
@@ -316,7 +317,7 @@ def test_a_caller_whose_name_another_one_bears_waits_until_that_is_silent(neighb
     first, _ = neighbours.peers
     neighbours.greeted(first, Y, 0)
     neighbours.introduced(INTRODUCED._replace(name="Y"), 1_000)
-    with pytest.raises(MalformedError, match="another process bears its name"):
+    with pytest.raises(NotYet, match="another process bears its name"):
         neighbours.called("Y", 7, 1_000)
     (caller,) = neighbours.called("Y", 7, 1_000 + RIVAL_HEARTBEATS * HEARTBEAT_US)
     assert neighbours.named("Y") == [caller]
@@ -326,7 +327,7 @@ def test_a_caller_whose_name_another_one_bears_that_lives_is_a_second_one(neighb
     first, _ = neighbours.peers
     neighbours.greeted(first, Y, 0)
     neighbours.introduced(INTRODUCED._replace(name="Y"), 1_000)
-    with pytest.raises(MalformedError):
+    with pytest.raises(NotYet):
         neighbours.called("Y", 7, 1_000)
     first.heard_us = 1_001
     (caller,) = neighbours.called("Y", 7, 1_002)
