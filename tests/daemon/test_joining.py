@@ -79,6 +79,80 @@ def test_a_wiped_node_that_is_cut_off_believes_no_emptiness_and_calls_nothing_lo
         assert [it.value for it in client.read("k")] == ["v"]
 
 
+def test_an_empty_node_believes_no_other_that_waits_itself(three, make_node):
+    """It was told of that one alone, which knows who has the data."""
+    (x, y, z), _ = three
+    y.stop(signal.SIGKILL)
+    shutil.rmtree(y.data)
+    for node in (x, z):
+        node.process.send_signal(signal.SIGSTOP)
+    y.start()
+    late = make_node("W")
+    late.peers = [y.listen]
+    late.start()
+    until("it is told whom Y waits for", lambda: waits(late).keys() == {x.listen, z.listen})
+    assert joins_for_long(late)
+    for node in (y, late):
+        expect_nothing_of(node)
+    for node in (x, z):
+        node.process.send_signal(signal.SIGCONT)
+    until("it has joined", lambda: has_joined(late))
+    with late.client() as client:
+        assert client.get("k") == "v"
+
+
+def test_a_founder_goes_on_serving_whoever_is_there_before_it(make_node):
+    """Their records come before its own is written."""
+    x, y, z = (make_node(name, "--heartbeat-ms", "1000") for name in "XYZ")
+    for node in (y, z):
+        node.peers = [x.listen]
+        node.start()
+    x.start()
+    with x.client() as client:
+        until("all are members", lambda: client.put("k", "v") and x.knows({"X", "Y", "Z"}))
+    assert "joining" not in x.log.read_text()
+
+
+def test_a_founder_goes_on_serving_though_a_second_node_of_its_name_greets_it(make_node, tmp_path):
+    x = make_node("X", "--heartbeat-ms", "1000")
+    second = type(x)("X", tmp_path / "second", FLAGS)
+    second.data.parent.mkdir()
+    second.peers = [x.listen]
+    try:
+        second.start()
+        x.start()
+        with x.client() as client:
+            until("it hears of the second", lambda: client.put("k", "v") and waits(x))
+            client.put("k", "w")
+        assert joins(second)
+    finally:
+        second.stop(signal.SIGKILL)
+
+
+def test_nodes_that_are_told_their_own_addresses_by_another_name_found_a_cluster(make_node):
+    nodes = [make_node(name) for name in "XYZ"]
+    for node in nodes:
+        node.peers = [it.listen.replace("127.0.0.1", "localhost") for it in nodes]
+        node.launch()
+    for node in nodes:
+        node.wait_until_it_listens()
+        until(f"{node.name} serves", lambda node=node: has_joined(node))
+        assert waits(node) == {}
+
+
+def test_a_member_that_is_started_without_addresses_is_not_ready_before_it_heard_the_others(three):
+    (x, y, z), _ = three
+    x.stop()
+    for node in (y, z):
+        node.process.send_signal(signal.SIGSTOP)
+    assert x.peers == []
+    x.start()
+    assert x.status()["caught_up"] is False
+    with x.client() as client:
+        assert client.get("k") == "v", "it answers from what it has"
+    until("it has waited for long enough", lambda: x.status()["caught_up"])
+
+
 def test_that_a_peer_has_greeted_it_does_not_count(make_node, fake):
     y = make_node("Y")
     y.peers = [fake.listen]
@@ -172,6 +246,21 @@ def test_the_second_node_of_a_name_is_not_ready(make_node, tmp_path):
         assert joins_for_long(second)
         assert "bears" in waits(second)[y.listen]
         expect_nothing_of(second)
+    finally:
+        second.stop(signal.SIGKILL)
+
+
+def test_the_second_node_of_a_name_is_not_ready_though_a_third_one_hears_it(three, tmp_path):
+    (x, y, _), _ = three
+    second = type(y)("Y", tmp_path / "second", FLAGS)
+    second.data.parent.mkdir()
+    second.peers = [x.listen]
+    try:
+        second.start()
+        until("it serves", lambda: not joins(second))
+        until("Y refuses it", lambda: y.listen in waits(second))
+        until("it has waited for long", lambda: second.status()["uptime_s"] >= LONG_S)
+        assert not second.status()["caught_up"]
     finally:
         second.stop(signal.SIGKILL)
 
