@@ -359,8 +359,11 @@ class Machine:
 
     @property
     def can_freeze(self) -> bool:
-        """Whether a node runs that has joined, and no copy waits to be put back."""
-        return self.node is not None and self.has_joined and self.frozen is None
+        """Whether a node runs that has joined, and no copy waits to be put back. What folds a
+        snapshot is under way in Python, and can't be copied."""
+        if self.node is None or self.node.is_folding:
+            return False
+        return self.has_joined and self.frozen is None
 
     def freeze(self) -> None:
         """Copy the disk and the memory while the node runs, as a virtual machine's are."""
