@@ -293,13 +293,13 @@ class Neighbours:
 
     def _accept(self, peer: Peer, greeting: Greeting, steady_us: int) -> None:
         # One that has called, and is reached now, is told already; as is one that calls as well.
-        is_told = any(it.address == peer.address for it in self.of(greeting.instance))
+        told = {(it.address, it.greeting) for it in self.of(greeting.instance)}
         peer.greeting = greeting
         peer.gossip_link.came(steady_us)
         self._leave_others(self.named(greeting.name), greeting.instance)
         peer.refusal = peer.waiting = None
         peer.detours = 0
-        if not is_told:
+        if (peer.address, greeting) not in told:
             gossip = greeting.gossip_address
             LOGGER.info("peer %s at %s, gossip at %s", greeting.name, peer.place, gossip)
 

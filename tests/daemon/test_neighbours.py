@@ -283,16 +283,20 @@ def test_the_log_names_a_process_once_that_has_called_and_is_reached_then(
     monkeypatch.setattr(LOGGER, "propagate", True)
     caplog.set_level(logging.INFO, LOGGER.name)
     first, second = neighbours.peers
-    neighbours.introduced(INTRODUCED._replace(listen=first.address), 0)
+    told = INTRODUCED._replace(listen=first.address, gossip=Y.gossip_address)
+    neighbours.introduced(told, 0)
     neighbours.called("Z", 7, 1)
     neighbours.greeted(first, Y._replace(name="Z", instance=7), 2)
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 1 and told[0].startswith(f"peer Z at {first.address}, gossip at ")
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"peer Z at {first.address}, gossip at ")
     neighbours.greeted(second, Y._replace(name="Z", instance=7), 3)
     assert len(caplog.records) == 2, "another address is news"
     neighbours.greeted(first, Y._replace(name="Z", instance=8), 4)
     neighbours.greeted(first, Y._replace(name="Z", instance=8), 4 + RIVAL_HEARTBEATS * HEARTBEAT_US)
     assert len(caplog.records) == 3, "as is another process"
+    moved = Y._replace(name="Z", instance=8, gossip_address="tcp://elsewhere:2")
+    neighbours.greeted(first, moved, 5 + RIVAL_HEARTBEATS * HEARTBEAT_US)
+    assert len(caplog.records) == 4, "and another place where it gossips"
 
 
 def test_a_caller_that_answers_at_an_address_at_last_is_only_that(neighbours):

@@ -15,6 +15,7 @@ from kvnode.core import alarms
 from kvnode.core.alarms import Alarms
 from kvnode.core.limits import Limits
 from kvnode.core.messages import Claim
+from kvnode.core.vector import Dot, new_origin
 from tests.deploy.document import OPERATIONS, ROOT, blocks, section
 
 #: By its own schema, and by what `docker stack config` warns of.
@@ -37,6 +38,7 @@ def raised():
     """An alarm of each kind."""
     found = Alarms("X")
     found.compare(Claim("Y", 1, {}, {}, 1, {}, 0), {}, 2)
+    found.doubled(Dot(new_origin("Y", 1, 1), 1))
     found.damaged_snapshot("Y")
     found.damaged_table("it has not the digest of its commits")
     found.alone("tcp://y:1: never answered")

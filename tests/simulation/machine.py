@@ -280,12 +280,14 @@ class Machine:
         self._come_round()
 
     def _told_of(self) -> list[str]:
-        """The names that it is started with; of a node that has not joined perhaps one alone."""
+        """The names that it is started with; of a node that has not joined perhaps one alone, of
+        those before it: else some might know of nobody but each other, and be a cluster apart."""
         joinable = self._cluster.joinable(self)
-        if self.has_joined or not joinable or self._dice.chance(0.5):
+        before = [name for name in joinable if name < self.name]
+        if self.has_joined or not before or self._dice.chance(0.5):
             return joinable
         self._world.reach("a node that joins was told of one other")
-        return [self._dice.pick(joinable)]
+        return [self._dice.pick(before)]
 
     def kill(self) -> None:
         """The process ends (kill -9); the operating system keeps what was written."""
