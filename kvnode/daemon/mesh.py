@@ -91,7 +91,7 @@ class Mesh:
         poller.register(self.subscriber, zmq.POLLIN)
         self._recorded: set[str] = set()
         self._joins = False
-        #: Where peers are that others know of who join.
+        #: Where peers are that others know of who join, as long as this node joins, too.
         self._known_to_others: set[str] = set()
         self.contacts = Contacts(
             introduction.name, introduction.instance, self._send_to, heartbeat_us=heartbeat_us
@@ -305,7 +305,7 @@ class Mesh:
                 return
             for peer in peers:
                 peer.claimed_by = item.instance
-            if len(self._known_to_others) < gossip.KNOWN_MAX:
+            if self._joins and len(self._known_to_others) < gossip.KNOWN_MAX:
                 self._known_to_others.update(item.known)
         self.links.receive(first.greeting.name, item, inputs)
 
