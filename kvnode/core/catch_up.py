@@ -10,7 +10,9 @@ not *join* before somebody told it: it joins
   them too;
 - at once if it was told of no peer: whoever starts a node without addresses founds a cluster.
 
-What it has answered once it can't take back: a process that may join stays so.
+What it has answered once it can't take back: a process that may join stays so. But it may not if
+the commit fails of the turn in which it had all: nothing was answered yet, and what came in that
+turn may be gone.
 
 A node that has joined answers from what it has, always. Whether clients are better off elsewhere
 for now is another question: it is *ready* once it has what its peers had when it started.
@@ -19,7 +21,7 @@ for now is another question: it is *ready* once it has what its peers had when i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from kvnode.core.messages import Claim
 from kvnode.core.repair import ALIVE_HEARTBEATS
@@ -31,15 +33,22 @@ from kvnode.core.vector import Vector
 HEAR_HEARTBEATS: Final = 20
 
 
+class Standing(NamedTuple):
+    """How far a process is."""
+
+    #: Whether a node with an empty disk may take itself for a part of the cluster.
+    may_join: bool
+    #: Whether the process has had all that it had to catch up with. It stays so: how far behind a
+    #: node falls later is its lag.
+    is_done: bool
+
+
 class CatchUp:
     """What one process has to catch up with, whichever replica does it."""
 
     def __init__(self, *, heartbeat_us: int, founds: bool = False) -> None:
-        #: Whether the process has had all that it had to catch up with. It stays so: how far
-        #: behind a node falls later is its lag.
-        self.is_done = False
-        #: Whether a node with an empty disk may take itself for a part of the cluster.
-        self.may_join = founds
+        #: To be put back if the commit fails of the turn that changed it.
+        self.standing = Standing(may_join=founds, is_done=False)
         #: Where others may be found, to be told as long as the node joins.
         self.known: tuple[str, ...] = ()
         #: Whether there are peers that the node knows of and has not heard.
@@ -52,6 +61,16 @@ class CatchUp:
         self._heard_us: dict[str, int] = {}
         #: None before the first look.
         self._give_up_hearing_us: int | None = None
+
+    @property
+    def may_join(self) -> bool:
+        """See `Standing`."""
+        return self.standing.may_join
+
+    @property
+    def is_done(self) -> bool:
+        """See `Standing`."""
+        return self.standing.is_done
 
     @property
     def heard(self) -> set[str]:
@@ -92,10 +111,10 @@ class CatchUp:
             has_all = has_what_lives and has_heard and self._has_what_one_had(cut)
         else:
             has_all = not self.has_unheard
-        self.may_join = self.may_join or has_all
-        is_in = (joined or self.may_join) and not self._is_refused
-        if is_in and has_what_lives and has_heard:
-            self.is_done = True
+        may_join = self.may_join or has_all
+        is_in = (joined or may_join) and not self._is_refused
+        is_done = self.is_done or (is_in and has_what_lives and has_heard)
+        self.standing = Standing(may_join=may_join, is_done=is_done)
 
     def _has_what_lives(self, cut: Cut, steady_us: int) -> bool:
         """What only a peer had that fell silent may never come."""

@@ -213,6 +213,7 @@ class Node:
             return
         inputs.requests, self._carried = [*self._carried, *inputs.requests], []
         effects: Effects | None = None
+        standing = self.catch_up.standing
         try:
             effects = self.replica.turn(inputs, now)
             if effects.stage is not None:
@@ -230,6 +231,7 @@ class Node:
                 if is_heartbeat or effects.commit is not None:
                     self._store.expect_in_place()
         except StorageError as error:
+            self.catch_up.standing = standing  # what came in this turn may be gone
             self._fail(inputs, effects, error, now, outbox, readable=effects is not None)
             return
         self.vector = effects.token
