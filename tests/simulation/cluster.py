@@ -84,15 +84,14 @@ class Cluster:
         others = (self.machines[name] for name in self.joinable(machine))
         return {it.name: it.seen & seen_on(it.disk) for it in others if it.has_joined}
 
-    def has_less(self, machine: Machine) -> None:
-        """A disk went back, or is another one, or is gone for good: no more can be learnt from it
-        than it has now."""
-        has = seen_on(machine.disk)
+    def speaks_anew(self, machine: Machine) -> None:
+        """A node has joined, or its disk went back, is another one, or is gone for good: who hears
+        it from now on learns no more than it has committed now. What its disk may have besides, of
+        a commit that failed, it shows to nobody."""
+        has = machine.seen & seen_on(machine.disk)
         for other in self.machines.values():
-            if machine.name in other.known_better:
-                other.known_better[machine.name] &= has
-                if not machine.has_joined or machine.gone:
-                    del other.known_better[machine.name]
+            if other.bears != machine.bears and other.known_better:
+                other.hears_no_more_than(has, machine)
 
     def forget(self, gone: Machine, at: Machine) -> None:
         """An operator has a node forget a machine; it refuses if it hears of that."""

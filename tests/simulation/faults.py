@@ -259,7 +259,7 @@ class Faults:
         """Its writes must reach all if they reached anyone."""
         machine.kill()
         machine.gone = True
-        self._cluster.has_less(machine)
+        self._cluster.speaks_anew(machine)
         self._cluster.oracle.excused |= machine.seen
         self._world.reach("a node gone for good")
         # Whoever still waits for what only that had is started without its address.

@@ -100,6 +100,7 @@ _HELLO_ID = 0
 #: What a machine has on its disk and in its memory, beside what is on its way.
 _REVERTED: Final = (
     "disk",
+    "seen",
     "node",
     "expiry",
     "believed",
@@ -220,8 +221,9 @@ class Machine:
         self.founds = False
         #: Whom this process knows of: those that it was told of, and that others who join name.
         self._known: set[str] = set()
-        #: What each other that had joined had on its disk when this process started, if its own
-        #: disk had not joined then: it must have all that one of them had before it answers.
+        #: What each other that had joined had committed when this process started, or when it
+        #: joined later, or went back; if its own disk had not joined then: it must have all that
+        #: one of them had before it answers.
         self.known_better: dict[str, Seen] = {}
         #: Requests that this process has taken in and not answered.
         self.unanswered: dict[int, Flight] = {}
@@ -242,12 +244,24 @@ class Machine:
 
     def check_joined(self, seen: Seen, does: str) -> None:
         """Nobody may believe that there is nothing who has not heard those who know better."""
-        if self.has_joined or not self.known_better:
+        if self.has_joined or not self.known_better or self._has_what_one_had(seen):
             return
-        if not any(has & ~seen == 0 for has in self.known_better.values()):
-            dots = self._cluster.oracle.dots
-            lacking = {name: dots(has & ~seen) for name, has in self.known_better.items()}
-            raise Violation("joining", f"{self.name} {does} though it lacks {lacking}")
+        dots = self._cluster.oracle.dots
+        lacking = {name: dots(has & ~seen) for name, has in self.known_better.items()}
+        raise Violation("joining", f"{self.name} {does} though it lacks {lacking}")
+
+    def hears_no_more_than(self, has: Seen, other: Machine) -> None:
+        """Of this other one, from now on; see `Cluster.speaks_anew`. Who has all that one had
+        before may have joined by that."""
+        if self._has_what_one_had(self.seen):
+            self.known_better = {}
+        elif other.has_joined and not other.gone:
+            self.known_better[other.name] = self.known_better.get(other.name, has) & has
+        else:
+            self.known_better.pop(other.name, None)
+
+    def _has_what_one_had(self, seen: Seen) -> bool:
+        return any(has & ~seen == 0 for has in self.known_better.values())
 
     def start(self) -> None:
         """The process starts, from what the disk has; with a full disk it does not."""
@@ -318,7 +332,7 @@ class Machine:
         before, self.seen = self.seen, self._on_disk()
         if before & ~self.seen:
             self._world.reach("unsynced writes lost")
-            self._cluster.has_less(self)
+            self._cluster.speaks_anew(self)
             if self._plan.durability is Durability.ALWAYS:
                 lost = self._cluster.oracle.dots(before & ~self.seen)
                 raise Violation("durability", f"{self.name} lost {lost} though it always syncs")
@@ -334,7 +348,7 @@ class Machine:
         self._world.reach("a disk wiped")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
         self.disk, self.seen = new_disk(), 0
-        self._cluster.has_less(self)
+        self._cluster.speaks_anew(self)
 
     def keep_copy(self) -> None:
         """The disk is copied, as a virtual machine's is: what was not synced is, in the copy."""
@@ -357,7 +371,7 @@ class Machine:
         self.disk.crash()
         self.disk, self.other_disk = self.other_disk, self.disk
         self.seen = self._on_disk()
-        self._cluster.has_less(self)
+        self._cluster.speaks_anew(self)
 
     @property
     def can_freeze(self) -> bool:
@@ -401,12 +415,11 @@ class Machine:
         if not sets_clock:
             self.behind_us += self._world.now_us - at_us
         self.expiry = ExpiryBounds(self.expiry.low_us, high_us)
-        self.seen = self._on_disk()
         self.disk.full = self.disk.moved = False
         self.disk.fail_next_commit = None
         self._orphans = {**self._orphans, **self.unanswered}
         self.unanswered = {}
-        self._cluster.has_less(self)
+        self._cluster.speaks_anew(self)
         self._come_round()
 
     # --- receiving
@@ -421,7 +434,7 @@ class Machine:
             self._hear(gossip.decode_awaited(body))
         else:
             self._inputs.batches.append(decode_batch(body))
-            self._lives(header.name)
+            self._inputs.heard.add(header.name)
         self._come_round()
 
     def _new_contacts(self) -> Contacts:
@@ -544,7 +557,7 @@ class Machine:
     def _receive_result(self, peer: str, id_: int, result: list[Any]) -> None:
         """What came of a pull or fetch."""
         came = self._pulling.came(peer, self._processes[peer], id_, result, self._now_us)
-        self._lives(peer)
+        self._inputs.heard.add(peer)
         match came:
             case None:
                 self._inputs.refusals.append(peer)
@@ -555,10 +568,6 @@ class Machine:
             case Progress():
                 self._world.reach("a piece of an answer came")
                 self._inputs.progress.append(came)
-
-    def _lives(self, name: str) -> None:
-        self._inputs.heard.add(name)
-        self._latest_us[name] = self._now_us
 
     # --- the turn
 
@@ -606,6 +615,7 @@ class Machine:
         inputs.known = tuple(sorted(self._known))
         if inputs.claims:
             self._heard_us = now_us
+        self._latest_us |= dict.fromkeys(inputs.heard, now_us)
         node.turn(inputs, Now(wall_us, now_us), self)
         if node.is_folding and not was_folding:
             assert staging is not None and staging.number is not None
@@ -998,6 +1008,7 @@ class Machine:
         self._shown, self.seen = others, seen
         if self.has_joined:
             self.known_better = {}
+            self._cluster.speaks_anew(self)
         self.step()
 
     def failed(self) -> None:
@@ -1027,6 +1038,7 @@ class Machine:
             if before & ~self.seen:
                 lost = self._cluster.oracle.dots(before & ~self.seen)
                 raise Violation("durability", f"{self.name} forgot {lost} without a power failure")
+            self._cluster.speaks_anew(self)
         return store
 
     def _new_origin(self) -> str:

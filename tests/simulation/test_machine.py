@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kvnode.codec.client import decode_answer, encode_request, put, replicated
+from kvnode.codec import gossip
+from kvnode.codec.client import decode_answer, encode_request, get, put, replicated
 from kvnode.codec.server import decode_request
 from kvnode.codec.token import decode_token
+from kvnode.core.messages import Claim
 from kvnode.daemon.node import Durability
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import CLUSTER, Cluster
+from tests.simulation.disk import new_disk, seen_on
 from tests.simulation.machine import Flight, Machine
 from tests.simulation.oracle import Seen
 from tests.simulation.plan import SECOND_US, Plan
@@ -38,6 +41,15 @@ class Alone(Machine):
         self.receive_request(Flight(session, 0, asked), payload)
         self.world.run_until(self.world.now_us + SECOND_US)
 
+    def hear(self, *, claim: bool) -> None:
+        """A claim of N2 arrives, or a batch, which is here already."""
+        kind = gossip.CLAIM if claim else gossip.BATCH
+        header = gossip.Header(CLUSTER, "N2", 1, kind)
+        said = gossip.encode_claim(Claim("N2", 1, {}, {}, 0, {}, 0, number=1))
+        assert self.node is not None
+        body = said if claim else self.node.since({}, 1)[0]
+        self.receive_gossip(gossip.encode_header(header), body)
+
     def _answered(self, sender: str, flight: Flight, payload: bytes, seen: Seen) -> None:
         self.answers[flight.session] = payload, seen
 
@@ -54,3 +66,67 @@ def test_who_waits_for_replicas_has_not_seen_what_a_turn_commits_to_a_disk_that_
     assert seen == before
     _, token = decode_token(decode_answer(payload).token or b"")
     assert list(token.values()) == [2], "the token names what was seen, and no more"
+
+
+def test_a_machine_goes_back_to_what_it_showed_and_not_to_what_its_disk_had_besides() -> None:
+    machine = Alone()
+    machine.ask("before", put(b"k", b"v"))
+    shown = machine.seen
+    machine.disk.full, machine.disk.fail_next_commit = True, True
+    machine.ask("fails", put(b"k", b"w"))
+    assert seen_on(machine.disk) & ~machine.seen, "a commit failed, and is there all the same"
+    machine.freeze()
+    machine.disk.full = False
+    machine.ask("later", put(b"k", b"x"))
+    machine.revert(sets_clock=True)
+    assert machine.seen == shown
+    machine.ask("reads", get(b"k"))  # what is shown is held against that
+
+
+def test_what_came_and_was_not_taken_in_when_a_machine_was_frozen_is_no_sign_of_life() -> None:
+    machine = Alone()
+    machine.hear(claim=True)
+    machine.world.run_until(2 * SECOND_US + SECOND_US // 2)
+    machine.hear(claim=False)
+    machine.freeze()
+    machine.world.run_until(4 * SECOND_US)
+    machine.revert(sets_clock=True)
+    machine.world.run_until(5 * SECOND_US)
+
+
+class Joining:
+    """N1 joins, while N2 and N3 had these writes when it started; N4 joins later."""
+
+    def __init__(self, **known_better: Seen) -> None:
+        self.cluster = Cluster(World(), replace(Plan.of(0), nodes=4, faults=()))
+        self.cluster.machines = {it: Machine(self.cluster, it) for it in self.cluster.names}
+        self.machine = self.cluster.machines["N1"]
+        self.machine.known_better = known_better
+
+    def finds(self, name: str, seen: Seen | None) -> dict[str, Seen]:
+        """Another one goes on with a disk that has this, or on which nobody has joined; of whom it
+        may learn how much then."""
+        other = self.cluster.machines[name]
+        other.disk, other.seen = new_disk(), seen or 0
+        if seen is not None:
+            other.disk.families["oracle"] = {b"joined": b"", b"seen": seen.to_bytes(1, "big")}
+        self.cluster.speaks_anew(other)
+        return self.machine.known_better
+
+
+def test_who_joins_may_do_so_with_what_another_has_that_went_back_and_came_again() -> None:
+    joining = Joining(N2=0b111, N3=0b1111)
+    assert joining.finds("N2", None) == {"N3": 0b1111}
+    assert joining.finds("N2", 0b1) == {"N2": 0b1, "N3": 0b1111}
+    assert joining.finds("N2", 0b11) == {"N2": 0b1, "N3": 0b1111}, "as it has heard, perhaps"
+    assert joining.finds("N4", 0b10)["N4"] == 0b10, "this one has just joined"
+
+
+def test_who_has_what_another_had_may_join_though_that_has_nothing_any_more() -> None:
+    joining = Joining(N2=0b11, N3=0b1111)
+    joining.machine.seen = 0b11
+    assert joining.finds("N2", None) == {}
+
+
+def test_who_starts_where_nobody_has_anything_is_not_held_to_what_others_have_later() -> None:
+    assert Joining().finds("N2", 0b1) == {}
