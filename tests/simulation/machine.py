@@ -290,6 +290,7 @@ class Machine:
             self._world.after(SYNC_US, self.start)
             return
         self.has_hung_up = False
+        self._cluster.network.begins(self.name)
         self._world.note(f"{self.name} starts with {len(self.node.replica.cut.entries)} origins")
         self._come_round()
 
@@ -406,6 +407,7 @@ class Machine:
         (state, at_us), self.frozen = self.frozen, None
         self.kill()
         self.has_hung_up = False
+        self._cluster.network.begins(self.name)
         self._world.reach("a machine reverted")
         self._cluster.oracle.excused |= self.seen | self._on_disk()
         self._cluster.oracle.forgetful.add(self.bears)

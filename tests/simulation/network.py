@@ -57,6 +57,8 @@ class Network:
         self._free_at_us: dict[tuple[str, Connection], int] = {}
         #: How often each connection was made anew: what was on its way over it is gone then.
         self._made_anew: Counter[Connection] = Counter()
+        #: How often a process began at each place.
+        self._begun: Counter[str] = Counter()
         self._faulty = True
 
     def heal(self) -> None:
@@ -73,6 +75,18 @@ class Network:
         opener, listener, _ = connection
         self._narrow_free_at_us.pop((listener, opener), None)
         self._free_at_us.pop((listener, connection), None)
+
+    def begins(self, name: str) -> None:
+        """A process begins there, with connections of its own: what was sent there before does not
+        arrive any more, nor does it hold up what comes after it."""
+        self._begun[name] += 1
+        narrow, streams = self._narrow_free_at_us, self._free_at_us
+        self._narrow_free_at_us = {link: at for link, at in narrow.items() if link[1] != name}
+        self._free_at_us = {
+            (sender, over): at
+            for (sender, over), at in streams.items()
+            if name == sender or name not in over
+        }
 
     def all_hear_each_other(self) -> bool:
         """Whether claims come from each node to each other one, by gossip or by calls."""
@@ -129,13 +143,17 @@ class Network:
         at_us = max(self._world.now_us + delay_us, self._free_at_us.get(stream, 0))
         self._free_at_us[stream] = at_us
 
-        made_anew = self._made_anew[over]
+        epoch = self._epoch(link, over)
 
         def arrive_unless_cut() -> None:
-            if not self._is_cut(link) and made_anew == self._made_anew[over]:
+            if not self._is_cut(link) and epoch == self._epoch(link, over):
                 arrive()
 
         self._world.at(at_us, arrive_unless_cut)
+
+    def _epoch(self, link: tuple[str, str], over: Connection) -> tuple[int, int]:
+        """Changes when what is on its way is lost."""
+        return self._made_anew[over], self._begun[link[1]]
 
     def _is_cut(self, link: tuple[str, str]) -> bool:
         return link in self.cut or any(self.alone[name] > 0 for name in link)

@@ -13,6 +13,7 @@ from kvnode.daemon.node import Durability
 from tests.simulation.cluster import CLUSTER, Cluster
 from tests.simulation.disk import new_disk, seen_on
 from tests.simulation.machine import Flight, Machine
+from tests.simulation.network import REQUESTS, Connection
 from tests.simulation.oracle import Seen
 from tests.simulation.plan import SECOND_US, Plan
 from tests.simulation.world import World
@@ -130,3 +131,15 @@ def test_who_has_what_another_had_may_join_though_that_has_nothing_any_more() ->
 
 def test_who_starts_where_nobody_has_anything_is_not_held_to_what_others_have_later() -> None:
     assert Joining().finds("N2", 0b1) == {}
+
+
+def test_nothing_arrives_that_was_sent_to_the_process_before() -> None:
+    machine, arrived = Alone(), []
+    network, over = machine.cluster.network, Connection("N2", "N1", REQUESTS)
+    network.send("N2", "N1", 1, lambda: arrived.append("before"), over)
+    machine.kill()
+    network.send("N2", "N1", 1, lambda: arrived.append("between"), over)
+    machine.start()
+    network.send("N2", "N1", 1, lambda: arrived.append("after"), over)
+    machine.world.run_until(2 * SECOND_US)
+    assert arrived == ["after"]
