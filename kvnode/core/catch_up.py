@@ -5,9 +5,9 @@ not *join* before somebody told it: it joins
 
 - when it has all that the peers that it hears had when it first heard them, if one of them had
   anything; a peer that is never heard is waited for some time;
-- when it has heard every peer that it knows of, and none of them has anything: the cluster is new.
-  Who joins names all whom it knows of, so whoever hears it knows of them as well, and must hear
-  them too;
+- when it has heard every peer that it knows of, none of them has anything, and none knows of
+  anybody who has: the cluster is new. Who joins names all whom it knows of, so whoever hears it
+  knows of them as well, and must hear them too;
 - at once if it was told of no peer: whoever starts a node without addresses founds a cluster.
 
 What it has answered once it can't take back: a process that may join stays so. But it may not if
@@ -59,6 +59,8 @@ class CatchUp:
         #: what it had later, if that is here.
         self._aims: dict[str, tuple[int, Vector]] = {}
         self._heard_us: dict[str, int] = {}
+        #: Who knows of others that have something.
+        self._lacking: set[str] = set()
         #: None before the first look.
         self._give_up_hearing_us: int | None = None
 
@@ -102,6 +104,9 @@ class CatchUp:
             if aim is None or aim[0] != claim.instance or not aim[1] or has_all:
                 self._aims[claim.name] = claim.instance, claim.delivered
             self._heard_us[claim.name] = steady_us
+            self._lacking.discard(claim.name)
+            if claim.lacks_strangers_writes:
+                self._lacking.add(claim.name)
         if self._give_up_hearing_us is None:
             self._give_up_hearing_us = steady_us + HEAR_HEARTBEATS * self._heartbeat_us
         is_patient = steady_us < self._give_up_hearing_us
@@ -110,7 +115,7 @@ class CatchUp:
         if any(aim for _, aim in self._aims.values()):
             has_all = has_what_lives and has_heard and self._has_what_one_had(cut)
         else:
-            has_all = not self.has_unheard
+            has_all = not self.has_unheard and not self._lacking
         may_join = self.may_join or has_all
         is_in = (joined or may_join) and not self._is_refused
         is_done = self.is_done or (is_in and has_what_lives and has_heard)

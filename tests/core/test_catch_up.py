@@ -24,11 +24,22 @@ class Starter:
         self._catch_up = CatchUp(heartbeat_us=HEARTBEAT_US)
         self._now_us = 7
 
-    def looks(self, after_heartbeats: float = 1, instance: int = 1, **claimed: int) -> str:
-        """Time goes by, and peers claim to have so many of Y's writes; how it stands then."""
+    def looks(
+        self,
+        after_heartbeats: float = 1,
+        instance: int = 1,
+        *,
+        lacks_others: bool = False,
+        **claimed: int,
+    ) -> str:
+        """Time goes by, and peers claim to have so many of Y's writes, and to lack what others have
+        or not; how it stands then."""
         self._now_us += int(after_heartbeats * HEARTBEAT_US)
         claims = [
-            Claim(name, instance, {Y: seq} if seq else {}, {}, 0, {}, 0)
+            Claim(
+                *(name, instance, {Y: seq} if seq else {}, {}, 0, {}, 0),
+                lacks_strangers_writes=lacks_others,
+            )
             for name, seq in claimed.items()
         ]
         heard = self._catch_up.heard | claimed.keys()
@@ -63,6 +74,13 @@ def test_who_has_heard_all_that_it_knows_of_founds_one_if_they_have_nothing() ->
 def test_as_long_as_one_was_never_heard_that_may_have_something_it_founds_none() -> None:
     node = Starter("A", "B")
     assert {node.looks(A=0) for _ in range(10 * HEAR_HEARTBEATS)} == {"joining"}
+
+
+def test_who_hears_that_others_have_something_founds_none_whoever_it_knows_of() -> None:
+    node = Starter("A", "B")
+    node.looks(A=0, lacks_others=True)
+    assert {node.looks(B=0) for _ in range(10 * HEAR_HEARTBEATS)} == {"joining"}
+    assert node.looks(A=0) == "ready", "nobody has, as it turned out"
 
 
 def test_it_joins_with_what_a_peer_had_at_first_and_not_what_is_written_meanwhile() -> None:

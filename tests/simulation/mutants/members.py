@@ -42,7 +42,7 @@ MUTANTS: Final = (
     mutant(
         "found a cluster though not all were heard",
         _CATCH_UP,
-        "            has_all = not self.has_unheard\n",
+        "            has_all = not self.has_unheard and not self._lacking\n",
         "            has_all = True\n",
     ),
     mutant(
