@@ -438,9 +438,15 @@ class Replica:
             return False  # who was not heard may be a member, and have it
         if is_lost(dot, self.cut, claims):
             return True
+        if any(self._claims(claim, dot) for claim in claims):
+            return False  # it is there, and comes in time, or is waited for: no doubt
         self.doubts.missed(dot, self._turned_us)
         # What is held here itself only waits for something else.
         return self.doubts.is_nowhere(dot, self.cut, claims) and not self.holdback.has(dot)
+
+    def _claims(self, claim: Claim | None, dot: Dot) -> bool:
+        value = self.cut.succession.value
+        return claim is not None and value(claim.delivered, dot.origin) >= dot.seq
 
     def _claims_of_others(self) -> list[Claim | None]:
         claims = self.repair.claims

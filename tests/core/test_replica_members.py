@@ -498,6 +498,21 @@ def test_a_marker_waits_until_a_peer_is_heard() -> None:
     assert member.hear({}, after_us=HEARTBEAT_US).publish
 
 
+def test_what_somebody_claims_is_in_no_doubt_and_calls_for_no_marker() -> None:
+    member = Member()
+    member.hear({})
+    member.ask(put(b"k", b"1"))
+    member.hear({Y: 1})
+    waits = request(None, encode_token("c", {Y: 1}), 600_000, [get(b"k")], member.now_us)
+    member.turn(Inputs(requests=[waits]))
+    for _ in range(2 * DOUBT_HEARTBEATS):
+        assert not member.hear({Y: 1}, after_us=HEARTBEAT_US).publish
+    published = [
+        member.hear({}, after_us=HEARTBEAT_US).publish for _ in range(2 * DOUBT_HEARTBEATS)
+    ]
+    assert any(published), "nobody claims it any more"
+
+
 def test_a_marker_that_opens_another_incarnation_is_its_record() -> None:
     member = Member()
     member.hear({})
