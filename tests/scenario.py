@@ -34,8 +34,8 @@
 
 A published batch waits in the inbox of every other node that runs; what that is asked to
 report, and what is reported to it, comes in its next turn. Time starts at 1000
-(microseconds). A node's incarnations are X, X2, X3, ...: one for each start, for each
-snapshot put in place, and for each write before which it may have gone back in time. Parts of
+(microseconds). A node's incarnations are X, X2, X3, ...: one for the first write after each start,
+after each snapshot put in place, and after it may have gone back in time. Parts of
 snapshots and slices of folds are of one record each. With no `members`, nobody waits for who
 is away.
 """

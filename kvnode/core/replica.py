@@ -147,6 +147,8 @@ class Replica:
         self._encode = encode
         #: The incarnation that its local writes are of; none before the first one.
         self.origin = ""
+        #: What it was before this process put a snapshot in place, if it goes on as registered.
+        self._opened = ""
         self._author = Author(self.origin, self.cut, self.state.clock, encode)
         self._new_origin = new_origin
         #: Whether the next local write opens another incarnation, which is named only then: a
@@ -299,12 +301,39 @@ class Replica:
         mine = self.members.records(self.identity.name)
         return Dot(mine[0].origin, mine[0].seq) if mine else None
 
+    @property
+    def registered(self) -> Dot | None:
+        """This node's own member record, if it is the one that this process wrote."""
+        record = self.record
+        is_own = record is not None and record.origin == self._latest_origin
+        return record if is_own and self._registration.is_done else None
+
+    def goes_on(self, registered: Dot | None) -> None:
+        """It follows a replica of the same process, which had registered so. While that record
+        stands, and nothing came to light that is to be ended, it need not register again: each
+        incarnation is kept for ever, and all others have to fetch it. Where logs are short they
+        might do so by a snapshot, and then register in turn."""
+        if registered is None or self.record != registered or self._unended(registered.origin):
+            return
+        self._opened = registered.origin
+        self._registration.done()
+
     def has_unended(self) -> bool:
         """Whether other incarnations of this name came to light after this one was opened:
         from a disk that was copied, or wiped. Only a new one can end them."""
-        name, origin = self.identity.name, self.origin
-        others = [head for head in self.cut.heads if name_of(head) == name and head != origin]
-        return bool(others) and origin in self.cut.entries and self._is_caught_up()
+        origin = self._latest_origin
+        is_open = origin in self.cut.entries
+        return is_open and bool(self._unended(origin)) and self._is_caught_up()
+
+    def _unended(self, latest: str) -> list[str]:
+        """Incarnations of this name beside its latest one."""
+        name = self.identity.name
+        return [head for head in self.cut.heads if name_of(head) == name and head != latest]
+
+    @property
+    def _latest_origin(self) -> str:
+        """The incarnation that this process opened last; empty if it has opened none."""
+        return self.origin or self._opened
 
     def _is_caught_up(self) -> bool:
         """With all who live: what only a dead one had may never come."""

@@ -437,8 +437,9 @@ class Node:
         return False
 
     def _end_fold(self) -> None:
-        was_member = self.replica.record is not None
+        was_member, registered = self.replica.record is not None, self.replica.registered
         self._reload()
+        self.replica.goes_on(registered)
         self._fold = None
         self.snapshots_taken += 1
         if was_member and self.replica.record is None:

@@ -414,6 +414,61 @@ def test_another_incarnation_of_the_name_calls_for_a_new_one(knows_all: bool) ->
     assert again.replica.cut.heads == {again.origin: 2}
 
 
+# --- after a snapshot was put in place
+
+
+def followed(member: Member) -> Member:
+    """The replica that follows this one in its process."""
+    next_one = member.restarted(2)
+    next_one.replica.goes_on(member.replica.registered)
+    return next_one
+
+
+def test_who_has_registered_need_not_again_after_a_snapshot_but_writes_as_a_new_incarnation() -> (
+    None
+):
+    member = Member()
+    member.ask(put(b"a", b"1"))
+    first = followed(member)
+    first.turn()
+    assert first.turn(after_us=10 * REGISTER_US).publish == ()
+    again = followed(first)
+    again.turn()
+    assert again.turn(after_us=10 * REGISTER_US).publish == ()
+    again.ask(put(b"a", b"2"))
+    assert again.replica.record == Dot(again.origin, 1)
+    assert again.replica.cut.heads == {again.origin: 2}
+
+
+def test_who_had_not_registered_does_so_after_a_snapshot() -> None:
+    member = Member()
+    member.turn()
+    again = followed(member)
+    again.turn()
+    assert again.turn(after_us=REGISTER_US).publish
+
+
+def test_who_had_registered_does_so_again_if_a_snapshot_brings_another_record_of_its_name() -> None:
+    member = Member()
+    member.ask(put(b"a", b"1"))
+    registered = member.replica.registered
+    member.turn(Inputs(batches=[registration(new_origin("X", 1, 7))]))
+    again = member.restarted(2)
+    again.replica.goes_on(registered)
+    again.turn()
+    assert again.turn(after_us=REGISTER_US).publish
+    assert again.replica.cut.heads == {again.origin: 1}
+
+
+def test_what_comes_to_light_later_calls_for_a_new_incarnation_all_the_same() -> None:
+    member = Member()
+    member.ask(put(b"a", b"1"))
+    again = followed(member)
+    assert not again.replica.has_unended()
+    again.turn(Inputs(batches=[registration(new_origin("X", 1, 7))]))
+    assert again.replica.has_unended()
+
+
 # --- strangers: who is heard, and no member as yet
 
 
