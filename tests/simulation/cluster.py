@@ -78,20 +78,24 @@ class Cluster:
         others = [it for it in self.living if it.bears != machine.bears]
         return [it.name for it in others if it.name == it.bears]
 
-    def joined_beside(self, machine: Machine) -> dict[str, Seen]:
-        """What each other machine that has joined has committed, whether its node runs or not; but
-        for copies, whose addresses nobody is told. What a failed commit left is not shown."""
+    def speaking_beside(self, machine: Machine) -> dict[str, Seen]:
+        """What each other machine that speaks has committed, whether its node runs or not; but for
+        copies, whose addresses nobody is told. What a failed commit left is not shown."""
         others = (self.machines[name] for name in self.joinable(machine))
-        return {it.name: it.seen & seen_on(it.disk) for it in others if it.has_joined}
+        return {it.name: it.seen & seen_on(it.disk) for it in others if it.speaks}
 
     def speaks_anew(self, machine: Machine) -> None:
-        """A node has joined, or its disk went back, is another one, or is gone for good: who hears
-        it from now on learns no more than it has committed now. What its disk may have besides, of
-        a commit that failed, it shows to nobody."""
+        """A node speaks for the first time, or no more, or has more or less than before: its disk
+        went back, or is another one."""
         has = machine.seen & seen_on(machine.disk)
         for other in self.machines.values():
-            if other.bears != machine.bears and other.known_better:
-                other.hears_no_more_than(has, machine)
+            if other.bears == machine.bears:
+                continue
+            if machine.speaks:
+                is_told_of = machine.name == machine.bears
+                other.better.speaks(machine.name, has, is_told_of=is_told_of)
+            else:
+                other.better.is_silent(machine.name)
 
     def forget(self, gone: Machine, at: Machine) -> None:
         """An operator has a node forget a machine; it refuses if it hears of that."""

@@ -78,6 +78,7 @@ from kvnode.errors import Refused, StorageError
 from kvnode.storage.layout import decode_table_record
 from kvnode.storage.memory import MemoryDisk
 from kvnode.storage.store import Store
+from tests.simulation.better import Better
 from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.disk import SimulatedStore, has_joined_on, new_disk, seen_on
@@ -105,7 +106,8 @@ _REVERTED: Final = (
     "expiry",
     "believed",
     "claims",
-    "known_better",
+    "better",
+    "_has_claimed",
     "staged",
     "unanswered",
     "_orphans",
@@ -221,10 +223,10 @@ class Machine:
         self.founds = False
         #: Whom this process knows of: those that it was told of, and that others who join name.
         self._known: set[str] = set()
-        #: What each other that had joined had committed when this process started, or when it
-        #: joined later, or went back; if its own disk had not joined then: it must have all that
-        #: one of them had before it answers.
-        self.known_better: dict[str, Seen] = {}
+        #: What others have who speak, if its own disk had not joined when this process started.
+        self.better = Better({})
+        #: Whether this process has claimed to have something.
+        self._has_claimed = False
         #: Requests that this process has taken in and not answered.
         self.unanswered: dict[int, Flight] = {}
         #: Those whose replies it holds back, by the id of their flights.
@@ -242,26 +244,18 @@ class Machine:
         """Whether its disk has a write that was made on it."""
         return has_joined_on(self.disk)
 
+    @property
+    def speaks(self) -> bool:
+        """Whether others may go by what it has."""
+        return not self.gone and (self.has_joined or self._has_claimed)
+
     def check_joined(self, seen: Seen, does: str) -> None:
         """Nobody may believe that there is nothing who has not heard those who know better."""
-        if self.has_joined or not self.known_better or self._has_what_one_had(seen):
+        if self.has_joined or self.better.is_enough(seen):
             return
         dots = self._cluster.oracle.dots
-        lacking = {name: dots(has & ~seen) for name, has in self.known_better.items()}
+        lacking = {name: dots(has & ~seen) for name, has in self.better.speaking.items()}
         raise Violation("joining", f"{self.name} {does} though it lacks {lacking}")
-
-    def hears_no_more_than(self, has: Seen, other: Machine) -> None:
-        """Of this other one, from now on; see `Cluster.speaks_anew`. Who has all that one had
-        before may have joined by that."""
-        if self._has_what_one_had(self.seen):
-            self.known_better = {}
-        elif other.has_joined and not other.gone:
-            self.known_better[other.name] = self.known_better.get(other.name, has) & has
-        else:
-            self.known_better.pop(other.name, None)
-
-    def _has_what_one_had(self, seen: Seen) -> bool:
-        return any(has & ~seen == 0 for has in self.known_better.values())
 
     def start(self) -> None:
         """The process starts, from what the disk has; with a full disk it does not."""
@@ -269,7 +263,7 @@ class Machine:
             return
         self._instance = self._dice.between(0, 1 << 62)
         self.expiry = self.expiry._replace(low_us=0)
-        self.known_better = {} if self.has_joined else self._cluster.joined_beside(self)
+        self.better = Better({} if self.has_joined else self._cluster.speaking_beside(self))
         self.believed = Believed()
         self._known = set(self._told_of())
         self._heard_us = -PATIENCE_HEARTBEATS * HEARTBEAT_US  # not yet
@@ -321,6 +315,8 @@ class Machine:
         if self.node.snapshots_open:
             self._world.reach("killed while a snapshot was read")
         self.node, self.claims, self.has_hung_up = None, {}, True
+        self._has_claimed = False
+        self._cluster.speaks_anew(self)
         self.unanswered, self._held = {}, set()
         self._inputs, self._questions, self._asked = Inputs(), [], []
         self._turn_at_us = None
@@ -712,7 +708,17 @@ class Machine:
     def _claimed(self) -> Claim | None:
         """What a call claims."""
         assert self.node is not None
-        return self.node.claim(Now(self._wall_us(), self._now_us))
+        claim = self.node.claim(Now(self._wall_us(), self._now_us))
+        if claim is not None:
+            self._claims(claim)
+        return claim
+
+    def _claims(self, claim: Claim) -> None:
+        """Who claims to have something says that it has joined: others may go by that."""
+        if claim.delivered and not self.speaks:
+            self.check_joined(self.seen, "claims something")
+            self._has_claimed = True
+            self._cluster.speaks_anew(self)
 
     def _answer(self, node: Node, peer: str, payload: bytes) -> None:
         asked = decode_request(payload)
@@ -835,6 +841,7 @@ class Machine:
         """See `Outbox`."""
         self.step()
         self._contacts.tell()
+        self._claims(claim)
         self._gossip(gossip.CLAIM, gossip.encode_claim(claim))
         if self._dice.chance(_HELLO_CHANCE):
             self._greet()
@@ -1009,7 +1016,7 @@ class Machine:
         """It went well."""
         self._shown, self.seen = others, seen
         if self.has_joined:
-            self.known_better = {}
+            self.better = Better({})
             self._cluster.speaks_anew(self)
         self.step()
 

@@ -11,7 +11,7 @@ from kvnode.codec.token import decode_token
 from kvnode.core.messages import Claim
 from kvnode.daemon.node import Durability
 from tests.simulation.cluster import CLUSTER, Cluster
-from tests.simulation.disk import new_disk, seen_on
+from tests.simulation.disk import seen_on
 from tests.simulation.machine import Flight, Machine
 from tests.simulation.network import REQUESTS, Connection
 from tests.simulation.oracle import Seen
@@ -93,44 +93,6 @@ def test_what_came_and_was_not_taken_in_when_a_machine_was_frozen_is_no_sign_of_
     machine.world.run_until(4 * SECOND_US)
     machine.revert(sets_clock=True)
     machine.world.run_until(5 * SECOND_US)
-
-
-class Joining:
-    """N1 joins, while N2 and N3 had these writes when it started; N4 joins later."""
-
-    def __init__(self, **known_better: Seen) -> None:
-        self.cluster = Cluster(World(), replace(Plan.of(0), nodes=4, faults=()))
-        self.cluster.machines = {it: Machine(self.cluster, it) for it in self.cluster.names}
-        self.machine = self.cluster.machines["N1"]
-        self.machine.known_better = known_better
-
-    def finds(self, name: str, seen: Seen | None) -> dict[str, Seen]:
-        """Another one goes on with a disk that has this, or on which nobody has joined; of whom it
-        may learn how much then."""
-        other = self.cluster.machines[name]
-        other.disk, other.seen = new_disk(), seen or 0
-        if seen is not None:
-            other.disk.families["oracle"] = {b"joined": b"", b"seen": seen.to_bytes(1, "big")}
-        self.cluster.speaks_anew(other)
-        return self.machine.known_better
-
-
-def test_who_joins_may_do_so_with_what_another_has_that_went_back_and_came_again() -> None:
-    joining = Joining(N2=0b111, N3=0b1111)
-    assert joining.finds("N2", None) == {"N3": 0b1111}
-    assert joining.finds("N2", 0b1) == {"N2": 0b1, "N3": 0b1111}
-    assert joining.finds("N2", 0b11) == {"N2": 0b1, "N3": 0b1111}, "as it has heard, perhaps"
-    assert joining.finds("N4", 0b10)["N4"] == 0b10, "this one has just joined"
-
-
-def test_who_has_what_another_had_may_join_though_that_has_nothing_any_more() -> None:
-    joining = Joining(N2=0b11, N3=0b1111)
-    joining.machine.seen = 0b11
-    assert joining.finds("N2", None) == {}
-
-
-def test_who_starts_where_nobody_has_anything_is_not_held_to_what_others_have_later() -> None:
-    assert Joining().finds("N2", 0b1) == {}
 
 
 def test_nothing_arrives_that_was_sent_to_the_process_before() -> None:
