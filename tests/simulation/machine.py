@@ -124,6 +124,7 @@ _REVERTED: Final = (
     "_latest_us",
     "_cuts",
     "_held",
+    "_is_blind",
 )
 
 

@@ -95,6 +95,16 @@ def test_what_came_and_was_not_taken_in_when_a_machine_was_frozen_is_no_sign_of_
     machine.world.run_until(5 * SECOND_US)
 
 
+def test_a_machine_that_could_not_even_read_when_it_was_frozen_can_not_when_it_goes_back() -> None:
+    machine = Alone()
+    assert machine.node is not None
+    machine._is_blind, machine.node.health.serving = True, False
+    machine.freeze()
+    machine._is_blind, machine.node.health.serving = False, True
+    machine.revert(sets_clock=True)
+    machine._check_reads_go_on(machine.node)
+
+
 def test_nothing_arrives_that_was_sent_to_the_process_before() -> None:
     machine, arrived = Alone(), []
     network, over = machine.cluster.network, Connection("N2", "N1", REQUESTS)
