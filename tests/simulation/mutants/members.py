@@ -86,7 +86,7 @@ MUTANTS: Final = (
     mutant(
         "never end what comes to light late",
         _REPLICA,
-        "        return bool(others) and origin in self.cut.entries and self._is_caught_up()\n",
+        "        return is_open and bool(self._unended(origin)) and self._is_caught_up()\n",
         "        return False\n",
     ),
 )
