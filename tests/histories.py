@@ -13,6 +13,7 @@ from typing import NamedTuple
 from kvnode.codec.batches import encode_batch
 from kvnode.core.author import Author
 from kvnode.core.batch import Batch, Change, Write, reduced, write_bytes_max
+from kvnode.core.chain import NO_CHAIN, chained
 from kvnode.core.clock import HybridLogicalClock
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.vector import Dot, Vector, new_origin
@@ -54,10 +55,12 @@ class Process:
         self.log: list[Made] = []
         self.author: Author | None = None
         self.clock = HybridLogicalClock()
+        #: Of each origin at its latest batch in the log.
+        self.chains: dict[str, bytes] = {}
         entries: dict[str, int] = {}
         ends: dict[str, dict[str, int]] = {}
         for made in log:
-            self.log.append(made)
+            self._log(made)
             self.clock.observe(made.batch.stamp_us)
             entries[made.batch.origin] = made.batch.last
             ends.setdefault(made.batch.origin, made.ends)
@@ -70,8 +73,16 @@ class Process:
 
     def append(self, made: Made) -> None:
         """Deliver a batch."""
-        self.log.append(made)
+        self._log(made)
         self.cut.advance(made.batch.origin, made.batch.last, made.ends)
+
+    def chain_of(self, origin: str) -> bytes:
+        """The chain of an origin at what is delivered of it."""
+        return self.chains.get(origin, NO_CHAIN)
+
+    def _log(self, made: Made) -> None:
+        self.log.append(made)
+        self.chains[made.batch.origin] = chained(made.batch.encoded)
 
     def receive(self, made: Made) -> None:
         """Deliver another's batch."""
@@ -104,7 +115,9 @@ class History:
         if process.author is None:
             self._incarnations += 1
             origin = new_origin(process.name, self._incarnations, self._incarnations)
-            process.author = Author(origin, process.cut, process.clock, encode_batch)
+            process.author = Author(
+                origin, process.cut, process.clock, encode_batch, process.chain_of
+            )
         process.author.open(wall_us)
         for write in writes:
             process.author.add(write, write_bytes_max(write))

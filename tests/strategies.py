@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from kvnode.codec.batches import encode_batch
 from kvnode.codec.packing import INTEGER_MAX
 from kvnode.core.batch import Batch, Change, Write, reduced
+from kvnode.core.chain import CHAIN_BYTES, CHECK_BYTES
 from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.limits import BATCH_WRITES_MAX
+from kvnode.core.messages import Claim
 from kvnode.core.vector import RANDOM_BITS, new_origin
 from kvnode.core.versions import Version
 from tests.histories import History, random_history
@@ -26,12 +29,26 @@ origins = st.builds(
 seqs = st.integers(1, INTEGER_MAX)
 stamps = st.integers(1, STAMP_US_MAX)
 vectors = st.dictionaries(origins, seqs, max_size=5)
+#: Of an origin's batches; or none.
+chains = st.just(b"") | st.binary(min_size=CHAIN_BYTES, max_size=CHAIN_BYTES)
 clusters = st.text(max_size=16)
 keys = st.binary(min_size=1, max_size=20)
 values = st.binary(max_size=20)
 #: When a version expires.
 expiries = st.none() | st.integers(1, INTEGER_MAX)
 versions = st.builds(Version, stamps, origins, seqs, values, expiries)
+
+
+def checks(entries: int) -> st.SearchStrategy[bytes]:
+    """The checks of a vector with so many entries."""
+    return st.binary(min_size=CHECK_BYTES * entries, max_size=CHECK_BYTES * entries)
+
+
+def checked(claims: st.SearchStrategy[Claim]) -> st.SearchStrategy[Claim]:
+    """These claims, with checks of what they say is delivered."""
+    return claims.flatmap(
+        lambda it: checks(len(it.delivered)).map(lambda made: replace(it, checks=made))
+    )
 
 
 def writes(keys: st.SearchStrategy[bytes] = keys) -> st.SearchStrategy[Write]:
@@ -49,8 +66,9 @@ def batches(draw: st.DrawFn) -> Batch:
     deps = draw(vectors.map(lambda it: {key: it[key] for key in it if key != origin}))
     stamp_us = draw(stamps)
     body = tuple(draw(st.lists(writes(), min_size=1, max_size=4)))
-    encoded = encode_batch(origin, first, deps, stamp_us, body)
-    return Batch(origin, first, deps, stamp_us, body, encoded)
+    in_chain = draw(chains), draw(checks(len(deps)))
+    encoded = encode_batch(origin, first, deps, stamp_us, body, *in_chain)
+    return Batch(origin, first, deps, stamp_us, body, encoded, *in_chain)
 
 
 # --- histories

@@ -11,6 +11,7 @@ from kvnode.codec.packing import (
     PROTOCOL_VERSION,
     array,
     check_version,
+    checks,
     dot,
     integer,
     node_name,
@@ -21,6 +22,7 @@ from kvnode.codec.packing import (
     vector,
 )
 from kvnode.codec.token import CLUSTER_BYTES_MAX
+from kvnode.core.chain import unknown_checks
 from kvnode.core.messages import Claim
 from kvnode.core.vector import Dot
 from kvnode.errors import MalformedError
@@ -71,6 +73,7 @@ def parts_of(claim: Claim) -> list[Any]:
     """A claim as it travels, without who makes it."""
     return [
         dict(claim.delivered),
+        claim.checks or unknown_checks(claim.delivered),
         dict(claim.synced),
         claim.digest.to_bytes(_DIGEST_BYTES, "big"),
         dict(claim.floor),
@@ -88,8 +91,9 @@ def decode_claim(header: Header, body: bytes) -> Claim:
 
 def claim_of(name: str, instance: int, parts: list[Any]) -> Claim:
     """Check and decode a claim of this process; raises MalformedError."""
-    parts = array(parts, 8, "a claim")
-    delivered, synced, digest, floor, wall_us, number, lacks_strangers_writes, known = parts
+    parts = array(parts, 9, "a claim")
+    delivered, its_checks, synced, digest, floor, wall_us, number, *others = parts
+    lacks_strangers_writes, known = others
     if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
         raise MalformedError(f"a claim's digest must be {_DIGEST_BYTES} bytes")
     if type(lacks_strangers_writes) is not bool:
@@ -105,6 +109,7 @@ def claim_of(name: str, instance: int, parts: list[Any]) -> Claim:
         integer(number, 0, INTEGER_MAX, "a claim's number"),
         lacks_strangers_writes,
         _known(known),
+        checks(its_checks, len(delivered), "the checks of a claim's vector"),
     )
 
 

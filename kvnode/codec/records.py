@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 from kvnode.codec.packing import (
     ADDRESS_BYTES_MAX,
     INTEGER_MAX,
+    array,
+    chain,
     expiry_us,
     integer,
     pack,
@@ -22,6 +24,7 @@ from kvnode.codec.packing import (
     value_bytes,
     vector,
 )
+from kvnode.core.chain import NO_CHAIN
 from kvnode.core.clock import STAMP_US_MAX
 from kvnode.core.messages import OriginState
 from kvnode.core.vector import is_origin
@@ -30,6 +33,8 @@ from kvnode.errors import MalformedError
 
 #: Of each version in a record.
 _PARTS: Final = 5
+#: Of an origin's state that was written before chains were kept.
+_UNCHAINED_PARTS: Final = 4
 
 
 class MemberRecord(NamedTuple):
@@ -69,12 +74,12 @@ def decode_versions(record: bytes) -> Versions:
 
 
 def encode_origin_state(state: OriginState) -> bytes:
-    """[delivered, stamp_us, row, ends]"""
-    return pack([state.delivered, state.stamp_us, dict(state.row), dict(state.ends)])
+    """[delivered, stamp_us, row, ends, chain]"""
+    return pack([state.delivered, state.stamp_us, dict(state.row), dict(state.ends), state.chain])
 
 
 def decode_origin_state(record: bytes) -> OriginState:
-    """The inverse."""
+    """The inverse. Those that were written before chains were kept have none."""
     return OriginState(*unpack_record(record))
 
 
@@ -102,10 +107,14 @@ def _checked_version(stamp_us: Any, origin: Any, seq: Any, value: Any, expires_u
 
 def checked_origin_state(record: bytes) -> OriginState:
     """As `decode_origin_state`, of bytes that may be damaged. Raises MalformedError."""
-    delivered, stamp_us, row, ends = unpack_array(record, 4, "an origin's state")
+    parts = unpack_array(record, None, "an origin's state")
+    if len(parts) == _UNCHAINED_PARTS:
+        parts = [*parts, NO_CHAIN]
+    delivered, stamp_us, row, ends, last_chain = array(parts, 5, "an origin's state")
     return OriginState(
         integer(delivered, 1, INTEGER_MAX, "what is delivered"),
         integer(stamp_us, 1, STAMP_US_MAX, "a stamp"),
         vector(row, "a row"),
         vector(ends, "what an incarnation ends"),
+        chain(last_chain, "an origin's chain"),
     )

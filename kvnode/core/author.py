@@ -10,21 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kvnode.core.batch import Batch, Write
+from kvnode.core.chain import ChainOf, chain_of_ends, checks_of
 from kvnode.core.clock import HybridLogicalClock
 from kvnode.core.limits import BATCH_BYTES_TARGET, BATCH_WRITES_MAX
-from kvnode.core.succession import Cut
+from kvnode.core.succession import Cut, ends_of
 from kvnode.core.vector import Dot, Vector
 
-#: Origin, first seq, deps, stamp and writes to the bytes that everyone will keep.
-Encode = Callable[[str, int, Vector, int, tuple[Write, ...]], bytes]
+#: Origin, first seq, deps, stamp, writes, the chain before and the checks of the deps, to the bytes
+#: that everyone will keep.
+Encode = Callable[[str, int, Vector, int, tuple[Write, ...], bytes, bytes], bytes]
 
 
 @dataclass(slots=True)
 class _Open:
-    """The batch that is being filled; its deps and stamp are fixed already."""
+    """The batch that is being filled; all but its writes is fixed already."""
 
     first: int
+    previous: bytes
     deps: Vector
+    checks: bytes
     #: All that is visible to its first write, in normal form: the origin's row.
     row: Vector
     stamp_us: int
@@ -35,11 +39,19 @@ class _Open:
 class Author:
     """Numbers and stamps local writes and cuts them into batches."""
 
-    def __init__(self, origin: str, cut: Cut, clock: HybridLogicalClock, encode: Encode) -> None:
+    def __init__(
+        self,
+        origin: str,
+        cut: Cut,
+        clock: HybridLogicalClock,
+        encode: Encode,
+        chain_of: ChainOf,
+    ) -> None:
         self.origin = origin
         self._cut = cut
         self._clock = clock
         self._encode = encode
+        self._chain_of = chain_of
         #: The origins delivered from since the deps of the last batch, as a set that keeps
         #: its order; None before the first batch, whose deps are sent whole.
         self._unsent: dict[str, None] | None = None
@@ -76,7 +88,16 @@ class Author:
         deps = {origin: seq for origin, seq in deps.items() if origin != self.origin}
         self._unsent = {}
         first = self._cut.entries.get(self.origin, 0) + 1
-        self._open = _Open(first, deps, row, self._clock.tick(wall_us), [], 0)
+        previous = self._previous(first, deps)
+        checks = checks_of(deps, self._chain_of)
+        stamp_us = self._clock.tick(wall_us)
+        self._open = _Open(first, previous, deps, checks, row, stamp_us, [], 0)
+
+    def _previous(self, first: int, deps: Vector) -> bytes:
+        """The chain that the next batch goes on."""
+        if first > 1:
+            return self._chain_of(self.origin)
+        return chain_of_ends(ends_of(self.origin, deps), self._chain_of)
 
     def add(self, write: Write, write_bytes: int) -> tuple[Dot, int, Vector]:
         """Put a write into the open batch: its dot, stamp and row."""
@@ -94,6 +115,6 @@ class Author:
             return None
         self._open = None
         writes = tuple(batch.writes)
-        encoded = self._encode(self.origin, batch.first, batch.deps, batch.stamp_us, writes)
-        finished = Batch(self.origin, batch.first, batch.deps, batch.stamp_us, writes, encoded)
-        return finished, batch.row
+        told = (self.origin, batch.first, batch.deps, batch.stamp_us, writes)
+        chains = (batch.previous, batch.checks)
+        return Batch(*told, self._encode(*told, *chains), *chains), batch.row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from kvnode.core.chain import NO_CHAIN, NO_CHECKS
 from kvnode.core.limits import CHANGE_OVERHEAD_BYTES, GOSSIP_BYTES_MAX
 from kvnode.core.vector import Vector
 
@@ -37,6 +38,10 @@ class Batch(NamedTuple):
     stamp_us: int
     writes: tuple[Write, ...]
     encoded: bytes
+    #: The chain of the origin's batch before; of a first batch, that of the incarnations it ends.
+    previous: bytes = NO_CHAIN
+    #: The checks of its deps, in their order.
+    checks: bytes = NO_CHECKS
 
     @property
     def last(self) -> int:

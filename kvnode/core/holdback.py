@@ -121,6 +121,11 @@ class Holdback:
             return batch
         return None
 
+    def refuse_batch(self, batch: Batch) -> None:
+        """A batch that was taken is not delivered: from there on nothing has come any more."""
+        if self._contiguous.get(batch.origin, 0) >= batch.first:
+            self._contiguous[batch.origin] = batch.first - 1
+
     def take_ready_requests(self) -> list[Request]:
         """The requests whose past is here, in order of arrival."""
         return [self._take_request(arrival) for arrival in sorted(self._ready_requests)]
@@ -272,8 +277,7 @@ class Holdback:
     def _drop_batch(self, waiter: Waiter, batch: Batch) -> None:
         """Forget it undelivered: from there on nothing has come any more, held or not."""
         self._remove_batch(waiter, batch)
-        if self._contiguous.get(batch.origin, 0) >= batch.first:
-            self._contiguous[batch.origin] = batch.first - 1
+        self.refuse_batch(batch)
 
     def _evict_furthest(self, delivered: Vector) -> None:
         """Drop the batch with the longest gap before it, among each origin's last; one that

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kvnode.core.batch import Batch
+from kvnode.core.chain import NO_CHAIN, NO_CHECKS
 from kvnode.core.requests import Mark, Request
 from kvnode.core.results import Reply, WriteResults
 from kvnode.core.vector import Dot, Vector
@@ -27,6 +28,8 @@ class OriginState(NamedTuple):
     row: Vector
     #: The incarnations of its name that its first batch ended.
     ends: Mapping[str, int]
+    #: The chain of its last batch.
+    chain: bytes = NO_CHAIN
 
 
 class Due(NamedTuple):
@@ -89,6 +92,8 @@ class Claim:
     #: Of one that joins: where all others are that it knows of. Whoever believes that it has
     #: nothing must hear these as well.
     known: tuple[str, ...] = ()
+    #: The checks of what is delivered, in its order.
+    checks: bytes = NO_CHECKS
 
 
 class Report(NamedTuple):

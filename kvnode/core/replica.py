@@ -19,7 +19,9 @@ from kvnode.core.alarms import Alarms
 from kvnode.core.answer import Answer
 from kvnode.core.author import Author, Encode
 from kvnode.core.batch import Batch, Write, write_bytes_max
+from kvnode.core.branches import Branches
 from kvnode.core.catch_up import CatchUp
+from kvnode.core.chain import checks_of
 from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, Now
 from kvnode.core.concerns import Concerns, awaits_replicas, with_concern
 from kvnode.core.doubts import Doubts
@@ -124,6 +126,7 @@ class Replica:
         }
         self.truncation = Truncation(limits, self.cut.succession)
         self.alarms = Alarms(identity.name)
+        self.branches = Branches(identity.name, self.state, self.alarms)
         self.holdback = Holdback(limits)
         self.watches = Watches(limits)
         self.repair = Repair(random, heartbeat_us=heartbeat_us)
@@ -149,7 +152,7 @@ class Replica:
         self.origin = ""
         #: What it was before this process put a snapshot in place, if it goes on as registered.
         self._opened = ""
-        self._author = Author(self.origin, self.cut, self.state.clock, encode)
+        self._author = self._new_author()
         self._new_origin = new_origin
         #: Whether the next local write opens another incarnation, which is named only then: a
         #: name that stood in memory before could come back with it.
@@ -499,6 +502,8 @@ class Replica:
 
     def _take_in(self, batch: Batch) -> None:
         self._look_for_own({batch.origin: batch.last})
+        if not self.branches.fits(batch):
+            return
         entries = self.cut.entries
         next_seq = entries.get(batch.origin, 0) + 1
         if self._writes_left > 0 and batch.first == next_seq and not first_missed(batch, entries):
@@ -509,9 +514,12 @@ class Replica:
 
     def _deliver_ready(self) -> None:
         while self._writes_left > 0 and (batch := self.holdback.take_ready_batch()) is not None:
-            if batch.first != self.cut.entries.get(batch.origin, 0) + 1:
-                continue  # it overlaps one that is delivered: no honest origin makes such
-            self._deliver(batch)
+            if batch.last <= self.cut.entries.get(batch.origin, 0):
+                continue  # it came with another one
+            if self.branches.fits(batch):
+                self._deliver(batch)
+            else:
+                self.holdback.refuse_batch(batch)
 
     def _deliver(self, batch: Batch) -> None:
         self._writes_left -= len(batch.writes)
@@ -680,9 +688,13 @@ class Replica:
         if not self.renews:
             return
         self.origin, self.renews = self._new_origin(), False
-        self._author = Author(self.origin, self.cut, self.state.clock, self._encode)
+        self._author = self._new_author()
         self._registration.again()
         self.concerns.go_on_as(self.origin)
+
+    def _new_author(self) -> Author:
+        state = self.state
+        return Author(self.origin, self.cut, state.clock, self._encode, state.chain_of)
 
     def _write_record(self, now: Now) -> Dot:
         record = self.identity.record
@@ -718,6 +730,7 @@ class Replica:
         if closed is not None:
             batch, row = closed
             self.own.append(batch)
+            self.branches.made(batch)
             self.state.record(batch, row)
             self._wake(batch)
 
@@ -782,7 +795,12 @@ class Replica:
         floor = dict(self.state.floor)
         said = (delivered, synced, self.state.digest, floor, wall_us)
         return Claim(
-            name, instance, *said, lacks_strangers_writes=self._lacks_strangers_writes(now)
+            name,
+            instance,
+            *said,
+            lacks_strangers_writes=self._lacks_strangers_writes(now),
+            # Of what was ended nothing is told: that would be read from the disk each time.
+            checks=checks_of(delivered, self.state.known_chain_of),
         )
 
     def _lacks_strangers_writes(self, now: Now) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from kvnode.core.batch import Batch, Write
+from kvnode.core.chain import NO_CHAIN, chained
 from kvnode.core.clock import HybridLogicalClock
 from kvnode.core.expiry import due_of
 from kvnode.core.members import MEMBER_PREFIX
@@ -74,6 +75,15 @@ class State:
         changed = self.changed.get(key)
         return self._table.versions(key) if changed is None else changed
 
+    def chain_of(self, origin: str) -> bytes:
+        """The chain of an origin's last delivered batch; reads the disk if it was ended."""
+        return self._state_of(origin).chain if origin in self.cut.entries else NO_CHAIN
+
+    def known_chain_of(self, origin: str) -> bytes:
+        """The same, if it is at hand."""
+        known = self.origins.get(origin)
+        return NO_CHAIN if known is None else known.chain
+
     def reaches_log(self, vector: Vector) -> bool:
         """Whether the log has all batches beyond a vector."""
         return self.cut.succession.reading(vector).covers_all(self.floor)
@@ -116,7 +126,9 @@ class State:
             origin, batch.last, ends_of(origin, batch.deps) if batch.first == 1 else {}
         )
         ends = self.cut.succession.ends.get(origin, {})
-        self.origins[origin] = OriginState(batch.last, batch.stamp_us, row, ends)
+        self.origins[origin] = OriginState(
+            batch.last, batch.stamp_us, row, ends, chained(batch.encoded)
+        )
         self._touched[origin] = None
         self.log.append(batch)
 
@@ -148,14 +160,17 @@ class State:
         """
         if batch.first == 1:
             return dict(batch.deps)
-        known = self.origins.get(batch.origin)
-        if known is None:  # it goes on beyond its end
-            known = self._table.origin_state(batch.origin)
-        before = known.row
+        before = self._state_of(batch.origin).row
         row = {**before, **batch.deps, batch.origin: batch.first - 1}
         if not batch.deps and batch.origin in before:
             return row  # nothing came that could imply another entry
         return self.cut.succession.normal(row)
+
+    def _state_of(self, origin: str) -> OriginState:
+        known = self.origins.get(origin)
+        if known is None:  # it goes on beyond its end
+            known = self._table.origin_state(origin)
+        return known
 
     def _note_due(self, key: bytes, before: Versions, after: Versions) -> None:
         was_due, is_due = due_of(key, before), due_of(key, after)

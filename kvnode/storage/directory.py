@@ -25,6 +25,8 @@ BACKUPS: Final = "backups"
 _IDENTITY: Final = "IDENTITY"
 #: Of RocksDB too: names what the store is made of.
 _CURRENT: Final = "CURRENT"
+#: In node.json: what the store may hold.
+_FORMAT: Final = "format"
 #: In node.json, once the store was made. A start that finds none then does not make another.
 _HAS_STORE: Final = "has_store"
 #: What is being made and not whole yet; no backup's name starts with a dot.
@@ -171,8 +173,9 @@ class DataDirectory:
             raise StorageError(f"can't read {self.store / _IDENTITY}: {error.strerror}") from error
         self._files.callback(os.close, identity)
         self._identity = os.fstat(identity)
-        if not self._owner.get(_HAS_STORE):
-            self._write_owner(self._owner | {_HAS_STORE: True})
+        now = self._owner | {_HAS_STORE: True, _FORMAT: layout.STORE_FORMAT}
+        if now != self._owner:  # made, or of an older version, which may not read what comes now
+            self._write_owner(now)
 
     def _write_owner(self, owner: dict[str, Any]) -> None:
         _write_durably(self.path / OWNER, json.dumps(owner) + "\n")
@@ -204,7 +207,7 @@ class DataDirectory:
                     f"a restore into the data directory {self.path} did not come to its end: "
                     f"restore it again"
                 ) from None
-            owner = {"name": name, "cluster": cluster, "format": layout.STORE_FORMAT}
+            owner = {"name": name, "cluster": cluster, _FORMAT: layout.STORE_FORMAT}
             _write_durably(self.path / OWNER, json.dumps(owner) + "\n")
             return owner
         if found != (name, cluster):
@@ -232,7 +235,7 @@ def owner_of(directory: Path) -> tuple[str, str]:
     """The name and the cluster of the node whose data a directory or backup has, if it is of the
     format that this version reads. Raises WrongDirectory, or StorageError."""
     owner = _owner_in(directory)
-    layout.expect_format(owner.get("format", _FORMAT_UNTOLD))
+    layout.expect_format(owner.get(_FORMAT, _FORMAT_UNTOLD))
     try:
         return str(owner["name"]), str(owner["cluster"])
     except KeyError:

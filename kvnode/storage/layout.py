@@ -4,7 +4,7 @@
     due0, due1       expiry, key                -> nothing: a version of the key expires then
     log              position, origin, last seq -> a batch, as its origin encoded it
     index            origin, last seq           -> the log key of the batch that ends there
-    meta             "origin/" origin           -> its delivered seq, stamp, row and ends
+    meta             "origin/" origin           -> its delivered seq, stamp, row, ends, chain
                      "state"                    -> format, clock, digest, size of the log, joined
                      "floor"                    -> the vector below which the log has gaps
                      "live"                     -> which of the two tables is the node's
@@ -48,9 +48,12 @@ DUES: Final = ("due0", "due1")
 FAMILIES: Final = (*TABLES, *DUES, "log", "index", "meta", "once")
 
 #: A store of another format is refused; raise it with every change of this layout. It stands in
-#: node.json, where it is read before RocksDB opens and rewrites anything, and in the store's state,
-#: which must say the same: else the two are not of one directory.
-STORE_FORMAT: Final = 4
+#: node.json, where it is read before RocksDB opens and rewrites anything, and in the store's state.
+STORE_FORMAT: Final = 5
+#: This one is read, and becomes the latest: node.json when a node has opened the store, before the
+#: store's state, which does with its first commit. It only lacks the chains of origins, and its
+#: batches are in no chain.
+STORE_FORMAT_READ_MIN: Final = 4
 
 #: Family, key, and the new value; None deletes.
 Puts = list[tuple[str, bytes, bytes | None]]
@@ -242,12 +245,13 @@ def _encode_state(state: State) -> tuple[str, bytes, bytes]:
 
 def expect_format(store_format: object) -> None:
     """Raise StorageError if a store is of another format than this version reads."""
-    if store_format != STORE_FORMAT:
-        raise StorageError(
-            f"the data directory has format {store_format}; this version of kvnode "
-            f"reads format {STORE_FORMAT}: start the version that wrote it; or move the "
-            f"directory away, keep it, and start with an empty one that the peers fill"
-        )
+    if type(store_format) is int and STORE_FORMAT_READ_MIN <= store_format <= STORE_FORMAT:
+        return
+    raise StorageError(
+        f"the data directory has format {store_format}; this version of kvnode "
+        f"reads formats {STORE_FORMAT_READ_MIN} to {STORE_FORMAT}: start the version that wrote "
+        f"it; or move the directory away, keep it, and start with an empty one that the peers fill"
+    )
 
 
 def decode_state(record: bytes | None) -> State:

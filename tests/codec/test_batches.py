@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from kvnode.codec.batches import decode_batch, encode_batch
+from kvnode.codec.batches import decode_batch, encode_batch, first_dot
 from kvnode.codec.packing import INTEGER_MAX, TooLarge, pack
 from kvnode.core.batch import Batch, Change
 from kvnode.core.clock import STAMP_US_MAX
@@ -18,12 +18,13 @@ from tests.strategies import batches, hostile
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 PUT, DELETE = [b"key", b"value"], [b"key"]
-FIELDS = ("format", "origin", "first", "deps", "stamp_us", "body")
+FIELDS = ("format", "origin", "first", "previous", "deps", "checks", "stamp_us", "body")
+CHAIN = b"8 bytes."
 
 
 def encoded(**others: Any) -> bytes:
     """A sound batch but for these fields."""
-    sound = dict(zip(FIELDS, (1, X, 1, {Y: 2}, 7, [[PUT]]), strict=True))
+    sound = dict(zip(FIELDS, (2, X, 1, CHAIN, {Y: 2}, b"chk2", 7, [[PUT]]), strict=True))
     return pack(list({**sound, **others}.values()))
 
 
@@ -35,8 +36,19 @@ def test_a_batch_is_decoded_as_it_was_encoded_and_keeps_its_bytes(batch: Batch) 
 def test_the_bytes_of_a_batch_stay_as_they_are() -> None:
     """Logs hold them for long: another layout needs another format number."""
     writes = ((Change(b"a", b"1"), Change(b"b", None)), (Change(b"c", b""),))
-    expected = [1, X, 5, {Y: 2}, 7, [[[b"a", b"1"], [b"b"]], [[b"c", b""]]]]
-    assert encode_batch(X, 5, {Y: 2}, 7, writes) == pack(expected)
+    body = [[[b"a", b"1"], [b"b"]], [[b"c", b""]]]
+    expected = [2, X, 5, CHAIN, {Y: 2}, b"chk2", 7, body]
+    assert encode_batch(X, 5, {Y: 2}, 7, writes, CHAIN, b"chk2") == pack(expected)
+    assert encode_batch(X, 5, {Y: 2}, 7, writes) == pack(
+        [*expected[:3], b"", {Y: 2}, bytes(4), 7, body]
+    )
+
+
+def test_a_batch_that_was_made_before_there_were_chains_is_read() -> None:
+    """Old logs have such."""
+    data = pack([1, X, 5, {Y: 2}, 7, [[PUT]]])
+    assert decode_batch(data) == Batch(X, 5, {Y: 2}, 7, ((Change(*PUT),),), data, b"", b"")
+    assert first_dot(data) == first_dot(encoded(first=5)) == (X, 5)
 
 
 def test_a_key_that_is_text_is_its_bytes() -> None:
@@ -57,7 +69,8 @@ def test_hostile_bytes_are_malformed_or_a_sound_batch(data: bytes) -> None:
     ("field", "value"),
     [
         ("format", 0),
-        ("format", 2),
+        ("format", 1),
+        ("format", 3),
         ("format", True),
         ("format", 1.0),
         ("format", None),
@@ -70,6 +83,16 @@ def test_hostile_bytes_are_malformed_or_a_sound_batch(data: bytes) -> None:
         ("first", True),
         ("first", INTEGER_MAX),
         ("first", "1"),
+        ("previous", None),
+        ("previous", "8 bytes."),
+        ("previous", b"7 bytes"),
+        ("previous", b"9 bytes.."),
+        ("checks", b""),
+        ("checks", None),
+        ("checks", "chk2"),
+        ("checks", b"chk"),
+        ("checks", b"checks.8"),
+        ("deps", {}),
         ("deps", []),
         ("deps", {X: 1}),
         ("deps", {"Y": 1}),
@@ -100,7 +123,20 @@ def test_an_unsound_field_is_malformed(field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, [], {}, X, [1], [1, X, 1, {}, 7], [1, X, 1, {}, 7, [[PUT]], 0]]
+    "value",
+    [
+        None,
+        [],
+        {},
+        X,
+        [1],
+        [1, X, 1, {}, 7],
+        [1, X, 1, {}, 7, [[PUT]], 0],
+        [2],
+        [2, X, 1, {}, 7, [[PUT]]],
+        [2, X, 1, b"", {}, b"", 7],
+        [2, X, 1, b"", {}, b"", 7, [[PUT]], 0],
+    ],
 )
 def test_another_shape_is_malformed(value: Any) -> None:
     with pytest.raises(MalformedError):

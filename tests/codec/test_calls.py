@@ -25,13 +25,23 @@ from kvnode.codec.server import BadRequest, decode_request
 from kvnode.core.messages import Claim
 from kvnode.core.vector import Dot, new_origin
 from kvnode.errors import MalformedError
-from tests.strategies import hostile, origins, seqs, vectors
+from tests.strategies import checked, hostile, origins, seqs, vectors
 
 X = new_origin("X", 1, 1)
 
 numbers = st.integers(0, INTEGER_MAX)
-claims = st.builds(
-    Claim, st.just("Y"), st.just(7), vectors, vectors, st.integers(0, 9), vectors, numbers, numbers
+claims = checked(
+    st.builds(
+        Claim,
+        st.just("Y"),
+        st.just(7),
+        vectors,
+        vectors,
+        st.integers(0, 9),
+        vectors,
+        numbers,
+        numbers,
+    )
 )
 questions = vectors.map(lambda vector: since(vector, 1)) | st.just(snapshot(None, b"", 1))
 messages: st.SearchStrategy[list[Message]] = st.lists(

@@ -26,7 +26,7 @@ from kvnode.core.messages import Claim
 from kvnode.core.vector import Dot, new_origin
 from kvnode.core.versions import DIGEST_MODULUS
 from kvnode.errors import MalformedError
-from tests.strategies import clusters, hostile, names, origins, seqs, vectors
+from tests.strategies import checked, clusters, hostile, names, origins, seqs, vectors
 
 X = new_origin("X", 1, 1)
 HEADER = Header("c", "X", 1, CLAIM)
@@ -34,18 +34,20 @@ HEADER = Header("c", "X", 1, CLAIM)
 instances = st.integers(0, INTEGER_MAX)
 headers = st.builds(Header, clusters, names, instances, st.sampled_from([BATCH, CLAIM, AWAITED]))
 digests = st.integers(0, DIGEST_MODULUS - 1)
-claims = st.builds(
-    Claim,
-    names,
-    instances,
-    vectors,
-    vectors,
-    digests,
-    vectors,
-    instances,
-    instances,
-    st.booleans(),
-    st.lists(st.text(max_size=20), max_size=3).map(tuple),
+claims = checked(
+    st.builds(
+        Claim,
+        names,
+        instances,
+        vectors,
+        vectors,
+        digests,
+        vectors,
+        instances,
+        instances,
+        st.booleans(),
+        st.lists(st.text(max_size=20), max_size=3).map(tuple),
+    )
 )
 
 
@@ -125,30 +127,37 @@ def test_another_shape_of_header_is_malformed(value: Any) -> None:
         decode_header(pack(value))
 
 
+#: The parts of a claim, and what none of them may be.
+SOUND: list[Any] = [{X: 1}, bytes(4), {}, bytes(16), {}, 0, 0, False, []]
+UNSOUND: list[list[Any]] = [
+    [[], None, {}, {X: 0}, {"X": 1}],
+    [None, b"", bytes(3), bytes(8), "4chr"],
+    [None, {X: 0}, {"X": 1}],
+    [bytes(15), bytes(17), "digest-as-a-text", 0],
+    [None, {X: 0}],
+    [-1, 1 << 63, None, 0.5],
+    [-1, 1 << 63, None],
+    [None, 0],
+    [None, {}, [b"x"]],
+]
+
+
+def test_a_sound_claim_is_read() -> None:
+    assert decode_claim(HEADER, pack(SOUND)).delivered == {X: 1}
+
+
 @pytest.mark.parametrize(
     "value",
     [
         None,
         {},
-        [{}, {}, bytes(16), {}, 0],
-        [{}, {}, bytes(16), {}, 0, 0, 0],
-        [[], {}, bytes(16), {}, 0, 0],
-        [{}, None, bytes(16), {}, 0, 0],
-        [{X: 0}, {}, bytes(16), {}, 0, 0],
-        [{}, {"X": 1}, bytes(16), {}, 0, 0],
-        [{}, {}, bytes(15), {}, 0, 0],
-        [{}, {}, bytes(17), {}, 0, 0],
-        [{}, {}, "digest-as-a-text", {}, 0, 0],
-        [{}, {}, 0, {}, 0, 0],
-        [{}, {}, bytes(16), None, 0, 0],
-        [{}, {}, bytes(16), {X: 0}, 0, 0],
-        [{}, {}, bytes(16), {}, -1, 0],
-        [{}, {}, bytes(16), {}, 1 << 63, 0],
-        [{}, {}, bytes(16), {}, None, 0],
-        [{}, {}, bytes(16), {}, 0.5, 0],
-        [{}, {}, bytes(16), {}, 0, -1],
-        [{}, {}, bytes(16), {}, 0, 1 << 63],
-        [{}, {}, bytes(16), {}, 0, None],
+        SOUND[:-1],
+        [*SOUND, 0],
+        *(
+            [*SOUND[:at], wrong, *SOUND[at + 1 :]]
+            for at, wrongs in enumerate(UNSOUND)
+            for wrong in wrongs
+        ),
     ],
 )
 def test_another_shape_of_claim_is_malformed(value: Any) -> None:

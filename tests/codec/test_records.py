@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,13 +19,13 @@ from kvnode.core.messages import OriginState
 from kvnode.core.vector import new_origin
 from kvnode.core.versions import Version, Versions
 from kvnode.errors import MalformedError
-from tests.strategies import hostile, seqs, stamps, vectors
+from tests.strategies import chains, hostile, seqs, stamps, vectors
 from tests.strategies import versions as all_versions
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 
 versions = st.lists(all_versions, max_size=5).map(tuple)
-states = st.builds(OriginState, seqs, stamps, vectors, vectors)
+states = st.builds(OriginState, seqs, stamps, vectors, vectors, chains)
 
 
 @given(versions)
@@ -46,7 +47,20 @@ def test_the_bytes_of_records_stay_as_they_are() -> None:
     one, other = Version(7, X, 3, b"value"), Version(5, Y, 1, b"", 99)
     assert encode_versions((one,)) == pack([7, X, 3, b"value", None])
     assert encode_versions((one, other)) == pack([7, X, 3, b"value", None, 5, Y, 1, b"", 99])
-    assert encode_origin_state(OriginState(3, 7, {Y: 1}, {X: 2})) == pack([3, 7, {Y: 1}, {X: 2}])
+    state = OriginState(3, 7, {Y: 1}, {X: 2}, b"8 bytes.")
+    assert encode_origin_state(state) == pack([3, 7, {Y: 1}, {X: 2}, b"8 bytes."])
+
+
+def test_a_state_that_was_written_before_chains_were_kept_is_read() -> None:
+    record = pack([3, 7, {Y: 1}, {X: 2}])
+    for read in (decode_origin_state, checked_origin_state):
+        assert read(record) == OriginState(3, 7, {Y: 1}, {X: 2}, b"")
+
+
+@pytest.mark.parametrize("chain", [None, "8 bytes.", b"7 bytes", b"9 bytes..", []])
+def test_a_state_with_what_is_no_chain_is_malformed(chain: object) -> None:
+    with pytest.raises(MalformedError, match="must be 8 bytes, or none"):
+        checked_origin_state(pack([3, 7, {Y: 1}, {X: 2}, chain]))
 
 
 def test_more_siblings_than_a_message_has_items_are_kept() -> None:

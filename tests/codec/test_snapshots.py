@@ -18,7 +18,7 @@ from kvnode.core.messages import Chunk, OriginState
 from kvnode.core.vector import is_origin, new_origin
 from kvnode.core.versions import Version, rank, ranked
 from kvnode.errors import MalformedError
-from tests.strategies import hostile, keys, origins, seqs, stamps, vectors
+from tests.strategies import chains, hostile, keys, origins, seqs, stamps, vectors
 from tests.strategies import versions as all_versions
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
@@ -27,7 +27,7 @@ ONE, OTHER = Version(7, Y, 3, b"value"), Version(5, X, 1, b"")
 FIELDS = ("status", "number", "start", "clock_us", "digest", "origins", "table", "next")
 
 positions = st.binary(max_size=20)
-states = st.builds(OriginState, seqs, stamps, vectors, vectors)
+states = st.builds(OriginState, seqs, stamps, vectors, vectors, chains)
 versions = st.lists(all_versions, min_size=1, max_size=3, unique_by=rank).map(ranked)
 chunks = st.builds(
     Chunk,

@@ -8,6 +8,7 @@ from hypothesis import given
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.core.author import Author
 from kvnode.core.batch import Batch, Change, write_bytes_max
+from kvnode.core.chain import NO_CHAIN, chained, check_of
 from kvnode.core.clock import HybridLogicalClock
 from kvnode.core.limits import BATCH_BYTES_TARGET, BATCH_WRITES_MAX
 from kvnode.core.succession import Cut, Succession
@@ -25,10 +26,17 @@ class Node:
     def __init__(self, origin: str = X1) -> None:
         self.cut = Cut(Succession())
         self.clock = HybridLogicalClock()
-        self.author = Author(origin, self.cut, self.clock, encode_batch)
+        self.chains: dict[str, bytes] = {}
+        self.author = Author(origin, self.cut, self.clock, encode_batch, self.chain_of)
 
-    def deliver(self, origin: str, seq: int, ends: Vector | None = None) -> None:
+    def chain_of(self, origin: str) -> bytes:
+        return self.chains.get(origin, NO_CHAIN)
+
+    def deliver(
+        self, origin: str, seq: int, ends: Vector | None = None, chain: bytes = NO_CHAIN
+    ) -> None:
         self.cut.advance(origin, seq, ends or {})
+        self.chains[origin] = chain
         self.author.delivered(origin)
 
     def write(self, wall_us: int = 1, writes: int = 1) -> Batch:
@@ -39,6 +47,7 @@ class Node:
         closed = self.author.close()
         assert closed is not None
         self.cut.advance(closed[0].origin, closed[0].last, {})
+        self.chains[closed[0].origin] = chained(closed[0].encoded)
         return closed[0]
 
 
@@ -164,3 +173,46 @@ def test_no_dot_is_ever_made_twice(history: History) -> None:
         for seq in range(made.batch.first, made.batch.last + 1)
     ]
     assert len(dots) == len(set(dots))
+
+
+# --- chains
+
+
+CHAIN, OTHER = b"8 bytes.", b"8 others"
+
+
+def test_each_batch_names_the_chain_of_the_one_before() -> None:
+    node = Node()
+    one, other = node.write(), node.write()
+    assert (one.previous, other.previous) == (NO_CHAIN, chained(one.encoded))
+    assert decode_batch(other.encoded) == other
+
+
+def test_a_batch_tells_the_checks_of_its_deps_in_their_order() -> None:
+    node = Node()
+    node.deliver(Y1, 4, chain=CHAIN)
+    node.deliver(Y2, 1)
+    assert node.write().checks == check_of(CHAIN) + bytes(4)
+    node.deliver(Y2, 2, chain=OTHER)
+    batch = node.write()
+    assert (list(batch.deps), batch.checks) == ([Y2], check_of(OTHER))
+
+
+def test_a_first_batch_goes_on_from_what_it_ends() -> None:
+    node = Node(X2)
+    node.deliver(X1, 4, chain=CHAIN)
+    assert node.write().previous == CHAIN
+
+
+def test_one_that_ends_several_goes_on_from_all_of_them_in_their_order() -> None:
+    node = Node(new_origin("X", 3, 3))
+    node.deliver(X2, 4, chain=OTHER)
+    node.deliver(X1, 4, chain=CHAIN)
+    assert node.write().previous == chained(CHAIN + OTHER)
+
+
+def test_one_that_ends_what_is_in_no_chain_goes_on_from_nothing_known() -> None:
+    node = Node(new_origin("X", 3, 3))
+    node.deliver(X2, 4, chain=OTHER)
+    node.deliver(X1, 4)
+    assert node.write().previous == NO_CHAIN

@@ -9,6 +9,7 @@ from kvnode.codec.gossip import CLAIM, Header, decode_claim, encode_claim
 from kvnode.codec.packing import MESSAGE_BYTES_MAX
 from kvnode.codec.server import decode_request
 from kvnode.core.batch import Change
+from kvnode.core.chain import unknown_checks
 from kvnode.core.limits import (
     ANSWER_VALUE_BYTES_MAX,
     BATCH_BYTES_TARGET,
@@ -60,7 +61,8 @@ def test_an_answer_of_as_many_pulled_batches_as_may_be_is_read() -> None:
 
 
 def test_the_greatest_vectors_are_read_from_claims_and_pulls() -> None:
-    claim = Claim(NAME, 1, FULL_VECTOR, FULL_VECTOR, 0, {}, 0)
+    checks = unknown_checks(FULL_VECTOR)
+    claim = Claim(NAME, 1, FULL_VECTOR, FULL_VECTOR, 0, {}, 0, checks=checks)
     encoded = encode_claim(claim)
     assert len(encoded) <= MESSAGE_BYTES_MAX
     assert decode_claim(Header("c", NAME, 1, CLAIM), encoded) == claim

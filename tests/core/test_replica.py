@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.codec.client import get, put, read
-from kvnode.core.batch import Change
+from kvnode.core.batch import Batch, Change
+from kvnode.core.chain import NO_CHAIN, chained, check_of
 from kvnode.core.clock import Now
 from kvnode.core.limits import BATCH_BYTES_TARGET, GOSSIP_BYTES_MAX, Limits
 from kvnode.core.messages import Claim, Effects, Inputs, Pull, Pulled
@@ -159,7 +160,9 @@ def test_all_converge_though_disks_forget(
 # --- the effects of a turn
 
 
-def made(name: str, disk: MemoryDisk, limits: Limits | None = None) -> Replica:
+def made(
+    name: str, disk: MemoryDisk, limits: Limits | None = None, origin: str | None = None
+) -> Replica:
     """A replica of the first incarnation of this name, on what the disk has."""
     store = MemoryStore(disk)
     return Replica(
@@ -168,7 +171,7 @@ def made(name: str, disk: MemoryDisk, limits: Limits | None = None) -> Replica:
         store,
         encode_batch,
         lambda: 0.5,
-        new_origin=lambda: new_origin(name, 1, 1),
+        new_origin=lambda: origin or new_origin(name, 1, 1),
         limits=limits or Limits(),
         heartbeat_us=HEARTBEAT_US,
         commits_are_synced=True,
@@ -324,6 +327,91 @@ def test_batches_that_overlap_do_no_harm() -> None:
         assert effects.token == {x: 2}
         assert effects.commit is not None
         assert all(len(versions) == 1 for versions in effects.commit.table.values())
+
+
+def test_of_batches_that_overlap_what_is_here_an_alarm_tells() -> None:
+    x = new_origin("X", 1, 1)
+    first = made_by(x, 1, b"1")
+    overlapping = decode_batch(encode_batch(x, 1, {}, 1, ((Change(b"a", b"1"),),) * 2))
+    replica = made("Y", MemoryDisk())
+    assert turned(replica, Inputs(batches=[first, overlapping])).token == {x: 1}
+    assert list(replica.alarms.raised) == ["doubled X"]
+    assert not replica.holdback.batches
+
+
+# --- another branch of an origin: its machine went back in time
+
+
+def made_by(origin: str, seq: int, value: bytes, before: bytes = b"") -> Batch:
+    """A batch that goes on from one with these bytes."""
+    write = (Change(b"a", value),)
+    previous = chained(before) if before else NO_CHAIN
+    return decode_batch(encode_batch(origin, seq, {}, seq, (write,), previous))
+
+
+def test_what_goes_on_from_another_branch_is_neither_delivered_nor_held() -> None:
+    x = new_origin("X", 1, 1)
+    mine, theirs = made_by(x, 1, b"1"), made_by(x, 1, b"2")
+    going_on = made_by(x, 2, b"3", mine.encoded)
+    astray = made_by(x, 2, b"4", theirs.encoded)
+    for inputs in (Inputs(batches=[astray]), Inputs(pulled=[Pulled("X", (astray,))])):
+        replica = made("Y", MemoryDisk())
+        turned(replica, Inputs(batches=[mine]))
+        assert turned(replica, inputs).token == {x: 1}
+        assert list(replica.alarms.raised) == ["doubled X"]
+        assert not replica.holdback.batches
+        assert turned(replica, Inputs(batches=[going_on])).token == {x: 2}
+
+
+def test_what_was_held_and_turns_out_to_be_of_another_branch_is_asked_for_anew() -> None:
+    """With what follows it still held, its place counts as not come."""
+    x = new_origin("X", 1, 1)
+    mine, theirs = made_by(x, 1, b"1"), made_by(x, 1, b"2")
+    going_on = made_by(x, 2, b"3", mine.encoded)
+    astray = made_by(x, 2, b"4", theirs.encoded)
+    later = made_by(x, 3, b"5", going_on.encoded)
+    replica = made("Y", MemoryDisk())
+    turned(replica, Inputs(batches=[astray, later]))
+    assert replica.holdback.contiguous(x, 1) == 3
+    assert turned(replica, Inputs(batches=[mine])).token == {x: 1}
+    assert list(replica.alarms.raised) == ["doubled X"]
+    assert replica.holdback.contiguous(x, 1) == 1
+    assert turned(replica, Inputs(batches=[going_on])).token == {x: 3}
+
+
+def test_what_depends_on_another_branch_of_ones_own_writes_waits_without_an_alarm() -> None:
+    replica = made("Y", MemoryDisk())
+    (own,) = turned(replica, Inputs(requests=[asked(put(b"a", b"1"))])).publish
+    x, deps = new_origin("X", 1, 1), {own.origin: 1}
+    write = (Change(b"a", b"2"),)
+    for check, vector in ((b"else", deps), (check_of(chained(own.encoded)), {own.origin: 1, x: 1})):
+        theirs = decode_batch(encode_batch(x, 1, deps, 2, (write,), NO_CHAIN, check))
+        shown = turned(replica, Inputs(batches=[theirs])).token
+        assert (shown, replica.alarms.raised, replica.holdback.batches) == (vector, {}, {})
+
+
+def test_batches_of_one_turn_are_in_one_chain_and_the_next_incarnation_goes_on_from_it() -> None:
+    value, disk = bytes(BATCH_BYTES_TARGET * 2 // 5), MemoryDisk()
+    operations = [put(b"key %d" % n, value) for n in range(3)]
+    effects = turned(made("X", disk), Inputs(requests=[asked(*operations)]))
+    one, other = effects.publish
+    assert (one.previous, other.previous) == (NO_CHAIN, chained(one.encoded))
+    assert effects.commit is not None
+    MemoryStore(disk).commit(effects.commit, sync=True)
+    again = made("X", disk, origin=new_origin("X", 2, 2))
+    (next_one,) = turned(again, Inputs(requests=[asked(put(b"a", b"1"))])).publish
+    assert next_one.deps == {other.origin: 3}
+    assert next_one.previous == chained(other.encoded)
+    assert next_one.checks == check_of(next_one.previous)
+
+
+def test_a_claim_tells_a_check_of_each_origin() -> None:
+    x, z = (new_origin(name, 1, 1) for name in "XZ")
+    theirs, others = made_by(x, 1, b"1"), made_by(z, 1, b"2")
+    claim = turned(made("Y", MemoryDisk()), Inputs(batches=[theirs, others])).claim
+    assert claim is not None
+    assert list(claim.delivered) == [x, z]
+    assert claim.checks == b"".join(check_of(chained(it.encoded)) for it in (theirs, others))
 
 
 def test_an_answer_that_brings_nothing_new_is_not_asked_for_again_at_once() -> None:

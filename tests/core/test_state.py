@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kvnode.core.batch import Batch, Change, Write
+from kvnode.core.chain import NO_CHAIN, chained
 from kvnode.core.members import member_key
 from kvnode.core.messages import Due, OriginState
 from kvnode.core.once import Done
@@ -13,6 +14,8 @@ from kvnode.core.versions import DIGEST_MODULUS, Version, Versions, fingerprint
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 
 X, Y, Y2 = (new_origin(name, 1, at) for at, name in enumerate(["X", "Y", "Y"]))
+#: Of batches without any bytes.
+CHAIN = chained(b"")
 STORE = MemoryStore(MemoryDisk())
 
 
@@ -49,7 +52,7 @@ def test_what_a_turn_changes_is_shown_at_once_and_is_what_its_commit_saves() -> 
     commit = state.commit(Done(STORE, 9), 9)
     assert commit is not None
     assert commit.table == {b"a": (one,), b"b": (other,)}
-    assert commit.origins == {X: OriginState(2, 10, {}, {})}
+    assert commit.origins == {X: OriginState(2, 10, {}, {}, CHAIN)}
     prints = (fingerprint(key, it) for key, (it,) in commit.table.items())
     assert commit.digest == sum(prints) % DIGEST_MODULUS
     state.begin()
@@ -103,7 +106,7 @@ def test_of_an_incarnation_that_was_ended_nothing_but_its_entry_stays_in_memory(
     state.commit_turn()
     assert state.origins.keys() == {X, Y2}
     assert state.cut.entries == {X: 1, Y: 2, Y2: 1}
-    assert state.store.load().origins[Y] == OriginState(2, 20, {X: 1, Y: 1}, {})
+    assert state.store.load().origins[Y] == OriginState(2, 20, {X: 1, Y: 1}, {}, CHAIN)
     assert Story(state.store).origins == state.origins, "nor after a restart"
 
 
@@ -132,7 +135,7 @@ def test_two_batches_beyond_an_end_in_one_turn_follow_each_other() -> None:
     state.deliver(batch(Y, 2, put("a")))
     state.deliver(batch(Y, 3, put("a")))
     state.commit_turn()
-    assert state.store.load().origins[Y] == OriginState(3, 30, {X: 1, Y: 2}, {})
+    assert state.store.load().origins[Y] == OriginState(3, 30, {X: 1, Y: 2}, {}, CHAIN)
     assert state.cut.heads == {X: 1, Y: 3, Y2: 1}
 
 
@@ -148,3 +151,20 @@ def test_the_floor_is_kept_in_normal_form_however_it_was_saved() -> None:
     again = Story(state.store)
     assert again.floor == {Y2: 1}
     assert again.reaches_log({Y2: 1}) and not again.reaches_log({Y: 1})
+
+
+# --- chains
+
+
+def test_the_chain_of_an_origin_is_that_of_its_last_batch_wherever_that_is_kept() -> None:
+    state = Story(MemoryStore(MemoryDisk()))
+    first, second = (batch(Y, seq, put("a"))._replace(encoded=b"%d" % seq) for seq in (1, 2))
+    assert (state.chain_of(Y), state.known_chain_of(Y)) == (NO_CHAIN, NO_CHAIN)
+    state.deliver(first)
+    state.deliver(second)
+    assert state.chain_of(Y) == state.known_chain_of(Y) == chained(b"2")
+    state.deliver(batch(Y2, 1, put("a"), Y=2))
+    state.commit_turn()
+    for restored in (state, Story(state.store)):
+        assert (restored.chain_of(Y), restored.chain_of(Y2)) == (chained(b"2"), CHAIN)
+        assert restored.known_chain_of(Y) == NO_CHAIN, "that would be read from the disk"

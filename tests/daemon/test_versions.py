@@ -12,10 +12,12 @@ import pytest
 from kvnode import Client, Unsupported
 from kvnode.cli.cluster import PATIENCE_S, LocalNode, until
 from kvnode.codec.packing import PROTOCOL_VERSION
-from kvnode.storage.layout import FAMILIES, STORE_FORMAT
+from kvnode.storage.check import check
+from kvnode.storage.layout import FAMILIES, STORE_FORMAT, STORE_FORMAT_READ_MIN
 from tests.conftest import FLAGS
 from tests.daemon.test_refusals import refusal_to_start
 
+READ = f"formats {STORE_FORMAT_READ_MIN} to {STORE_FORMAT}"
 NEWER, OLDER = PROTOCOL_VERSION + 1, PROTOCOL_VERSION - 1
 
 #: A program of another day.
@@ -24,7 +26,8 @@ import sys
 from kvnode.codec import client, gossip, packing
 from kvnode.storage import layout
 client.PROTOCOL_VERSION = gossip.PROTOCOL_VERSION = packing.PROTOCOL_VERSION = {protocol}
-layout.STORE_FORMAT, layout.FAMILIES = {store}, {families}
+layout.STORE_FORMAT = layout.STORE_FORMAT_READ_MIN = {store}
+layout.FAMILIES = {families}
 from kvnode.cli.{program} import main
 sys.exit(main(sys.argv[{skipped}:]))
 """
@@ -179,7 +182,7 @@ def contents(directory):
     [
         (STORE_FORMAT + 1, FAMILIES),
         (STORE_FORMAT + 1, (*FAMILIES, "extra")),
-        (STORE_FORMAT - 1, FAMILIES),
+        (STORE_FORMAT_READ_MIN - 1, FAMILIES),
     ],
     ids=["newer", "newer, with one more column family", "older"],
 )
@@ -195,10 +198,30 @@ def test_a_store_of_another_format_is_refused_and_left_as_it_is(store, families,
     x = make("X")
     x.log.unlink()
     line = refusal_to_start(x)
-    assert f"has format {store}; this version of kvnode reads format {STORE_FORMAT}" in line
+    assert f"has format {store}; this version of kvnode reads {READ}" in line
     assert "start with an empty one that the peers fill" in line
     assert contents(x.data) == before
     x = make("X", other)
     x.start()
     with x.client() as client:
         assert client.get("k") == "v"
+
+
+def test_a_store_of_the_format_before_is_read_and_goes_on_in_that_of_today(make):
+    older = served(store=STORE_FORMAT_READ_MIN)
+    x = make("X", older)
+    x.start()
+    with x.client() as client:
+        client.put("k", "v")
+    x.stop(signal.SIGKILL)
+    x = make("X")
+    x.start()
+    with x.client() as client:
+        assert client.get("k") == "v"
+        client.put("k", "w")
+    x.stop()
+    assert json.loads((x.data / "node.json").read_text())["format"] == STORE_FORMAT
+    check(x.data)
+    x = make("X", older)
+    x.log.unlink()
+    assert f"has format {STORE_FORMAT}; this version" in refusal_to_start(x)

@@ -98,7 +98,7 @@ def by_dot(families: Families) -> dict[tuple[str, int], bytes]:
     names: dict[str, str] = {}
     keys = {}
     for key, encoded in families.records("log"):
-        _, origin, first, _, _, writes = msgpack.unpackb(encoded)
+        _, origin, first, *_, writes = msgpack.unpackb(encoded)
         name = names.setdefault(origin, origin[0] if origin[0] not in names.values() else "X'")
         keys[name, first + len(writes) - 1] = key
     return keys

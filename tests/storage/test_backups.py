@@ -347,6 +347,7 @@ def test_a_backup_of_another_format_is_told_before_anything_is_copied(
 ) -> None:
     backup = saved(directory)
     monkeypatch.setattr(layout, "STORE_FORMAT", layout.STORE_FORMAT + 1)
+    monkeypatch.setattr(layout, "STORE_FORMAT_READ_MIN", layout.STORE_FORMAT)
     for read in (check, lambda it: restore(it, tmp_path / "new")):
         with pytest.raises(StorageError, match="start the version that wrote it"):
             read(backup)

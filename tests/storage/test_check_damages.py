@@ -111,6 +111,11 @@ def batch_of_nobody(families: Families) -> None:
     families["index"][index_key(NOBODY, 1)] = log_key(at, NOBODY, 1)
 
 
+def depend_on_nobody(families: Families) -> None:
+    set_batch(families, "Y", 1, 4, {NOBODY: 1})
+    set_batch(families, "Y", 1, 5, bytes(4))
+
+
 def cut_batch(families: Families) -> None:
     key = by_dot(families)["X", 3]
     families["log"][key] = families["log"][key][:-1]
@@ -245,10 +250,10 @@ DAMAGES = [
     (batch_of_nobody, r"the log has N~\w+:2, but no state of its origin"),
     (cut_batch, r"log position 3: a batch is not sound msgpack"),
     (set_record("log", b"short", b""), r"the log goes on at position \d+ after 6"),
-    (lambda it: set_batch(it, "X", 3, 4, 1), r"the stamp of X~\w+:3 is not above"),
-    (lambda it: set_batch(it, "X'", 3, 4, 9000), r"the stamp of X~\w+ is not that of its last"),
-    (lambda it: set_batch(it, "X", 3, 4, STAMP_US_MAX), r"the clock is behind the stamp of X"),
-    (lambda it: set_batch(it, "Y", 1, 3, {NOBODY: 1}), r"Y~\w+:1 comes .* before N~\w+:1"),
+    (lambda it: set_batch(it, "X", 3, 6, 1), r"the stamp of X~\w+:3 is not above"),
+    (lambda it: set_batch(it, "X'", 3, 6, 9000), r"the stamp of X~\w+ is not that of its last"),
+    (lambda it: set_batch(it, "X", 3, 6, STAMP_US_MAX), r"the clock is behind the stamp of X"),
+    (depend_on_nobody, r"Y~\w+:1 comes .* before N~\w+:1"),
     (lambda it: set_state(it, 3, 1), r"the log has \d+ bytes, but 1 are recorded"),
     (no_floor, r"the log lacks X~\w+:1, and goes on at X~\w+:2"),
     (floor_beyond, r"the floor names X~\w+:99, which is not delivered"),

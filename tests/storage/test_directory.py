@@ -14,7 +14,7 @@ import pytest
 from kvnode.errors import StorageError
 from kvnode.storage.backups import Contents, save
 from kvnode.storage.directory import DataDirectory, WrongDirectory, owner_of
-from kvnode.storage.layout import STORE_FORMAT
+from kvnode.storage.layout import STORE_FORMAT, STORE_FORMAT_READ_MIN
 
 
 def opened(path: Path, name: str = "X", cluster: str = "c") -> DataDirectory:
@@ -75,7 +75,7 @@ def test_it_tells_the_format_of_its_store_before_that_is_opened(tmp_path: Path) 
     assert owner == {"name": "X", "cluster": "c", "format": STORE_FORMAT}
 
 
-@pytest.mark.parametrize("other", [STORE_FORMAT - 1, STORE_FORMAT + 1, "3", None])
+@pytest.mark.parametrize("other", [STORE_FORMAT_READ_MIN - 1, STORE_FORMAT + 1, "4", True, None])
 def test_a_store_of_another_format_is_refused(tmp_path: Path, other: object) -> None:
     opened(tmp_path).close()
     owner = {"name": "X", "cluster": "c", "format": other}
@@ -84,9 +84,27 @@ def test_a_store_of_another_format_is_refused(tmp_path: Path, other: object) -> 
         opened(tmp_path)
 
 
+def test_a_store_of_an_older_format_that_is_read_has_the_latest_once_it_is_open(
+    tmp_path: Path,
+) -> None:
+    """Before anything is written into it: the older version must not read that."""
+    owner = {"name": "X", "cluster": "c", "format": STORE_FORMAT_READ_MIN, "has_store": True}
+    directory = opened(tmp_path)
+    directory.open_store().close()
+    directory.close()
+    (tmp_path / "node.json").write_text(json.dumps(owner))
+    directory = opened(tmp_path)
+    assert json.loads((tmp_path / "node.json").read_text()) == owner
+    directory.open_store().close()
+    assert json.loads((tmp_path / "node.json").read_text()) == owner | {"format": STORE_FORMAT}
+    directory.close()
+
+
 def test_a_store_whose_format_is_not_told_has_the_one_that_was_not_told(tmp_path: Path) -> None:
     (tmp_path / "node.json").write_text('{"name": "X", "cluster": "c"}')
-    with pytest.raises(StorageError, match="has format 3; this version of kvnode reads format 4"):
+    with pytest.raises(
+        StorageError, match="has format 3; this version of kvnode reads formats 4 to 5"
+    ):
         opened(tmp_path)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from kvnode.codec.packing import pack
 from kvnode.core.messages import OriginState, Saved
 from kvnode.core.truncation import Logged
 from kvnode.errors import StorageError
 from kvnode.storage.layout import (
+    STORE_FORMAT_READ_MIN,
     State,
     decode_live,
     decode_saved,
@@ -37,6 +39,7 @@ def encoded(turn, position=0):
 
 def test_a_commit_comes_back_as_it_was():
     origins = {X: OriginState(3, 9, {Y: 1}, {X0: 2}), X0: OriginState(2, 8, {}, {})}
+    origins[X] = origins[X]._replace(chain=b"8 bytes.")
     puts = encoded(commit(origins=origins, clock_us=11, digest=(1 << 128) - 1))
     assert decode_saved(written("meta", puts).items()) == Saved(origins, 11, (1 << 128) - 1)
 
@@ -138,6 +141,15 @@ def test_a_switch_writes_all_that_is_saved_and_which_table_is_live():
     assert decode_saved(meta.items()) == saved
     assert decode_state(meta[b"state"]).log_bytes == 500
     assert decode_live(meta[b"live"]) == 1 and decode_live(None) == 0
+
+
+def test_what_the_format_before_has_saved_is_read():
+    """It has all but the chains."""
+    meta = {
+        b"origin/" + X.encode(): pack([3, 9, {Y: 1}, {}]),
+        b"state": pack([STORE_FORMAT_READ_MIN, 11, bytes(16), 70, True]),
+    }
+    assert decode_saved(meta.items()) == Saved({X: OriginState(3, 9, {Y: 1}, {})}, 11, 0, {}, True)
 
 
 @pytest.mark.parametrize("live", [b"", b"\2", b"\0\0"])

@@ -26,20 +26,11 @@ MUTANTS: Final = (
         "        needs = item.deps\n",
         "        needs = {}\n",
     ),
-    Mutant(
+    mutant(
         "forget the origin's own gap",
-        (
-            Edit(
-                _HOLDBACK,
-                "        if delivered.get(item.origin, 0) < item.first - 1:\n",
-                "        if False:\n",
-            ),
-            Edit(
-                _REPLICA,
-                "            if batch.first != self.cut.entries.get(batch.origin, 0) + 1:\n",
-                "            if batch.last <= self.cut.entries.get(batch.origin, 0):\n",
-            ),
-        ),
+        _HOLDBACK,
+        "        if delivered.get(item.origin, 0) < item.first - 1:\n",
+        "        if False:\n",
     ),
     Mutant(
         "deliver what is delivered already",
@@ -51,7 +42,7 @@ MUTANTS: Final = (
             ),
             Edit(
                 _REPLICA,
-                "            if batch.first != self.cut.entries.get(batch.origin, 0) + 1:\n",
+                "            if batch.last <= self.cut.entries.get(batch.origin, 0):\n",
                 "            if False:\n",
             ),
             Edit(_SUCCESSION, "        assert seq > self.entries.get(origin, 0)\n", ""),
@@ -125,8 +116,8 @@ MUTANTS: Final = (
     mutant(
         "decode a batch without its deps",
         _BATCHES,
-        "    return Batch(origin, first, deps, stamp_us, writes, encoded)\n",
-        "    return Batch(origin, first, {}, stamp_us, writes, encoded)\n",
+        "    return Batch(origin, first, deps, stamp_us, writes, encoded, previous, deps_checks)\n",
+        "    return Batch(origin, first, {}, stamp_us, writes, encoded, previous, deps_checks)\n",
     ),
     mutant(
         "forget siblings on disk",
@@ -192,8 +183,8 @@ MUTANTS: Final = (
     mutant(
         "go on beyond an end as if nothing had been seen before",
         _STATE,
-        "            known = self._table.origin_state(batch.origin)\n",
-        "            known = self._table.origin_state(batch.origin)._replace(row={})\n",
+        "            known = self._table.origin_state(origin)\n",
+        "            known = self._table.origin_state(origin)._replace(row={})\n",
     ),
     mutant(
         "read an own next seq without value",
