@@ -12,6 +12,7 @@ from kvnode.codec.gossip import Header, decode_awaited, decode_claim, decode_hea
 from kvnode.codec.packing import pack
 from kvnode.codec.server import decode_request
 from kvnode.codec.token import decode_token
+from kvnode.core.chain import chained
 from kvnode.errors import MalformedError
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "PROTOCOL.md"
@@ -29,7 +30,13 @@ READERS = [
 
 
 def test_the_document_has_examples_of_all_kinds():
-    assert len(EXAMPLES) == 42
+    assert len(EXAMPLES) == 43
+
+
+def test_the_batches_of_one_origin_are_in_a_chain():
+    batches = [bytes.fromhex(it) for shown, it in EXAMPLES if shown.startswith('[2, "Y~')]
+    first, second = map(decode_batch, batches)
+    assert (second.first, second.previous) == (first.last + 1, chained(first.encoded))
 
 
 @pytest.mark.parametrize(("shown", "in_hex"), EXAMPLES)
