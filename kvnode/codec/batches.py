@@ -6,11 +6,10 @@ from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 
+from kvnode.codec.chains import chain, checks
 from kvnode.codec.packing import (
     INTEGER_MAX,
     array,
-    chain,
-    checks,
     expiry_us,
     integer,
     key_bytes,

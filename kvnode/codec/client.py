@@ -165,9 +165,10 @@ def hello(introduction: Introduction) -> Operation:
     return ["hello", *introduction]
 
 
-def synced(name: str, instance: int, dot: Dot) -> Operation:
-    """A report, by this process of a name, of what it has synced: answered with ["ok"]."""
-    return ["synced", name, instance, *dot]
+def synced(name: str, instance: int, dot: Dot, check: bytes) -> Operation:
+    """A report, by this process of a name, of what it has synced, and of which history that is:
+    answered with ["ok"]."""
+    return ["synced", name, instance, *dot, check]
 
 
 def forget(name: str) -> Operation:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from kvnode.codec.chains import checks
 from kvnode.codec.packing import (
     ADDRESS_BYTES_MAX,
     INTEGER_MAX,
     PROTOCOL_VERSION,
     array,
     check_version,
-    checks,
     dot,
     integer,
     node_name,
@@ -79,7 +79,7 @@ def parts_of(claim: Claim) -> list[Any]:
         dict(claim.floor),
         claim.wall_us,
         claim.number,
-        claim.lacks_strangers_writes,
+        claim.is_not_all,
         list(claim.known),
     ]
 
@@ -93,10 +93,10 @@ def claim_of(name: str, instance: int, parts: list[Any]) -> Claim:
     """Check and decode a claim of this process; raises MalformedError."""
     parts = array(parts, 9, "a claim")
     delivered, its_checks, synced, digest, floor, wall_us, number, *others = parts
-    lacks_strangers_writes, known = others
+    is_not_all, known = others
     if type(digest) is not bytes or len(digest) != _DIGEST_BYTES:
         raise MalformedError(f"a claim's digest must be {_DIGEST_BYTES} bytes")
-    if type(lacks_strangers_writes) is not bool:
+    if type(is_not_all) is not bool:
         raise MalformedError("whether a claim lacks a stranger's writes must be a boolean")
     return Claim(
         name,
@@ -107,7 +107,7 @@ def claim_of(name: str, instance: int, parts: list[Any]) -> Claim:
         vector(floor, "a claim's floor"),
         integer(wall_us, 0, INTEGER_MAX, "a claim's clock"),
         integer(number, 0, INTEGER_MAX, "a claim's number"),
-        lacks_strangers_writes,
+        is_not_all,
         _known(known),
         checks(its_checks, len(delivered), "the checks of a claim's vector"),
     )

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 
-from kvnode.core.chain import CHAIN_BYTES, CHECK_BYTES
 from kvnode.core.limits import (
     BATCH_WRITES_MAX,
     KEY_BYTES_MAX,
@@ -185,20 +184,6 @@ def value_bytes(value: Any) -> bytes:
 def expiry_us(value: Any) -> int:
     """Check for the time when a version expires."""
     return integer(value, 1, INTEGER_MAX, "an expiry")
-
-
-def chain(value: Any, what: str) -> bytes:
-    """Check for a chain, or none."""
-    if type(value) is not bytes or len(value) not in (0, CHAIN_BYTES):
-        raise MalformedError(f"{what} must be {CHAIN_BYTES} bytes, or none")
-    return value
-
-
-def checks(value: Any, entries: int, what: str) -> bytes:
-    """Check for the checks of a vector with so many entries."""
-    if type(value) is not bytes or len(value) != CHECK_BYTES * entries:
-        raise MalformedError(f"{what} must be {CHECK_BYTES} bytes for each entry")
-    return value
 
 
 def dot(value: Any, what: str) -> Dot:

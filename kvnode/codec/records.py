@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from kvnode.codec.chains import chain
 from kvnode.codec.packing import (
     ADDRESS_BYTES_MAX,
     INTEGER_MAX,
     array,
-    chain,
     expiry_us,
     integer,
     pack,
@@ -26,7 +26,7 @@ from kvnode.codec.packing import (
 )
 from kvnode.core.chain import NO_CHAIN
 from kvnode.core.clock import STAMP_US_MAX
-from kvnode.core.messages import OriginState
+from kvnode.core.messages import OriginState, OwnPast
 from kvnode.core.vector import is_origin
 from kvnode.core.versions import Version, Versions
 from kvnode.errors import MalformedError
@@ -83,6 +83,18 @@ def decode_origin_state(record: bytes) -> OriginState:
     return OriginState(*unpack_record(record))
 
 
+def encode_own_past(past: OwnPast) -> bytes:
+    """[origin, its state, [opened, ...], in doubt]; without an origin there is no state."""
+    state = b"" if past.state is None else encode_origin_state(past.state)
+    return pack([past.origin, state, list(past.opened), past.in_doubt])
+
+
+def decode_own_past(record: bytes) -> OwnPast:
+    """The inverse."""
+    origin, state, opened, in_doubt = unpack_record(record)
+    return OwnPast(origin, decode_origin_state(state) if state else None, tuple(opened), in_doubt)
+
+
 # --- with checks
 
 
@@ -118,3 +130,18 @@ def checked_origin_state(record: bytes) -> OriginState:
         vector(ends, "what an incarnation ends"),
         chain(last_chain, "an origin's chain"),
     )
+
+
+def checked_own_past(record: bytes) -> OwnPast:
+    """As `decode_own_past`, of bytes that may be damaged. Raises MalformedError."""
+    origin, state, opened, in_doubt = unpack_array(record, 4, "what is confirmed")
+    if type(origin) is not str or type(state) is not bytes or bool(origin) != bool(state):
+        raise MalformedError("what is confirmed is an origin and its state, or nothing")
+    origins = [*([origin] if origin else []), *array(opened, None, "what was opened")]
+    for each in origins:
+        if type(each) is not str or not is_origin(each):
+            raise MalformedError(f"what is confirmed names {told(each)}, which is no origin")
+    if type(in_doubt) is not bool:
+        raise MalformedError("whether what is confirmed is in doubt must be a boolean")
+    confirmed = checked_origin_state(state) if state else None
+    return OwnPast(origin, confirmed, tuple(opened), in_doubt)

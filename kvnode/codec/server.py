@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from kvnode.codec.calls import Call, decode_messages
+from kvnode.codec.chains import checks
 from kvnode.codec.client import REQUEST_ID_BYTES, Introduction
 from kvnode.codec.packing import (
     ADDRESS_BYTES_MAX,
@@ -438,10 +439,11 @@ def _decode_members(body: list[Any]) -> Members:
 
 
 def _decode_synced(body: list[Any]) -> Synced:
-    _, name, instance, *synced = body
+    _, name, instance, *synced, check = body
     origin, seq = dot(synced, "a report")
     instance = integer(instance, 0, INTEGER_MAX, "an instance")
-    return Synced(Report(node_name(name), instance, origin, seq))
+    check = checks(check, 1, "a report's check")
+    return Synced(Report(node_name(name), instance, origin, seq, check))
 
 
 def _decode_fault(body: list[Any]) -> Fault:
@@ -494,7 +496,7 @@ _DECODERS: Final[Mapping[str, tuple[tuple[int, ...], Callable[[list[Any]], AnyOp
     "call": ((4,), _decode_call),
     "since": ((3,), _decode_since),
     "snapshot": ((4,), _decode_snapshot),
-    "synced": ((4,), _decode_synced),
+    "synced": ((5,), _decode_synced),
     "fault": ((3,), _decode_fault),
     "backup": ((1,), _decode_backup),
 }

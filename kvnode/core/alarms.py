@@ -1,7 +1,8 @@
-"""Alarms: what must not be, and only a person can mend."""
+"""Alarms: what must not be, and mostly only a person can mend."""
 
 from __future__ import annotations
 
+from kvnode.core.chain import ChainOf, checks_differ, checks_of
 from kvnode.core.messages import Claim
 from kvnode.core.vector import Dot, Vector, name_of
 
@@ -13,9 +14,12 @@ class Alarms:
         self._name = name
         self.raised: dict[str, str] = {}
 
-    def compare(self, claim: Claim, delivered: Vector, digest: int) -> None:
-        """Equal vectors must mean equal states, here and at the peer that claims."""
+    def compare(self, claim: Claim, delivered: Vector, digest: int, chain_of: ChainOf) -> None:
+        """Equal vectors must mean equal states, here and at the peer that claims; but where they
+        are of different histories they don't: a machine went back in time, and mends that."""
         if claim.delivered != delivered:
+            return
+        if checks_differ(claim.checks, checks_of(claim.delivered, chain_of)):
             return
         about = f"digest {claim.name}"
         if claim.digest == digest:
@@ -32,8 +36,20 @@ class Alarms:
         name = name_of(dot.origin)
         self.raised[f"doubled {name}"] = (
             f"{self._name} was sent two different writes as {dot.origin}:{dot.seq}: the machine "
-            f"of {name} went back in time as it ran, or runs twice; what it acknowledged just then "
-            f"may be nowhere else"
+            f"of {name} went back in time as it ran, or runs twice; it mends that once it hears of "
+            f"it; until then what it acknowledged just then may be nowhere else"
+        )
+
+    def goes_on_anew(self, name: str) -> None:
+        """A node goes on as a new incarnation, as it does when it has mended that."""
+        self.raised.pop(f"doubled {name}", None)
+
+    def parted(self, dot: Dot) -> None:
+        """This node's own past is another one than its peers have, and is too long to be mended."""
+        self.raised["parted"] = (
+            f"the machine of {self._name} went back in time, and what {self._name} wrote after "
+            f"{dot.origin}:{dot.seq} is too much to be moved, or not in its log any more: it tells "
+            f"nobody of it; see OPERATIONS.md"
         )
 
     def settled(self, name: str) -> None:

@@ -33,7 +33,7 @@ from kvnode.core.vector import Vector
 HEAR_HEARTBEATS: Final = 20
 
 
-class Standing(NamedTuple):
+class Decided(NamedTuple):
     """How far a process is."""
 
     #: Whether a node with an empty disk may take itself for a part of the cluster.
@@ -48,7 +48,7 @@ class CatchUp:
 
     def __init__(self, *, heartbeat_us: int, founds: bool = False) -> None:
         #: To be put back if the commit fails of the turn that changed it.
-        self.standing = Standing(may_join=founds, is_done=False)
+        self.decided = Decided(may_join=founds, is_done=False)
         #: Where others may be found, to be told as long as the node joins.
         self.known: tuple[str, ...] = ()
         #: Whether there are peers that the node knows of and has not heard.
@@ -59,20 +59,20 @@ class CatchUp:
         #: what it had later, if that is here.
         self._aims: dict[str, tuple[int, Vector]] = {}
         self._heard_us: dict[str, int] = {}
-        #: Who knows of others that have something.
+        #: Who knows that there is more than it claims.
         self._lacking: set[str] = set()
         #: None before the first look.
         self._give_up_hearing_us: int | None = None
 
     @property
     def may_join(self) -> bool:
-        """See `Standing`."""
-        return self.standing.may_join
+        """See `Decided`."""
+        return self.decided.may_join
 
     @property
     def is_done(self) -> bool:
-        """See `Standing`."""
-        return self.standing.is_done
+        """See `Decided`."""
+        return self.decided.is_done
 
     @property
     def heard(self) -> set[str]:
@@ -101,11 +101,12 @@ class CatchUp:
             # Who has all that a peer claims lacks nothing of it, though that had more before: its
             # machine may have gone back in time.
             has_all = bool(claim.delivered) and cut.covers(claim.delivered)
-            if aim is None or aim[0] != claim.instance or not aim[1] or has_all:
+            is_new = aim is None or aim[0] != claim.instance or not aim[1]
+            if is_new or has_all or claim.name in self._lacking:
                 self._aims[claim.name] = claim.instance, claim.delivered
             self._heard_us[claim.name] = steady_us
             self._lacking.discard(claim.name)
-            if claim.lacks_strangers_writes:
+            if claim.is_not_all:
                 self._lacking.add(claim.name)
         if self._give_up_hearing_us is None:
             self._give_up_hearing_us = steady_us + HEAR_HEARTBEATS * self._heartbeat_us
@@ -119,7 +120,7 @@ class CatchUp:
         may_join = self.may_join or has_all
         is_in = (joined or may_join) and not self._is_refused
         is_done = self.is_done or (is_in and has_what_lives and has_heard)
-        self.standing = Standing(may_join=may_join, is_done=is_done)
+        self.decided = Decided(may_join=may_join, is_done=is_done)
 
     def _has_what_lives(self, cut: Cut, steady_us: int) -> bool:
         """What only a peer had that fell silent may never come."""
@@ -131,4 +132,8 @@ class CatchUp:
         )
 
     def _has_what_one_had(self, cut: Cut) -> bool:
-        return any(aim and cut.covers(aim) for _, aim in self._aims.values())
+        return any(
+            aim and cut.covers(aim)
+            for name, (_, aim) in self._aims.items()
+            if name not in self._lacking
+        )

@@ -57,19 +57,38 @@ def differ(one: bytes, other: bytes) -> bool:
     return bool(one and other) and one != other
 
 
+def are_same(check: bytes, chain: bytes) -> bool:
+    """Whether a check is surely that of a chain."""
+    return bool(check and chain) and check == check_of(chain)
+
+
 def check_of(chain: bytes) -> bytes:
     """What is told of a chain where there are many."""
     return chain[:CHECK_BYTES]
 
 
+def told_check_of(chain: bytes) -> bytes:
+    """The same as it travels: zeros for what is unknown."""
+    return check_of(chain) or _UNKNOWN_CHECK
+
+
 def checks_of(vector: Vector, chain_of: ChainOf) -> bytes:
     """The checks of a vector's entries, in its order; zeros for what is unknown."""
-    return b"".join([check_of(chain_of(origin)) or _UNKNOWN_CHECK for origin in vector])
+    return b"".join([told_check_of(chain_of(origin)) for origin in vector])
 
 
 def unknown_checks(vector: Vector) -> bytes:
     """The checks of a vector of which nothing is known, as they travel."""
     return bytes(CHECK_BYTES * len(vector))
+
+
+def checks_differ(one: bytes, other: bytes) -> bool:
+    """Whether two vectors with the same entries, in one order, are surely not of one history."""
+    for at in range(0, min(len(one), len(other)), CHECK_BYTES):
+        mine, theirs = one[at : at + CHECK_BYTES], other[at : at + CHECK_BYTES]
+        if _UNKNOWN_CHECK not in (mine, theirs) and mine != theirs:
+            return True
+    return False
 
 
 def check_in(vector: Vector, checks: bytes, origin: str) -> bytes:

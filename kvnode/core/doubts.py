@@ -90,7 +90,7 @@ class Doubts:
         origin, seq = doubt.marker
         return all(
             claim is not None
-            and not claim.lacks_strangers_writes
+            and not claim.is_not_all
             and cut.succession.value(claim.delivered, origin) >= seq
             and cut.covers(claim.delivered)
             for claim in claims

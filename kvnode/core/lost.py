@@ -46,5 +46,5 @@ def lost_of(token: Vector, cut: Cut, is_lost: Callable[[Dot], bool]) -> Lost | N
 
 
 def _rules_out(claim: Claim, enders: list[str], cut: Cut) -> bool:
-    has_all = cut.covers(claim.delivered) and not claim.lacks_strangers_writes
+    has_all = cut.covers(claim.delivered) and not claim.is_not_all
     return has_all and any(cut.succession.value(claim.delivered, k) >= 1 for k in enders)

@@ -32,6 +32,31 @@ class OriginState(NamedTuple):
     chain: bytes = NO_CHAIN
 
 
+class OwnPast(NamedTuple):
+    """How far others are known to have a node's own writes: see `standing`."""
+
+    #: The incarnation of the latest write that a peer has confirmed, and its state there; none if
+    #: no write is confirmed.
+    origin: str = ""
+    state: OriginState | None = None
+    #: The incarnations that were opened since, in order.
+    opened: tuple[str, ...] = ()
+    #: Whether a process that had unconfirmed writes may have gone back in time.
+    in_doubt: bool = False
+
+    @property
+    def seq(self) -> int:
+        """That of the latest write that is confirmed."""
+        return 0 if self.state is None else self.state.delivered
+
+
+class Moved(NamedTuple):
+    """A batch of the log that is another one from now on, in the same place."""
+
+    was: Batch
+    now: Batch
+
+
 class Due(NamedTuple):
     """When a version of a key expires."""
 
@@ -49,6 +74,7 @@ class Saved(NamedTuple):
     floor: Vector = MappingProxyType({})
     #: Whether a node has joined the cluster, or founded it, on this disk: see `catch_up`.
     joined: bool = False
+    own: OwnPast = OwnPast()
 
 
 class Snapshot(NamedTuple):
@@ -86,9 +112,10 @@ class Claim:
     #: Greater than those of the process's claims before: claims may come by two ways, and one that
     #: is late must not replace a later one.
     number: int = 0
-    #: Whether it lacks what somebody has who lives and, as far as it knows, is no member yet: then
-    #: what it has not got may be there all the same.
-    lacks_strangers_writes: bool = False
+    #: Whether there is more than it says: it lacks what somebody has who lives and, as far as it
+    #: knows, is no member yet; or it keeps to itself what it wrote, since it may have gone back in
+    #: time. Then what it does not say may be there all the same.
+    is_not_all: bool = False
     #: Of one that joins: where all others are that it knows of. Whoever believes that it has
     #: nothing must hear these as well.
     known: tuple[str, ...] = ()
@@ -105,6 +132,8 @@ class Report(NamedTuple):
     origin: str
     #: All writes of the origin up to here.
     seq: int
+    #: The check of the origin's chain there: what the origin has made since may be other writes.
+    check: bytes
 
 
 class Pulled(NamedTuple):
@@ -196,6 +225,11 @@ class Commit:
     remembered_max: int = 0
     #: Whether the node has joined, by this commit at the latest.
     joined: bool = False
+    #: What is known of its own writes; None where that is as it was.
+    own: OwnPast | None = None
+    #: Batches that are others from now on, and origins of which nothing is left: see `mending`.
+    moved: tuple[Moved, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from kvnode.core.answer import Answer, conflict_bytes
 from kvnode.core.clock import Now
 from kvnode.core.limits import ONCE_CONFLICT_BYTES_MAX
 from kvnode.core.operations import Shown, run
+from kvnode.core.renaming import VersionsOf, renamed
 from kvnode.core.requests import Once, Operation, WriteOperation
 from kvnode.core.results import Conflict, Failed, Known, Result, WriteResult, WriteResults, Written
 
@@ -51,11 +52,18 @@ class Remembering(Protocol):
 class Done:
     """What a turn knows of requests with ids: what is committed, and what it did itself."""
 
-    def __init__(self, committed: Remembering, remembered_max: int) -> None:
+    def __init__(
+        self,
+        committed: Remembering,
+        remembered_max: int,
+        versions_of: VersionsOf = lambda key: (),
+    ) -> None:
+        """`versions_of` tells where writes went that were moved."""
         #: What this turn did, in order.
         self.added: dict[bytes, WriteResults] = {}
         self._committed = committed
         self._remembered_max = remembered_max
+        self._versions_of = versions_of
 
     @property
     def position(self) -> int:
@@ -65,7 +73,17 @@ class Done:
     def results(self, id_: bytes) -> WriteResults | None:
         """What the writes of a request brought; None if it is not remembered."""
         added = self.added.get(id_)
-        return self._committed.remembered(id_) if added is None else added
+        if added is not None:
+            return added
+        remembered = self._committed.remembered(id_)
+        return None if remembered is None else tuple(self._now(it) for it in remembered)
+
+    def _now(self, result: WriteResult) -> WriteResult:
+        """By the dot that it has now."""
+        if not isinstance(result, Written):
+            return result
+        went = [dot for _, dot in renamed(result.dot, self._versions_of)]
+        return result._replace(dot=went[0]) if went else result
 
     def refusal(self, once: Once, name: str) -> Failed | None:
         """Why the node of this name can't tell whether this was done, if it can't."""

@@ -192,7 +192,29 @@ class Repair:
         """When `next_pull` may have something to say without new input."""
         return self._look_us
 
-    def next_pull(self, cut: Cut, holdback: Holdback, steady_us: int) -> Pull | Fetch | None:
+    def inquire(self, question: Pull, steady_us: int) -> Pull | None:
+        """Ask this, and nothing else, if it is due and nothing is under way."""
+        if self._look_us is None or steady_us < self._look_us:
+            return None
+        if self._asked is not None:
+            self._timed_out(self._asked, steady_us)
+        self.staging = None  # what has come of it may be of another history
+        peer = self._peers.get(question.name)
+        if peer is None or peer.not_before_us > steady_us:
+            self._look_us = None if peer is None else peer.not_before_us
+            return None
+        self._ask(question, steady_us)
+        return question
+
+    def may_answer(self, name: str, failures_max: int, steady_us: int) -> bool:
+        """Whether a peer is heard, and was not asked in vain more often than that."""
+        peer = self._peers.get(name)
+        heard = peer is not None and not self._is_silent(peer, steady_us)
+        return heard and peer is not None and peer.failures <= failures_max
+
+    def next_pull(
+        self, cut: Cut, holdback: Holdback, steady_us: int, *, may_fetch: bool = True
+    ) -> Pull | Fetch | None:
         """What to ask for now, if something is due and nothing is under way."""
         if self._look_us is None or steady_us < self._look_us:
             return None
@@ -205,7 +227,9 @@ class Repair:
         with_log = [peer for peer in able if cut.covers(peer.claim.floor)]
         if able and not with_log:
             with_log = self._third_parties_with_log(cut, holdback, steady_us)
-        choice = with_log or self._with_state(able, claimants, steady_us)
+        choice = with_log
+        if may_fetch and not choice:
+            choice = self._with_state(able, claimants, steady_us)
         if not choice:
             self._look_us = self._next_look_us(claimants, steady_us)
             return None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 from kvnode.core.alarms import Alarms
@@ -21,7 +22,7 @@ from kvnode.core.author import Author, Encode
 from kvnode.core.batch import Batch, Write, write_bytes_max
 from kvnode.core.branches import Branches
 from kvnode.core.catch_up import CatchUp
-from kvnode.core.chain import checks_of
+from kvnode.core.chain import checks_of, told_check_of
 from kvnode.core.clock import STAMP_US_MAX, ClocksAhead, Now
 from kvnode.core.concerns import Concerns, awaits_replicas, with_concern
 from kvnode.core.doubts import Doubts
@@ -30,9 +31,11 @@ from kvnode.core.holdback import Holdback, first_missed
 from kvnode.core.limits import WRITE_BYTES_MAX, Limits
 from kvnode.core.lost import is_lost, lost_of
 from kvnode.core.members import Members, all_records, member_key
+from kvnode.core.mending import MENDED_BYTES_MAX, are_all, mended
 from kvnode.core.messages import (
     Chunk,
     Claim,
+    Commit,
     Effects,
     Fetch,
     Inputs,
@@ -47,11 +50,13 @@ from kvnode.core.once import Done, Remembering, run_once
 from kvnode.core.operations import run
 from kvnode.core.overlay import TableView
 from kvnode.core.registration import Registration
+from kvnode.core.renaming import RENAMED_PREFIX, as_position, as_token, renamed
 from kvnode.core.repair import STRANGER_HEARTBEATS, Repair
 from kvnode.core.reports import Reports
 from kvnode.core.requests import Once, Request, Scan, Watch
 from kvnode.core.results import Compacted, Delayed, Failed, Lost, Reply, Result, Written
 from kvnode.core.scans import Scans
+from kvnode.core.standing import INQUIRY_FAILURES_MAX, Inquiry, Standing
 from kvnode.core.state import State
 from kvnode.core.succession import NO_ENDS
 from kvnode.core.truncation import Logged, Truncation
@@ -126,7 +131,7 @@ class Replica:
         }
         self.truncation = Truncation(limits, self.cut.succession)
         self.alarms = Alarms(identity.name)
-        self.branches = Branches(identity.name, self.state, self.alarms)
+        self.branches = Branches(identity.name, self.state, self.alarms, self._logged)
         self.holdback = Holdback(limits)
         self.watches = Watches(limits)
         self.repair = Repair(random, heartbeat_us=heartbeat_us)
@@ -139,6 +144,16 @@ class Replica:
         #: What its process has to catch up with.
         self.catch_up = CatchUp(heartbeat_us=heartbeat_us)
         self.scans = Scans(table, random, limits)
+        #: Whether the table tells of writes that were moved.
+        self._has_renamed = bool(table.page(RENAMED_PREFIX, b"", 1))
+        #: How others have this node's own writes.
+        self.standing = Standing(identity.name, saved.own, self.cut)
+        for origin, state in self.state.origins.items():
+            if name_of(origin) == identity.name:
+                self.standing.made(origin, state)
+        self._only_reads = False
+        #: What it tells others while it is quiet.
+        self._said: Claim | None = None
         #: Requests whose past is here, and that wait for their turn.
         self.ready: deque[Request] = deque()
         #: Those that this turn ran, and those that it refused: none of their answers is
@@ -150,9 +165,9 @@ class Replica:
         self._encode = encode
         #: The incarnation that its local writes are of; none before the first one.
         self.origin = ""
+        self._author = self._new_author()
         #: What it was before this process put a snapshot in place, if it goes on as registered.
         self._opened = ""
-        self._author = self._new_author()
         self._new_origin = new_origin
         #: Whether the next local write opens another incarnation, which is named only then: a
         #: name that stood in memory before could come back with it.
@@ -164,7 +179,7 @@ class Replica:
             is_member=identity.record is not None, heartbeat_us=heartbeat_us
         )
         self._synced: Vector | None = None if commits_are_synced else dict(self.cut.heads)
-        self._done = Done(table, limits.remembered_requests_max)
+        self._done = self._new_done()
         self._writes_left = 0
         #: What the request that runs may put again.
         self._touch_bytes_left = 0
@@ -179,7 +194,7 @@ class Replica:
     def turn(self, inputs: Inputs, now: Now) -> Effects:
         """Take in what was received; say what to commit, then publish, then answer."""
         self.state.begin()
-        self._done = Done(self._table, self.limits.remembered_requests_max)
+        self._done = self._new_done()
         self.expiry.advance(now.wall_us)
         self.watches.begin(self.cut)
         self.ran, self.refused, self.own, self._stage = [], [], [], None
@@ -188,6 +203,8 @@ class Replica:
         if not self._registration.is_open:
             self.alarms.joined()  # whoever was forgotten has been told, after the turn before
         self._receive(inputs, now)
+        if self.standing.is_quiet and self._said is None:
+            self._said = self.claim(now)
         self._register_if_due(now, hears=bool(inputs.claims))
         replies = [*self._admit(inputs, now), *self._serve(now)]
         self._close_batch()
@@ -195,8 +212,8 @@ class Replica:
             self.watches.cancel(mark)
         replies += self._tell_watchers(now)
         return Effects(
-            commit=self.state.commit(self._done, self.limits.remembered_requests_max),
-            publish=tuple(self.own),
+            commit=self._commit(),
+            publish=() if self.standing.is_quiet else tuple(self.own),
             claim=self.claim_if_due(now),
             replies=tuple(replies),
             token=dict(self.cut.heads),
@@ -204,10 +221,62 @@ class Replica:
             stage=self._stage,
         )
 
+    def _new_done(self) -> Done:
+        return Done(self._table, self.limits.remembered_requests_max, self.state.versions)
+
+    def _commit(self) -> Commit | None:
+        told = self._done, self.limits.remembered_requests_max
+        commit, standing = self.state.commit(*told), self.standing
+        is_new_doubt = standing.past.in_doubt and not standing.saved.in_doubt
+        if commit is None and is_new_doubt and not self._only_reads:
+            commit = self.state.as_it_is(*told)
+        must_save = self.own or is_new_doubt or standing.must_save
+        if commit is None or standing.past is standing.saved or not must_save:
+            return commit
+        standing.saved, standing.must_save = standing.past, False
+        return replace(commit, own=standing.past)
+
+    def doubt(self, *, renews: bool) -> None:
+        """This node may have gone back in time since its last turn; perhaps its incarnation makes
+        no more writes."""
+        self.standing.doubt()
+        if renews:
+            self.renew()
+
     def renew(self) -> None:
         """This incarnation makes no more writes: the next one opens another. To be called before a
         turn, or in it before its first local write."""
         self.renews = True
+
+    def mended(self, saved: Saved, now: Now) -> Commit | None:
+        """What moves the writes that this node made beyond where a peer's past parts from its own;
+        the replica is to be made anew after that. None, and an alarm, if it takes a person."""
+        parting = self.standing.mends_after()
+        if parting is None:
+            self._end_quiet(was_quiet=True)
+            return None
+        firsts = self.standing.unconfirmed_from(parting.origin)
+        batches = self._table.batches(firsts, MENDED_BYTES_MAX, self.cut.succession.ends)
+        is_whole = batches and are_all(batches, firsts, self.cut.entries)
+        if not is_whole or self._is_built_on(parting, firsts):
+            self.standing.is_beyond_help()
+            self.alarms.parted(parting)
+            return None
+        self.alarms.settled(self.identity.name)
+        # What was confirmed since its last write is known here only.
+        saved = saved._replace(own=self.standing.past)
+        origin = self._new_origin()
+        return mended(saved, self._table, parting, batches, origin, self._encode, now.wall_us)
+
+    def _is_built_on(self, parting: Dot, moved: Vector) -> bool:
+        """Whether an incarnation that came from others ends what is to be moved from there on: no
+        store may have that without its end."""
+        ended_by = self.cut.succession.ended_by
+        return any(
+            ender not in moved and (origin != parting.origin or seq > parting.seq)
+            for origin in moved
+            for ender, seq in ended_by(origin).items()
+        )
 
     def take_waiting(self, wanted: Callable[[Request], bool]) -> list[Request]:
         """Those of the requests that wait to be run, which then are not."""
@@ -218,11 +287,13 @@ class Replica:
     def set_aside(self) -> None:
         """Its requests are carried elsewhere; it makes no more turns, but may still claim."""
         self.ran, self.refused, self.own = [], [], []
-        self.ready.clear()
+        self.take_waiting(lambda request: True)
+        self.watches = Watches(self.limits)
         self.scans.cuts.close()
 
     def only_read(self) -> None:
         """The disk takes no writes: make none."""
+        self._only_reads = True
         self._registration.close()
 
     def synced(self) -> None:
@@ -243,8 +314,10 @@ class Replica:
             replies = self.concerns.settle(self._synced_by_members(), now.steady_us)
         name, instance, _ = self.identity
         due = self.reports.due(self._synced_of)
-        reports = tuple(Report(name, instance, *dot) for dot in due)
-        return Settled(tuple(replies), self.concerns.unasked(), reports)
+        chain_at = self.branches.chain_at
+        reports = tuple(Report(name, instance, *dot, told_check_of(chain_at(dot))) for dot in due)
+        awaited = None if self.standing.is_quiet else self.concerns.unasked()
+        return Settled(tuple(replies), awaited, reports)
 
     def abandon_concerns(self, reason: str) -> list[Reply]:
         """The replies that are held back: this replica will not hear any more of their writes."""
@@ -252,8 +325,10 @@ class Replica:
 
     def _synced_by_members(self) -> dict[str, int]:
         """How far each member has synced this incarnation's writes, this node's included."""
-        members = self.members.names()
-        synced = self.concerns.synced(self.repair.claims, members, self.cut.succession)
+        synced = {}
+        if not self.standing.is_quiet:  # else others may have other writes under these dots
+            members = self.members.names()
+            synced = self.concerns.synced(self.repair.claims, members, self.cut.succession)
         synced[self.identity.name] = self._synced_of(self.origin)
         return synced
 
@@ -261,6 +336,13 @@ class Replica:
         if self._synced is None:
             return self.cut.entries.get(origin, 0)
         return self.cut.succession.value(self._synced, origin)
+
+    def is_asked(self, vector: Vector) -> bool:
+        """A peer asks for what lies beyond this; whether it may be told."""
+        was_quiet = self.standing.is_quiet
+        self.standing.is_asked(vector)
+        self._end_quiet(was_quiet=was_quiet)
+        return not self.standing.is_quiet
 
     def lacking(self, vector: Vector) -> dict[str, int]:
         """Where this replica goes beyond a vector: origin -> first seq that it lacks."""
@@ -274,8 +356,9 @@ class Replica:
         self, head: Sequence[Logged], log_bytes: int, log_end: int, now: Now
     ) -> Sequence[Logged]:
         """Which of the oldest batches of the log may go; of a node that joins none, since it does
-        not know the members."""
-        if self.is_joining:
+        not know the members, and none while it is not sure that these have the same writes."""
+        is_kept = self.standing.past.in_doubt and log_bytes <= self.limits.log_bytes_max
+        if self.is_joining or self.standing.is_comparing or is_kept:
             return ()
         claims = self.repair.claims
         members = {name: claims[name].delivered if name in claims else {} for name in self.others()}
@@ -376,9 +459,12 @@ class Replica:
                 self._take_in(batch)
         for name, batches, is_late in inputs.pulled:
             lacked = [b for b in batches if b.last > self.cut.entries.get(b.origin, 0)]
+            compared = self._compare_with(name, batches)
+            self._look_for_another_end(name, lacked)
             for batch in lacked:
                 self._take_in(batch)
             advanced = any(b.last <= self.cut.entries.get(b.origin, 0) for b in lacked)
+            advanced = advanced or compared
             advanced = advanced or self.holdback.has_ready_batches
             self.repair.answered(name, now.steady_us, advanced=advanced, is_late=is_late)
         for name, is_news, is_late in inputs.progress:
@@ -395,10 +481,11 @@ class Replica:
             self.repair.heard(name, now.steady_us)
         for claim in inputs.claims:
             self._look_for_own(claim.delivered)
+            self._look_for_another_past(claim)
             self.repair.claimed(claim, now.steady_us)
             self.concerns.retract(claim.name)
             self.clocks.heard(claim.name, claim.wall_us, now.wall_us)
-            self.alarms.compare(claim, self.cut.heads, self.state.digest)
+            self.alarms.compare(claim, self.cut.heads, self.state.digest, self.state.known_chain_of)
         self._hear_of_replicas(inputs)
         self.catch_up.look(
             inputs.claims,
@@ -420,6 +507,9 @@ class Replica:
         if inputs.reports:
             claims, last = self.repair.claims, self.cut.entries.get(self.origin, 0)
             for report in inputs.reports:
+                stands = self.branches.chain_at(Dot(report.origin, report.seq))
+                if not stands or report.check != told_check_of(stands):
+                    continue  # it has other writes under these dots
                 self.concerns.reported(report, claims.get(report.name), last)
         for dot in inputs.awaited:
             self.reports.asked(dot)
@@ -432,6 +522,12 @@ class Replica:
             self.alarms.forgotten()
 
     def _receive_chunk(self, chunk: Chunk, now: Now) -> None:
+        parting = self.standing.parting_from(chunk.origins, self.branches.chain_at)
+        if parting is not None:
+            # To be put in place it would take what is here under these dots for its own.
+            self.standing.finds(parting)
+            self.repair.refused(chunk.name, now.steady_us)
+            return
         staging = self.repair.staging
         is_first = staging is not None and staging.number is None
         counts, snapshot = self.repair.fetched(chunk, self.cut, now.steady_us)
@@ -491,6 +587,63 @@ class Replica:
         if delivered.get(origin, 0) > self.cut.entries.get(origin, 0):
             self.renew()
 
+    def _look_for_another_past(self, claim: Claim) -> None:
+        """A peer may have another history of this name's."""
+        was_quiet = self.standing.is_quiet
+        beyond_help = self.standing.heard(claim, self.branches.chain_at)
+        if beyond_help is not None:
+            self.alarms.doubled(beyond_help)
+        self._give_up_what_no_log_has(claim)
+        self._end_quiet(was_quiet=was_quiet)
+
+    def _look_for_another_end(self, name: str, batches: Sequence[Batch]) -> None:
+        """What a peer has of this node's incarnations may go on from another history than the one
+        that its claims told of, or than what was here when that was compared."""
+        claim = self.repair.claims.get(name)
+        if claim is None or self.standing.is_comparing:
+            return
+        for batch in batches:
+            parting = self.branches.own_parting(batch)
+            if parting is not None and self.standing.meets(claim, parting):
+                self._give_up_what_no_log_has(claim)
+                return
+
+    def _give_up_what_no_log_has(self, claim: Claim) -> None:
+        """An inquiry may have begun by this claim."""
+        inquiry = self.standing.inquiry
+        if inquiry is not None and inquiry.claim is claim and not self._can_compare(inquiry):
+            self.standing.gives_up()
+
+    def _can_compare(self, inquiry: Inquiry) -> bool:
+        """Whether the peer's log reaches down to where the comparison begins."""
+        question = inquiry.question().vector
+        return self.cut.succession.reading(question).covers_all(inquiry.claim.floor)
+
+    def _compare_with(self, name: str, batches: Sequence[Batch]) -> bool:
+        """A peer answered, perhaps with what is to be compared; whether that brought something."""
+        inquiry = self.standing.inquiry
+        if inquiry is None or inquiry.claim.name != name:
+            return False
+        was_quiet = self.standing.is_quiet
+        brought = self.standing.compare(batches, self._logged)
+        self._end_quiet(was_quiet=was_quiet)
+        return brought
+
+    def _end_quiet(self, *, was_quiet: bool) -> None:
+        """What nobody was told of is told at once."""
+        if was_quiet and not self.standing.is_quiet:
+            self._said, self._heartbeat_due_us = None, 0
+
+    def _logged(self, dot: Dot) -> Batch | None:
+        """The batch of the log that has a dot."""
+        found = self._table.batches({dot.origin: dot.seq}, 1, NO_ENDS)
+        return found[0] if found and found[0].first <= dot.seq <= found[0].last else None
+
+    def _stands_before(self, one: Dot, other: Dot) -> bool:
+        """Whether the one write comes before the other one in the log."""
+        firsts = {one.origin: one.seq, other.origin: other.seq}
+        return any(it.origin == one.origin for it in self._table.batches(firsts, 1, NO_ENDS))
+
     def _compare(self, batch: Batch) -> None:
         """What is gossiped though it is here must be what is here, as far as the log has it."""
         origin, first = batch.origin, batch.first
@@ -523,12 +676,19 @@ class Replica:
 
     def _deliver(self, batch: Batch) -> None:
         self._writes_left -= len(batch.writes)
+        for dot in self.branches.relied_on(batch):
+            self.standing.is_relied_on(dot)
         self.state.deliver(batch)
         self._author.delivered(batch.origin)
+        if batch.first == 1:
+            self.alarms.goes_on_anew(name_of(batch.origin))
         self._wake(batch)
 
     def _record_changed(self, key: bytes, versions: Versions, by: str) -> None:
-        """A member record was written or deleted."""
+        """A record of kvnode's own was written or deleted."""
+        if key.startswith(RENAMED_PREFIX):
+            self._has_renamed = True
+            return
         self._member_changed(key, versions)
         if not versions and name_of(by) != self.identity.name:
             self._tell_if_forgotten(key)
@@ -559,7 +719,9 @@ class Replica:
 
     def _admit(self, inputs: Inputs, now: Now) -> list[Reply]:
         """Queue what is ready, woken requests first; park the rest or answer it at once."""
-        unparked, self._unparked = self._unparked, []
+        unparked, self._unparked = [self._translated(it) for it in self._unparked], []
+        # The same ones as the driver knows, which answers them if the commit fails.
+        inputs.requests = [self._translated(it) for it in inputs.requests]
         woken, requests = self.holdback.take_ready_requests(), inputs.requests
         replies = []
         if self.is_joining:
@@ -589,6 +751,23 @@ class Replica:
         """What a session has seen and nobody has any more, if there is such."""
         claims = self._claims_of_others()
         return lost_of(token, self.cut, lambda dot: self._is_lost(dot, claims))
+
+    def _translated(self, request: Request) -> Request:
+        """With the past that it asks for as it is called now: see `renaming`."""
+        if not self._has_renamed:
+            return request
+        if isinstance(request.operations[0], Watch):
+            token = as_position(request.token, self.cut, self.state.versions, self._stands_before)
+        else:
+            token = as_token(request.token, self.cut, self.state.versions)
+            claims = None
+            for origin, seq in request.token.items():
+                dot = Dot(origin, seq)
+                if seq > self.cut.entries.get(origin, 0) and renamed(dot, self.state.versions):
+                    claims = self._claims_of_others() if claims is None else claims
+                    if origin in token and self._is_lost(dot, claims):
+                        token = {o: n for o, n in token.items() if o != origin}
+        return request if token == request.token else replace(request, token=token)
 
     def _serve(self, now: Now) -> list[Reply]:
         """Run what is ready, until the answers are as many as memory should hold, or scans have
@@ -688,6 +867,7 @@ class Replica:
         if not self.renews:
             return
         self.origin, self.renews = self._new_origin(), False
+        self.standing.opens(self.origin)
         self._author = self._new_author()
         self._registration.again()
         self.concerns.go_on_as(self.origin)
@@ -732,6 +912,7 @@ class Replica:
             self.own.append(batch)
             self.branches.made(batch)
             self.state.record(batch, row)
+            self.standing.made(batch.origin, self.state.origins[batch.origin])
             self._wake(batch)
 
     def versions(self, key: bytes) -> Versions:
@@ -765,19 +946,31 @@ class Replica:
         delivers."""
         if self._stage is not None and self._stage.snapshot is not None:
             return None
+        if self.standing.parting is not None:
+            return None
+        if self.standing.inquiry is not None:
+            return self._inquire(self.standing.inquiry, now.steady_us)
         if self.holdback.has_ready_batches:
             reached = self.holdback.reached(self.cut.entries)
             held_writes = sum(seq - self.cut.entries[origin] for origin, seq in reached.items())
             if held_writes > self.limits.delivered_writes_per_turn:
                 return None
-        return self.repair.next_pull(self.cut, self.holdback, now.steady_us)
+        may_fetch = not self.standing.takes_a_person
+        return self.repair.next_pull(self.cut, self.holdback, now.steady_us, may_fetch=may_fetch)
+
+    def _inquire(self, inquiry: Inquiry, steady_us: int) -> Pull | None:
+        if self.repair.may_answer(inquiry.claim.name, INQUIRY_FAILURES_MAX, steady_us):
+            return self.repair.inquire(inquiry.question(), steady_us)
+        self.standing.gives_up()
+        self._end_quiet(was_quiet=True)
+        return None
 
     def claim_if_due(self, now: Now) -> Claim | None:
         """The heartbeat: by the clock, and at once when a batch is too large for gossip.
 
         Who joins claims nothing, whatever it has fetched: others would believe that to be all.
         """
-        unheard = any(not batch.is_gossip for batch in self.own)
+        unheard = not self.standing.is_quiet and any(not batch.is_gossip for batch in self.own)
         if now.steady_us < self._heartbeat_due_us and not unheard:
             return None
         self._heartbeat_due_us = now.steady_us + self._heartbeat_us
@@ -790,6 +983,8 @@ class Replica:
         wall_us = max(0, now.wall_us)
         if self.is_joining:
             return Claim(name, instance, {}, {}, 0, {}, wall_us, known=self.catch_up.known)
+        if self._said is not None:
+            return replace(self._said, wall_us=wall_us, is_not_all=True)
         delivered = dict(self.cut.heads)
         synced = delivered if self._synced is None else self._synced
         floor = dict(self.state.floor)
@@ -798,7 +993,7 @@ class Replica:
             name,
             instance,
             *said,
-            lacks_strangers_writes=self._lacks_strangers_writes(now),
+            is_not_all=self._lacks_strangers_writes(now),
             # Of what was ended nothing is told: that would be read from the disk each time.
             checks=checks_of(delivered, self.state.known_chain_of),
         )

@@ -113,4 +113,4 @@ def merged_state(mine: Saved, theirs: Snapshot, digest: int) -> Saved:
             origins[origin] = state
             floor[origin] = state.delivered
     clock_us = max(mine.clock_us, theirs.clock_us)
-    return Saved(origins, clock_us, digest, floor, mine.joined)
+    return Saved(origins, clock_us, digest, floor, mine.joined, mine.own)

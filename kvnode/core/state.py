@@ -6,6 +6,7 @@ reads see, and which is just what its commit writes.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -13,15 +14,15 @@ from kvnode.core.batch import Batch, Write
 from kvnode.core.chain import NO_CHAIN, chained
 from kvnode.core.clock import HybridLogicalClock
 from kvnode.core.expiry import due_of
-from kvnode.core.members import MEMBER_PREFIX
+from kvnode.core.limits import RESERVED_PREFIX
 from kvnode.core.messages import Commit, Due, OriginState, Saved
 from kvnode.core.once import Done
 from kvnode.core.succession import Cut, ends_of
 from kvnode.core.truncation import Logged
-from kvnode.core.vector import Vector
+from kvnode.core.vector import Dot, Vector
 from kvnode.core.versions import DIGEST_MODULUS, Version, Versions, digest_change, merged
 
-#: The key of a member record, what is left there, and the origin of the write that changed it.
+#: The key of a record of kvnode's own, what is left there, and the origin of the write that did it.
 RecordChanged = Callable[[bytes, Versions, str], None]
 
 
@@ -45,12 +46,11 @@ class State:
             {origin: state.delivered for origin, state in saved.origins.items()},
             {origin: state.ends for origin, state in saved.origins.items() if state.ends},
         )
-        #: Of incarnations that none has ended. What is kept of the others stands on disk only: it
-        #: is needed just if a copy of a disk goes on from where one was ended.
+        #: Of incarnations that vectors name: none has ended them, or only before their last write.
+        #: What is kept of the others stands on disk only: it is needed just if a copy of a disk
+        #: goes on from where one was ended.
         self.origins = {
-            origin: state
-            for origin, state in saved.origins.items()
-            if not self.cut.succession.is_ended(origin)
+            origin: state for origin, state in saved.origins.items() if origin in self.cut.heads
         }
         #: The log has every batch beyond this vector, in normal form.
         self.floor: Vector = self.cut.succession.normal(saved.floor)
@@ -60,6 +60,8 @@ class State:
         self.changed: dict[bytes, Versions] = {}
         self.due: dict[Due, bool] = {}
         self.log: list[Batch] = []
+        #: The same by their origins.
+        self._brought: dict[str, list[Batch]] = {}
         self._touched: dict[str, None] = {}
         self._table = table
         self._record_changed = record_changed
@@ -67,6 +69,13 @@ class State:
     def begin(self) -> None:
         """A turn begins; what the one before has changed is committed."""
         self.changed, self.due, self.log, self._touched = {}, {}, [], {}
+        self._brought = {}
+
+    def brought(self, dot: Dot) -> Batch | None:
+        """The batch of this turn that has a dot."""
+        batches = self._brought.get(dot.origin, [])
+        at = bisect_right(batches, dot.seq, key=lambda batch: batch.first) - 1
+        return batches[at] if at >= 0 and dot.seq <= batches[at].last else None
 
     # --- what is shown
 
@@ -111,7 +120,7 @@ class State:
             before = self.versions(key)
             own = Version(stamp_us, origin, seq, value or b"", expires_us)
             after = merged(before, self.cut.succession, row, own, deleted=value is None)
-            if key.startswith(MEMBER_PREFIX):
+            if key.startswith(RESERVED_PREFIX):
                 self._record_changed(key, after, origin)
             self.digest += digest_change(key, before, after)
             if before or expires_us is not None:
@@ -131,15 +140,18 @@ class State:
         )
         self._touched[origin] = None
         self.log.append(batch)
+        self._brought.setdefault(origin, []).append(batch)
 
     def commit(self, done: Done, remembered_max: int) -> Commit | None:
         """What the turn has changed; None if it has delivered nothing."""
-        if not self.log:
-            return None
+        return self.as_it_is(done, remembered_max) if self.log else None
+
+    def as_it_is(self, done: Done, remembered_max: int) -> Commit:
+        """The same, though it may be nothing."""
         origins = {origin: self.origins[origin] for origin in self._touched}
         for origin, state in origins.items():
             for each in (origin, *state.ends):
-                if self.cut.succession.is_ended(each):
+                if each not in self.cut.heads:
                     self.origins.pop(each, None)
         return Commit(
             table=self.changed,

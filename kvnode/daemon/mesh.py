@@ -222,7 +222,8 @@ class Mesh:
     def report(self, report: Report, steady_us: int) -> None:
         """Tell an origin what is synced of it: each process of its name, for only that origin's
         takes it."""
-        operation = synced(report.name, report.instance, Dot(report.origin, report.seq))
+        dot = Dot(report.origin, report.seq)
+        operation = synced(report.name, report.instance, dot, report.check)
         bearing = self.neighbours.bearing(name_of(report.origin))
         for instance in {peer.greeting.instance for peer in bearing if peer.greeting}:
             self.contacts.ask(instance, REPORT_ID, operation, steady_us)

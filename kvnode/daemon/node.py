@@ -8,7 +8,7 @@ tests drive this very code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -35,7 +35,7 @@ from kvnode.core.messages import (
 from kvnode.core.replica import Replica
 from kvnode.core.requests import Request, WriteOperation
 from kvnode.core.results import Failed, Reply
-from kvnode.core.vector import Dot, Vector
+from kvnode.core.vector import Dot, Vector, name_of
 from kvnode.daemon.fold import SwitchFailedError, fold
 from kvnode.daemon.kept import Kept
 from kvnode.daemon.snapshots import Snapshots
@@ -54,6 +54,8 @@ _TIME_IS_MISSING: Final = (
     "time is missing at this node, as on a machine that was reverted while the request waited; it "
     "is not done now, but may have been before"
 )
+_QUIET: Final = "this node may have gone back in time; it serves peers when it has heard one"
+_MENDED: Final = "the machine went back in time, and some of its writes were moved"
 _DONE: Final = object()
 
 #: After a failure the store is opened for writing at once, but not more often than this: in
@@ -162,6 +164,10 @@ class Node:
         self._claims_told = 0
         self._renew_not_before_us = 0
         self._snapshots = Snapshots(random_number)
+        #: The incarnations that this process has opened.
+        self._written: set[str] = set()
+        #: How often it moved its writes since its machine went back in time.
+        self.mended = 0
         #: What peers get in pieces.
         self.kept = Kept()
         self.upkeep = Upkeep()
@@ -190,8 +196,10 @@ class Node:
             # Peers have heard claims with higher numbers, perhaps, and would ignore these.
             self._claims_told = max(self._claims_told, now.wall_us)
             self._refuse_what_waits(outbox)
-        if is_in_doubt and not self.replica.renews and self._continuity.may_renew(now.steady_us):
-            self.replica.renew()
+        if is_in_doubt:
+            self.replica.doubt(
+                renews=not self.replica.renews and self._continuity.may_renew(now.steady_us)
+            )
 
     def _refuse_what_waits(self, outbox: Outbox) -> None:
         """Writes that were to be made before: their clients may have been told something else
@@ -213,13 +221,13 @@ class Node:
             return
         inputs.requests, self._carried = [*self._carried, *inputs.requests], []
         effects: Effects | None = None
-        standing = self.catch_up.standing
+        decided = self.catch_up.decided
         try:
             effects = self.replica.turn(inputs, now)
             if effects.stage is not None:
                 self._put_aside(effects.stage)
             if effects.commit is not None:
-                self._commit(self._store, effects.commit, effects.publish, now)  # save ...
+                self._commit(self._store, effects.commit, self.replica.own, now)  # save ...
             self._sync_if_due(now)
             if self.health.writable:
                 is_heartbeat = effects.claim is not None
@@ -231,13 +239,15 @@ class Node:
                 if is_heartbeat or effects.commit is not None:
                     self._store.expect_in_place()
         except StorageError as error:
-            self.catch_up.standing = standing  # what came in this turn may be gone
+            self.catch_up.decided = decided  # what came in this turn may be gone
             self._fail(inputs, effects, error, now, outbox, readable=effects is not None)
             return
         self.vector = effects.token
         self._send(effects, now, outbox)  # ... then send
         if effects.stage is not None and effects.stage.snapshot is not None:
             self._begin_fold(effects.stage.snapshot, outbox)
+        elif self.replica.standing.parting is not None and self.health.writable:
+            self._mend(now, outbox)
         elif effects.claim is not None and self.replica.has_unended():
             self._renew(now, outbox)
 
@@ -250,6 +260,8 @@ class Node:
         Raises StorageError, or Refused where the log does not reach down to it."""
         if self._store is None:
             raise StorageError(self.trouble())
+        if not self.replica.is_asked(vector):
+            return []
         if not self.replica.state.reaches_log(vector):
             raise Refused("the log starts later; fetch a snapshot")
         lacking, ends = self.replica.lacking(vector), self.replica.cut.succession.ends
@@ -260,6 +272,8 @@ class Node:
         that has more. Raises StorageError or Refused."""
         if self._store is None:
             raise StorageError(self.trouble())
+        if number is None and self.replica.standing.is_quiet:
+            raise Refused(_QUIET)
         bytes_max = min(bytes_max, self.replica.limits.snapshot_part_bytes)
         return self._snapshots.part(self._store.view, number, after, bytes_max, steady_us)
 
@@ -367,7 +381,7 @@ class Node:
         synced = claim.synced if is_sound else {}
         return replace(claim, synced=synced, number=self._claims_told)
 
-    def _commit(self, store: Store, commit: Commit, own: tuple[Batch, ...], now: Now) -> None:
+    def _commit(self, store: Store, commit: Commit, own: Sequence[Batch], now: Now) -> None:
         """An incarnation's first batch is synced whatever the durability: had the disk lost it,
         no later one could end that incarnation, and sessions would wait for it in vain. So is what
         is done once: had the disk lost it, and peers not, it would be done again."""
@@ -458,6 +472,29 @@ class Node:
         except StorageError as error:
             self._fail(Inputs(), None, error, now, outbox)
 
+    def _mend(self, now: Now, outbox: Outbox) -> None:
+        """Make what this node wrote under dots that were given before those of a new incarnation;
+        then start anew from the disk."""
+        assert self._store is not None
+        try:
+            commit = self.replica.mended(self._store.load(), now)
+            if commit is None:
+                return
+            self._carry(_MENDED, outbox)
+            self._switch(self._store, commit)
+        except StorageError as error:
+            self._fail(Inputs(), None, error, now, outbox)
+            return
+        self.mended += 1
+
+    def _switch(self, store: Store, commit: Commit) -> None:
+        """A commit after which less is delivered than before, and a start from there."""
+        try:
+            store.commit(commit, sync=True)
+            self._reload()
+        except StorageError as error:
+            raise SwitchFailedError(str(error)) from error
+
     def _carry(self, reason: str, outbox: Outbox) -> None:
         """Remember who waits to be served; who waits for replicas is told why no longer."""
         self._abandon_concerns(reason, outbox)
@@ -498,6 +535,9 @@ class Node:
             self._before = None if switching else _before(store, effects)
             synced = replica.synced_vector
             self._kept = self.vector if synced is None else synced
+            if switching:  # perhaps to less of this node's own, which was moved
+                name = self.replica.identity.name
+                self._kept = {o: seq for o, seq in self._kept.items() if name_of(o) != name}
         self._fold, self._carried = None, []
         self._abandon_concerns(f"the node's disk failed: {error}", outbox)
         self.health.failures += 1
@@ -533,7 +573,8 @@ class Node:
                 self._load_frozen(FrozenStore(self._open_store(read_only=True), self._before))
 
     def _publish_what_was_in_doubt(self, outbox: Outbox) -> None:
-        for batch in self._in_doubt:
+        told = () if self.replica.standing.is_quiet else self._in_doubt
+        for batch in told:
             if self.replica.cut.entries.get(batch.origin, 0) >= batch.last:
                 outbox.publish(batch)
         self._in_doubt, self._before = (), None
@@ -563,9 +604,12 @@ class Node:
         self._begin(store, replica, writable=False)
 
     def _begin(self, store: Store, replica: Replica, *, writable: bool) -> None:
+        before: Replica | None = getattr(self, "replica", None)
+        if before is not None and before.standing.is_quiet:
+            replica.standing.doubt()
         self._store, self.replica = store, replica
         replica.alarms.raised, replica.expiry = self._raised, self._expiry
-        replica.catch_up = self.catch_up
+        replica.catch_up, replica.standing.written = self.catch_up, self._written
         self.vector = dict(replica.cut.heads)
         self.health.serving, self.health.writable = True, writable
 

@@ -34,6 +34,7 @@ class Reports:
         self._unheard_us: dict[str, int] = {}
         self._unheard_told: dict[str, tuple[str, int]] = {}
         self._health = (0, True, True)
+        self._mended = 0
         self._ahead: set[str] = set()
         self._alarms: dict[str, str] = {}
         #: When to tell next what the node waits for; None while it does not join.
@@ -43,6 +44,7 @@ class Reports:
         """Tell what is new since the last time."""
         self._tell_joining(node, unheard, steady_us)
         self._tell_health(node.health)
+        self._tell_mended(node.mended)
         self._tell_alarms(node.replica.alarms.raised)
         self._tell_clocks(node.replica.clocks)
 
@@ -116,6 +118,14 @@ class Reports:
         else:
             LOGGER.info("the disk takes writes again")
         self._health = now
+
+    def _tell_mended(self, mended: int) -> None:
+        if mended > self._mended:
+            LOGGER.warning(
+                "this machine went back in time as it ran, or runs twice: writes of it bore names "
+                "that others had for other writes; all are kept, and the later ones were renamed"
+            )
+        self._mended = mended
 
     def _tell_alarms(self, raised: dict[str, str]) -> None:
         """An alarm's text may change with every heartbeat, as digests do: that is no news."""

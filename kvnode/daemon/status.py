@@ -44,6 +44,7 @@ def replica_status(replica: Replica) -> dict[str, Any]:
         "cuts": len(replica.scans.cuts),
         "cut_bytes": replica.scans.cuts.size_bytes,
         "joining": replica.is_joining,
+        "in_doubt": replica.standing.is_quiet,
         "alarms": sorted(replica.alarms.raised.values()),
         "fetching_from": replica.repair.staging.name if replica.repair.staging else None,
     }
@@ -57,6 +58,7 @@ def node_status(node: Node, steady_us: int) -> dict[str, Any]:
         "folding": node.is_folding,
         "scrubs": node.upkeep.scrub.finished,
         "snapshots_taken": node.snapshots_taken,
+        "mended": node.mended,
         "log": _log_shown(node, steady_us),
         "storage": {
             "serving": health.serving,

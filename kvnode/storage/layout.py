@@ -8,6 +8,7 @@
                      "state"                    -> format, clock, digest, size of the log, joined
                      "floor"                    -> the vector below which the log has gaps
                      "live"                     -> which of the two tables is the node's
+                     "own"                      -> which of the node's own writes are confirmed
     once             "id/" id                   -> what the writes of that request brought
                      "position/" position       -> the id of the request that was done then
                      "first"                    -> the position of the first one
@@ -28,14 +29,16 @@ from kvnode.codec.batches import decode_batch
 from kvnode.codec.packing import pack, unpack_record
 from kvnode.codec.records import (
     decode_origin_state,
+    decode_own_past,
     decode_versions,
     encode_origin_state,
+    encode_own_past,
     encode_versions,
 )
 from kvnode.core.batch import Batch
 from kvnode.core.expiry import due_of
 from kvnode.core.limits import MIB, PULLED_BATCHES_MAX
-from kvnode.core.messages import Commit, Due, OriginState, Saved
+from kvnode.core.messages import Commit, Due, OriginState, OwnPast, Saved
 from kvnode.core.succession import contradiction
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import Vector
@@ -64,6 +67,7 @@ ORIGIN: Final = b"origin/"
 STATE: Final = b"state"
 FLOOR: Final = b"floor"
 LIVE: Final = b"live"
+OWN: Final = b"own"
 #: Key and record of each stand in one array on the wire.
 _RECORDS_MAX: Final = PULLED_BATCHES_MAX // 2
 
@@ -155,8 +159,11 @@ def index_key(origin: str, seq: int) -> bytes:
 # --- what is written
 
 
-def encode_commit(commit: Commit, live: int, position: int, log_bytes: int) -> Puts:
-    """All that a commit writes; its batches go to the log from `position` on."""
+def encode_commit(
+    commit: Commit, live: int, position: int, log_bytes: int, moved: Sequence[bytes] = ()
+) -> Puts:
+    """All that a commit writes; its batches go to the log from `position` on, and those that are
+    moved stand there under these keys."""
     puts = _encode_versions(commit.table, live)
     if commit.due:
         puts += _encode_due(commit.due, live)
@@ -165,9 +172,23 @@ def encode_commit(commit: Commit, live: int, position: int, log_bytes: int) -> P
         puts.append(("log", key, batch.encoded))
         puts.append(("index", indexed(key), key))
         log_bytes += len(batch.encoded)
+    for before, (was, now) in zip(moved, commit.moved, strict=True):
+        key = log_key(log_position(before), now.origin, now.last)
+        puts += [("log", before, None), ("index", indexed(before), None)]
+        puts += [("log", key, now.encoded), ("index", indexed(key), key)]
+        log_bytes += len(now.encoded) - len(was.encoded)
     puts += _encode_origins(commit.origins)
+    puts += [("meta", origin_key(origin), None) for origin in commit.gone]
+    if commit.own is not None:
+        puts.append(("meta", OWN, encode_own_past(commit.own)))
     puts.append(_encode_state(state_after(commit, log_bytes)))
     return puts
+
+
+def log_bytes_after(commit: Commit, log_bytes: int) -> int:
+    """The size of a log of this size after a commit."""
+    moved_bytes = sum(len(now.encoded) - len(was.encoded) for was, now in commit.moved)
+    return log_bytes + moved_bytes + sum(len(batch.encoded) for batch in commit.batches)
 
 
 def state_after(commit: Commit, log_bytes: int) -> State:
@@ -277,6 +298,7 @@ def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
             for key, record in records.items()
             if key.startswith(ORIGIN)
         }
+        own = decode_own_past(records[OWN]) if OWN in records else OwnPast()
     except (ValueError, TypeError, KeyError) as error:
         raise StorageError(f"the data directory has unreadable records: {error!r}") from error
     floor = decode_floor(records[FLOOR]) if FLOOR in records else {}
@@ -284,7 +306,7 @@ def decode_saved(meta: Iterable[tuple[bytes, bytes]]) -> Saved:
     ends = {origin: state.ends for origin, state in origins.items() if state.ends}
     if found := contradiction(delivered, ends):
         raise StorageError(f"the data directory contradicts itself: {found}")
-    return Saved(origins, state.clock_us, state.digest, floor, state.joined)
+    return Saved(origins, state.clock_us, state.digest, floor, state.joined, own)
 
 
 def origin_key(origin: str) -> bytes:

@@ -17,7 +17,7 @@ from kvnode.core.overlay import TableView
 from kvnode.core.results import WriteResults
 from kvnode.core.succession import NO_ENDS, Ends
 from kvnode.core.truncation import Logged
-from kvnode.core.vector import Vector
+from kvnode.core.vector import Dot, Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 from kvnode.storage import layout, once
@@ -213,11 +213,12 @@ class MemoryStore:
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
-        puts = layout.encode_commit(commit, self._live, self._position, self.log_bytes)
+        moved = [self._log_key(Dot(was.origin, was.last)) for was, _ in commit.moved]
+        puts = layout.encode_commit(commit, self._live, self._position, self.log_bytes, moved)
         span = self._once.after(commit)
         self._write([*puts, *self._once.puts(commit, span)] if commit.done else puts, sync=sync)
         self._once.span = span
-        log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
+        log_bytes = layout.log_bytes_after(commit, self.log_bytes)
         self._state = layout.state_after(commit, log_bytes)
         self._position += len(commit.batches)
 
@@ -334,6 +335,12 @@ class MemoryStore:
 
     def _once_record(self, key: bytes) -> bytes | None:
         return self._disk.families["once"].get(key)
+
+    def _log_key(self, last: Dot) -> bytes:
+        key = self._disk.get("index", layout.index_key(*last))
+        if key is None:
+            raise StorageError(f"the log has no batch that ends at {last.origin}:{last.seq}")
+        return key
 
     def _positions(self, origin: str, seq: int) -> Iterator[bytes]:
         index = self._disk.families["index"]

@@ -27,7 +27,7 @@ from kvnode.core.overlay import TableView
 from kvnode.core.results import WriteResults
 from kvnode.core.succession import NO_ENDS, Ends
 from kvnode.core.truncation import Logged
-from kvnode.core.vector import Vector
+from kvnode.core.vector import Dot, Vector
 from kvnode.core.versions import Versions
 from kvnode.errors import StorageError
 from kvnode.storage import layout, once
@@ -161,13 +161,14 @@ class RocksStore:
 
     def commit(self, commit: Commit, *, sync: bool) -> None:
         """See `Store.commit`."""
-        puts = layout.encode_commit(commit, self._live, self._position, self.log_bytes)
+        moved = [self._log_key(Dot(was.origin, was.last)) for was, _ in commit.moved]
+        puts = layout.encode_commit(commit, self._live, self._position, self.log_bytes, moved)
         span = self._once.after(commit)
         self._write([*puts, *self._once.puts(commit, span)] if commit.done else puts, sync=sync)
         self._once.span = span
         if commit.due:
             self._due_start = min(self._due_start, layout.due_key(*min(commit.due)))
-        log_bytes = self.log_bytes + sum(len(batch.encoded) for batch in commit.batches)
+        log_bytes = layout.log_bytes_after(commit, self.log_bytes)
         self._state = layout.state_after(commit, log_bytes)
         self._position += len(commit.batches)
 
@@ -345,6 +346,13 @@ class RocksStore:
             if not key.startswith(prefix):
                 return
             yield position
+
+    def _log_key(self, last: Dot) -> bytes:
+        """Where the batch stands that ends there."""
+        key = read(self._index, layout.index_key(*last))
+        if key is None:
+            raise StorageError(f"the log has no batch that ends at {last.origin}:{last.seq}")
+        return key
 
     def _batch_at(self, position: bytes) -> bytes:
         batch: bytes = self._log[position]  # type: ignore[assignment]

@@ -14,9 +14,10 @@ from typing import Final, Protocol
 from kvnode.codec.batches import decode_batch
 from kvnode.codec.once import checked_done
 from kvnode.codec.packing import integer, key_bytes, told, vector
-from kvnode.codec.records import checked_origin_state, checked_versions
+from kvnode.codec.records import checked_origin_state, checked_own_past, checked_versions
 from kvnode.core.clock import STAMP_US_MAX
-from kvnode.core.messages import OriginState
+from kvnode.core.messages import OriginState, OwnPast
+from kvnode.core.renaming import renamed
 from kvnode.core.results import Written
 from kvnode.core.succession import Cut
 from kvnode.core.vector import Vector, is_origin, name_of
@@ -102,6 +103,7 @@ class _Examination:
         self._state = layout.State()
         self._origins: dict[str, OriginState] = {}
         self._floor: Vector = {}
+        self._own = OwnPast()
         self._live = 0
         self._cut = Cut.restored({}, {})
 
@@ -116,6 +118,8 @@ class _Examination:
         self._live = layout.decode_live(records.pop(layout.LIVE, None))
         if (floor := records.pop(layout.FLOOR, None)) is not None:
             self._floor = vector(layout.decode_floor(floor), "the floor")
+        if (own := records.pop(layout.OWN, None)) is not None:
+            self._own = checked_own_past(own)
         for key, record in records.items():
             self._take_origin(key, record)
         if state is None and (records or self._has_data()):
@@ -143,7 +147,7 @@ class _Examination:
         return any(True for family in families for _ in self._store.scan(family))
 
     def vectors(self) -> None:
-        """Rows, ends and the floor lie within what is delivered."""
+        """Rows, ends, the floor and what is confirmed lie within what is delivered."""
         for origin, state in self._origins.items():
             if self._cut.succession.normal(state.row) != state.row:
                 self._add(f"the row of {origin} is not in normal form")
@@ -154,6 +158,8 @@ class _Examination:
             if state.stamp_us > self._state.clock_us:
                 self._add(f"the clock is behind the last stamp of {origin}")
         self._expect_delivered("the floor", self._floor)
+        if self._own.origin:
+            self._expect_delivered("what is confirmed", {self._own.origin: self._own.seq})
 
     def _expect_delivered(self, what: str, entries: Vector) -> None:
         for origin, seq in entries.items():
@@ -298,5 +304,14 @@ class _Examination:
         except MalformedError as error:
             self._add(f"request {told(key)}: {error}")
             return
-        dots = {result.dot.origin: result.dot.seq for result in results if type(result) is Written}
-        self._expect_delivered(f"the request {told(key)}", dots)
+        for result in results:
+            if type(result) is Written and not renamed(result.dot, self._versions_of):
+                self._expect_delivered(f"the request {told(key)}", dict([result.dot]))
+
+    def _versions_of(self, key: bytes) -> Versions:
+        """Of a record that tells of a move; what is wrong with it is told elsewhere."""
+        record = self._store.get(layout.TABLES[self._live], key)
+        try:
+            return () if record is None else checked_versions(record)
+        except MalformedError:
+            return ()

@@ -9,23 +9,29 @@ from hypothesis import strategies as st
 from kvnode.codec.packing import pack
 from kvnode.codec.records import (
     checked_origin_state,
+    checked_own_past,
     checked_versions,
     decode_origin_state,
+    decode_own_past,
     decode_versions,
     encode_origin_state,
+    encode_own_past,
     encode_versions,
 )
-from kvnode.core.messages import OriginState
+from kvnode.core.messages import OriginState, OwnPast
 from kvnode.core.vector import new_origin
 from kvnode.core.versions import Version, Versions
 from kvnode.errors import MalformedError
-from tests.strategies import chains, hostile, seqs, stamps, vectors
+from tests.strategies import chains, hostile, origins, seqs, stamps, vectors
 from tests.strategies import versions as all_versions
 
 X, Y = (new_origin(name, 1, 1) for name in "XY")
 
 versions = st.lists(all_versions, max_size=5).map(tuple)
 states = st.builds(OriginState, seqs, stamps, vectors, vectors, chains)
+opened = st.lists(origins, max_size=3).map(tuple)
+nothing_confirmed = st.builds(OwnPast, st.just(""), st.none(), opened, st.booleans())
+pasts = nothing_confirmed | st.builds(OwnPast, origins, states, opened, st.booleans())
 
 
 @given(versions)
@@ -47,7 +53,11 @@ def test_the_bytes_of_records_stay_as_they_are() -> None:
     one, other = Version(7, X, 3, b"value"), Version(5, Y, 1, b"", 99)
     assert encode_versions((one,)) == pack([7, X, 3, b"value", None])
     assert encode_versions((one, other)) == pack([7, X, 3, b"value", None, 5, Y, 1, b"", 99])
+    assert encode_own_past(OwnPast()) == pack(["", b"", [], False])
     state = OriginState(3, 7, {Y: 1}, {X: 2}, b"8 bytes.")
+    assert encode_own_past(OwnPast(X, state, (Y,), True)) == pack(
+        [X, encode_origin_state(state), [Y], True]
+    )
     assert encode_origin_state(state) == pack([3, 7, {Y: 1}, {X: 2}, b"8 bytes."])
 
 
@@ -75,6 +85,22 @@ def test_more_siblings_than_a_message_has_items_are_kept() -> None:
 def test_sound_records_pass_the_checks(present: Versions, state: OriginState) -> None:
     assert not present or checked_versions(encode_versions(present)) == present
     assert checked_origin_state(encode_origin_state(state)) == state
+
+
+@given(pasts)
+def test_what_is_confirmed_comes_back_as_it_was_and_passes_the_checks(past: OwnPast) -> None:
+    assert decode_own_past(encode_own_past(past)) == past
+    assert checked_own_past(encode_own_past(past)) == past
+
+
+@given(hostile(pasts.map(encode_own_past)))
+def test_what_is_damaged_of_it_is_malformed_or_sound(record: bytes) -> None:
+    try:
+        found = checked_own_past(record)
+    except MalformedError:
+        return
+    assert type(found.origin) is str
+    assert checked_own_past(encode_own_past(found)) == found
 
 
 @given(hostile(versions.map(encode_versions)))

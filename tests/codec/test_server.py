@@ -148,8 +148,8 @@ node_operations = st.one_of(
         names, st.sampled_from(["gossip", "repair"]), st.sampled_from(["hold", "drop", "pass"])
     ).map(lambda it: (client.fault(*it), Fault(*it))),
     names.map(lambda name: (client.backup(name), Backup(name))),
-    st.tuples(names, ids, origins, seqs).map(
-        lambda it: (client.synced(it[0], it[1], Dot(*it[2:])), Synced(Report(*it)))
+    st.tuples(names, ids, origins, seqs, st.binary(min_size=4, max_size=4)).map(
+        lambda it: (client.synced(it[0], it[1], Dot(*it[2:4]), it[4]), Synced(Report(*it)))
     ),
 )
 requests = st.builds(

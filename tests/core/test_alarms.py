@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kvnode.core.alarms import Alarms
+from kvnode.core.chain import NO_CHAIN, checks_of
 from kvnode.core.messages import Claim
 from kvnode.core.vector import Dot, Vector, new_origin
 
@@ -13,9 +16,14 @@ def claim(delivered: Vector, digest: int, name: str = "Y") -> Claim:
     return Claim(name, 1, delivered, delivered, digest, {}, 0)
 
 
+def unknown(origin: str) -> bytes:
+    """The chain of what was delivered before chains were kept."""
+    return NO_CHAIN
+
+
 def test_equal_vectors_with_unequal_digests_raise_one() -> None:
     alarms = Alarms("X")
-    alarms.compare(claim({X: 1}, 0xABC), {X: 1}, 0xDEF)
+    alarms.compare(claim({X: 1}, 0xABC), {X: 1}, 0xDEF, unknown)
     (text,) = alarms.raised.values()
     assert text.startswith("X and Y have delivered the same writes and hold different states")
     assert f"{0xDEF:032x} and {0xABC:032x}" in text
@@ -23,27 +31,39 @@ def test_equal_vectors_with_unequal_digests_raise_one() -> None:
 
 def test_equal_vectors_with_equal_digests_end_it() -> None:
     alarms = Alarms("X")
-    alarms.compare(claim({X: 1}, 1), {X: 1}, 2)
-    alarms.compare(claim({X: 2}, 2), {X: 2}, 2)
+    alarms.compare(claim({X: 1}, 1), {X: 1}, 2, unknown)
+    alarms.compare(claim({X: 2}, 2), {X: 2}, 2, unknown)
     assert alarms.raised == {}
 
 
 def test_unequal_vectors_say_nothing() -> None:
     alarms = Alarms("X")
-    alarms.compare(claim({X: 1}, 1), {X: 2}, 2)
-    alarms.compare(claim({}, 1), {X: 2}, 2)
+    alarms.compare(claim({X: 1}, 1), {X: 2}, 2, unknown)
+    alarms.compare(claim({}, 1), {X: 2}, 2, unknown)
     assert alarms.raised == {}
-    alarms.compare(claim({X: 1}, 1), {X: 1}, 2)
-    alarms.compare(claim({X: 3}, 1), {X: 2}, 1)
+    alarms.compare(claim({X: 1}, 1), {X: 1}, 2, unknown)
+    alarms.compare(claim({X: 3}, 1), {X: 2}, 1, unknown)
     assert len(alarms.raised) == 1, "they may still differ"
+
+
+def test_equal_vectors_of_different_histories_say_nothing() -> None:
+    """One of the two machines went back in time, and mends that."""
+    delivered = {X: 1, Y: 2}
+    chains = {X: b"8 bytes ", Y: b"8 others"}
+    for changed, is_raised in (({}, True), ({Y: b"other 8 "}, False), ({X: NO_CHAIN}, True)):
+        alarms = Alarms("X")
+        checks = checks_of(delivered, (chains | changed).__getitem__)
+        said = replace(claim(delivered, 1), checks=checks)
+        alarms.compare(said, delivered, 2, chains.__getitem__)
+        assert bool(alarms.raised) == is_raised
 
 
 def test_each_peer_has_its_own() -> None:
     alarms = Alarms("X")
     for name in "YZ":
-        alarms.compare(claim({X: 1}, 1, name), {X: 1}, 2)
+        alarms.compare(claim({X: 1}, 1, name), {X: 1}, 2, unknown)
     assert alarms.raised.keys() == {"digest Y", "digest Z"}
-    alarms.compare(claim({X: 1}, 2, "Z"), {X: 1}, 2)
+    alarms.compare(claim({X: 1}, 2, "Z"), {X: 1}, 2, unknown)
     assert alarms.raised.keys() == {"digest Y"}
 
 
@@ -70,7 +90,7 @@ def test_a_dot_of_two_writes_raises_one_until_its_node_is_forgotten() -> None:
 def test_what_is_wrong_with_a_peer_ends_when_it_is_forgotten() -> None:
     alarms = Alarms("X")
     for name in "YZ":
-        alarms.compare(claim({X: 1}, 1, name), {X: 1}, 2)
+        alarms.compare(claim({X: 1}, 1, name), {X: 1}, 2, unknown)
         alarms.damaged_snapshot(name)
     alarms.settled("Y")
     assert alarms.raised.keys() == {"digest Z", "snapshot Z"}

@@ -12,7 +12,7 @@ from kvnode.core.batch import Batch, Change
 from kvnode.core.branches import Branches
 from kvnode.core.chain import NO_CHAIN, OWN_CHAINS_MAX, chained, check_of
 from kvnode.core.state import State
-from kvnode.core.vector import Vector, new_origin
+from kvnode.core.vector import Dot, Vector, new_origin
 from kvnode.storage.memory import MemoryDisk, MemoryStore
 
 X1, X2, X3, N1, N2 = (
@@ -47,9 +47,16 @@ class Node:
         store = MemoryStore(MemoryDisk())
         self.state = State(store.load(), store, lambda *_: None)
         self.alarms = Alarms("N")
-        self.branches = Branches("N", self.state, self.alarms)
+        #: What the log has, beside what is delivered here.
+        self.log: list[Batch] = []
+        self.branches = Branches("N", self.state, self.alarms, self._logged)
         for each in delivered:
             self.state.deliver(each)
+        self.state.begin()
+
+    def _logged(self, dot: Dot) -> Batch | None:
+        held = (it for it in self.log if it.origin == dot.origin and it.first <= dot.seq <= it.last)
+        return next(held, None)
 
     def takes(self, each: Batch) -> bool:
         fits = self.branches.fits(each)
@@ -200,3 +207,33 @@ def test_what_others_do_with_each_other_is_not_this_nodes_to_judge() -> None:
 def test_an_origin_is_of_this_node_only_by_its_whole_name() -> None:
     other = new_origin("N.x", 1, 1)
     assert Node(batch(other, 1)).takes(batch(X1, 1, deps={other: 1}, checks=b"else"))
+
+
+def test_what_this_process_did_not_make_is_known_by_the_batch_after_it_in_the_log() -> None:
+    node = Node(batch(N1, 1), batch(N1, 2, writes=2))
+    node.log = [batch(N1, 2, chain_at(N1, 1), writes=2)]
+    assert node.takes(batch(X1, 1, deps={N1: 1}, checks=check_of(chain_at(N1, 1))))
+    assert node.lets_wait(batch(X1, 1, deps={N1: 1}, checks=b"else"))
+
+
+def test_what_ends_in_the_middle_of_a_batch_of_the_log_is_another_branch() -> None:
+    node = Node(batch(N1, 1), batch(N1, 2, writes=2))
+    node.log = [batch(N1, 2, chain_at(N1, 1), writes=2)]
+    assert node.lets_wait(batch(X1, 1, deps={N1: 2}, checks=check_of(chain_at(N1, 1))))
+
+
+def test_what_came_in_this_turn_counts_as_what_the_log_has() -> None:
+    node = Node(batch(X1, 1))
+    node.state.deliver(batch(X1, 2, chain_at(X1, 1), writes=2))
+    assert not node.takes(batch(X2, 1, ANOTHER, deps={X1: 1}))
+    assert node.takes(batch(X2, 1, chain_at(X1, 1), deps={X1: 1}))
+    assert not node.takes(batch(X2, 1, chain_at(X1, 2), deps={X1: 2})), "in the middle of a batch"
+
+
+def test_what_others_surely_wrote_after_own_writes_relies_on_these() -> None:
+    node = Node(batch(N1, 1), batch(N1, 2, chain_at(N1, 1)))
+    same = batch(X1, 1, deps={N1: 2, X2: 1}, checks=check_of(chain_at(N1, 2)) + b"xxxx")
+    assert node.branches.relied_on(same) == [Dot(N1, 2)]
+    for checks in (b"else" * 2, bytes(8)):
+        assert node.branches.relied_on(batch(X1, 1, deps={N1: 2, X2: 1}, checks=checks)) == []
+    assert node.branches.relied_on(same._replace(origin=N2)) == [], "another process is no other"

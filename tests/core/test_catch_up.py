@@ -38,7 +38,7 @@ class Starter:
         claims = [
             Claim(
                 *(name, instance, {Y: seq} if seq else {}, {}, 0, {}, 0),
-                lacks_strangers_writes=lacks_others,
+                is_not_all=lacks_others,
             )
             for name, seq in claimed.items()
         ]
@@ -183,3 +183,14 @@ def test_who_is_refused_and_hears_nobody_is_late_however_long_it_waits() -> None
     node = with_data("A")
     node.is_refused = True
     assert {node.looks() for _ in range(2 * HEAR_HEARTBEATS)} == {"late"}
+
+
+def test_what_a_peer_says_that_tells_not_all_is_not_all_that_there_is() -> None:
+    """Its machine may have gone back in time: then it tells nobody what it wrote since."""
+    node = Starter("A")
+    assert node.looks(A=3, lacks_others=True) == "joining"
+    node.has = {Y: 3}
+    assert node.looks(A=3, lacks_others=True) == "joining"
+    assert node.looks(A=5) == "joining", "what it says later counts"
+    node.has = {Y: 5}
+    assert node.looks(A=5) == "ready"

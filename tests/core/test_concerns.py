@@ -211,7 +211,7 @@ def claim(synced: Vector, instance: int = 1) -> Claim:
 
 
 def report(seq: int, origin: str = X, instance: int = 1) -> Report:
-    return Report("Y", instance, origin, seq)
+    return Report("Y", instance, origin, seq, b"some")
 
 
 def synced_by_y(concerns: Concerns, latest: Claim, succession: Succession | None = None) -> int:
@@ -287,12 +287,12 @@ def test_a_reply_of_the_turn_that_went_on_anew_waits_with_the_others() -> None:
 def test_what_was_reported_of_the_incarnation_before_counts_no_more() -> None:
     concerns = holding(reply(3, 1))
     claim = Claim("Y", 1, {}, {}, 0, {}, 0)
-    concerns.reported(Report("Y", 1, X, 3), claim, 3)
+    concerns.reported(report(3), claim, 3)
     concerns.go_on_as(NEXT)
     assert concerns.synced({"Y": claim}, {"Y"}, Succession()) == {"Y": 0}
-    concerns.reported(Report("Y", 1, X, 3), claim, 3)
+    concerns.reported(report(3), claim, 3)
     assert concerns.synced({"Y": claim}, {"Y"}, Succession()) == {"Y": 0}
-    concerns.reported(Report("Y", 1, NEXT, 1), claim, 1)
+    concerns.reported(report(1, NEXT), claim, 1)
     assert concerns.synced({"Y": claim}, {"Y"}, Succession()) == {"Y": 1}
 
 

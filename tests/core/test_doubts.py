@@ -19,7 +19,7 @@ HERE = Cut.restored({X: 7, Y: 2, Z: 1}, {})
 
 
 def claim(delivered: Vector, *, lacks: bool = False) -> Claim:
-    return Claim("Y", 1, delivered, delivered, 0, {}, 0, lacks_strangers_writes=lacks)
+    return Claim("Y", 1, delivered, delivered, 0, {}, 0, is_not_all=lacks)
 
 
 def doubting(marker: Dot | None = MARKER) -> Doubts:

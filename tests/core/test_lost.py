@@ -21,7 +21,7 @@ def cut(entries: Vector, ends: Mapping[str, Mapping[str, int]]) -> Cut:
 
 
 def claim(delivered: Vector, *, lacks: bool = False) -> Claim:
-    return Claim("Y", 1, delivered, delivered, 0, {}, 0, lacks_strangers_writes=lacks)
+    return Claim("Y", 1, delivered, delivered, 0, {}, 0, is_not_all=lacks)
 
 
 #: X wrote two writes that came here, and then it ended them there.

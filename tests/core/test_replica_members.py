@@ -485,9 +485,9 @@ def test_a_claim_tells_that_its_node_lacks_what_a_stranger_has() -> None:
     member = founder()
     theirs = Claim("Y", 1, {Y: 1}, {Y: 1}, 0, {}, 0)
     told = member.turn(Inputs(claims=[theirs]), after_us=HEARTBEAT_US).claim
-    assert told is not None and told.lacks_strangers_writes
+    assert told is not None and told.is_not_all
     told = member.turn(after_us=ALIVE_HEARTBEATS * HEARTBEAT_US).claim
-    assert told is not None and not told.lacks_strangers_writes, "it may be gone"
+    assert told is not None and not told.is_not_all, "it may be gone"
 
 
 def test_who_has_all_of_a_stranger_or_knows_it_as_a_member_lacks_nothing_of_strangers() -> None:
@@ -498,11 +498,11 @@ def test_who_has_all_of_a_stranger_or_knows_it_as_a_member_lacks_nothing_of_stra
         theirs = Claim("Y", 1, {Y: seq}, {Y: seq}, 0, {}, 0)
         inputs = Inputs(batches=[batch], claims=[theirs])
         told = member.turn(inputs, after_us=HEARTBEAT_US).claim
-        assert told is not None and not told.lacks_strangers_writes
+        assert told is not None and not told.is_not_all
     assert "Y" in member.replica.members.names()
     theirs = Claim("Y", 1, {Y: 3}, {Y: 3}, 0, {}, 0)
     told = member.turn(Inputs(claims=[theirs]), after_us=HEARTBEAT_US).claim
-    assert told is not None and not told.lacks_strangers_writes, "all wait for what it claims"
+    assert told is not None and not told.is_not_all, "all wait for what it claims"
 
 
 # --- going on as another incarnation

@@ -46,7 +46,7 @@ def test_a_piece_is_repair_and_a_report_no_sign_of_life():
     assert received(links, progress) == heard(progress=[progress])
     set_links(links, ("X", REPAIR, DROP))
     assert received(links, progress) == Inputs()
-    report = Report("X", 1, BATCH.origin, 1)
+    report = Report("X", 1, BATCH.origin, 1, b"some")
     assert received(links, report) == Inputs(reports=[report])
 
 
@@ -60,7 +60,7 @@ def test_gossip_and_repair_are_stopped_one_by_one(action):
 
 
 def test_what_a_peer_asks_for_and_reports_goes_the_way_of_its_gossip():
-    hints = [Dot(BATCH.origin, 1), Report("X", 1, BATCH.origin, 1)]
+    hints = [Dot(BATCH.origin, 1), Report("X", 1, BATCH.origin, 1, b"some")]
     links = Links()
     set_links(links, ("X", GOSSIP, HOLD))
     assert received(links, *hints) == Inputs()

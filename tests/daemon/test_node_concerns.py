@@ -6,6 +6,7 @@ import pytest
 
 from kvnode.codec.batches import decode_batch, encode_batch
 from kvnode.core.batch import Change
+from kvnode.core.chain import told_check_of
 from kvnode.core.limits import Limits
 from kvnode.core.members import member_key
 from kvnode.core.messages import Chunk, Claim, Inputs, OriginState, Report
@@ -46,8 +47,13 @@ class WithPeer(Recorded):
 
     def reported(self, seq: int, *, instance: int = 1, origin: str | None = None) -> None:
         """A turn with a report of Y's."""
-        report = Report("Y", instance, origin or self.origins[-1], seq)
-        self.tick(Inputs(reports=[report]))
+        self.tick(Inputs(reports=[self.told_by_y(seq, instance=instance, origin=origin)]))
+
+    def told_by_y(self, seq: int, *, instance: int = 1, origin: str | None = None) -> Report:
+        """What Y reports that has the same writes."""
+        dot = Dot(origin or self.origins[-1], seq)
+        check = told_check_of(self.node.replica.branches.chain_at(dot))
+        return Report("Y", instance, *dot, check)
 
     def tick(self, inputs: Inputs | None = None, after_us: int = 0) -> None:
         """A turn without requests."""
@@ -254,7 +260,7 @@ def test_when_the_disk_fails_those_before_are_told_and_those_of_the_turn_may_be_
 def test_a_report_that_comes_in_the_turn_that_fails_counts(node):
     id_ = node.wait(2)
     node.disk.fail_next_commit = False
-    report = Report("Y", 1, node.origins[-1], 2)
+    report = node.told_by_y(2)
     node.node.turn(Inputs(reports=[report], requests=[node.put("k", "w")]), node.now, node)
     assert node.last(id_) == Replicated(2)
 

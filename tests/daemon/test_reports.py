@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from kvnode.core.catch_up import Standing
+from kvnode.core.catch_up import Decided
 from kvnode.daemon.logs import Complaints
 from kvnode.daemon.neighbours import Unheard
 from kvnode.daemon.node import REOPEN_US
@@ -56,7 +56,7 @@ def test_a_node_that_does_well_is_not_told_of(told: Told) -> None:
 
 
 def test_a_node_that_joins_says_so_and_now_and_then_for_whom_it_waits(told: Told) -> None:
-    told.node.node.catch_up.standing = Standing(may_join=False, is_done=False)
+    told.node.node.catch_up.decided = Decided(may_join=False, is_done=False)
     (began,) = told.lines(at_us=0)
     assert began.startswith("INFO joining: the disk was empty")
     assert told.lines(at_us=JOINING_AGAIN_US - 1) == []
@@ -64,7 +64,7 @@ def test_a_node_that_joins_says_so_and_now_and_then_for_whom_it_waits(told: Told
     assert waits.startswith("WARNING still joining: not heard: tcp://y:1 (never answered). ")
     assert waits.endswith("start it without --join")
     assert told.lines(at_us=2 * JOINING_AGAIN_US - 1) == []
-    told.node.node.catch_up.standing = Standing(may_join=True, is_done=False)
+    told.node.node.catch_up.decided = Decided(may_join=True, is_done=False)
     assert told.lines(at_us=2 * JOINING_AGAIN_US) == ["INFO joined the cluster"]
 
 

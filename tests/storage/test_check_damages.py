@@ -10,7 +10,9 @@ import msgpack
 import pytest
 
 from kvnode.codec.packing import pack
+from kvnode.codec.records import encode_origin_state
 from kvnode.core.clock import STAMP_US_MAX
+from kvnode.core.messages import OriginState
 from kvnode.core.vector import new_origin
 from kvnode.storage.check import check
 from kvnode.storage.layout import due_key, index_key, log_key
@@ -217,6 +219,15 @@ def no_state(families: Families) -> None:
     del families["meta"][b"state"]
 
 
+def set_own(record: bytes) -> Callable[[Families], None]:
+    return set_record("meta", b"own", record)
+
+
+def own_beyond(families: Families) -> None:
+    state = encode_origin_state(OriginState(3, 1, {}, {}))
+    families["meta"][b"own"] = pack([NOBODY, state, [], False])
+
+
 def origin_cut(families: Families) -> None:
     key = origin_key(families, "Y")
     families["meta"][key] = families["meta"][key][:-1]
@@ -302,6 +313,16 @@ DAMAGES = [
     (lambda it: set_origin(it, "Y", 0, lambda _: 0), r"the state of Y~\w+ can't be read"),
     (lambda it: set_origin(it, "Y", 0, lambda _: 9), r"ends at Y~\w+:3, but 9 is delivered"),
     (lambda it: set_origin(it, "Y", 0, lambda _: 2), r"ends at Y~\w+:3, but 2 is delivered"),
+    (set_own(b"\xc1"), r"what is confirmed is not sound msgpack"),
+    (set_own(pack([NOBODY, b""])), r"what is confirmed must"),
+    (set_own(pack([NOBODY, b"", [], False])), r"an origin and its state, or nothing"),
+    (set_own(pack(["", pack([1]), [], False])), r"an origin and its state, or nothing"),
+    (set_own(pack([[], b"", [], False])), r"an origin and its state, or nothing"),
+    (set_own(pack(["", b"", [], 1])), r"in doubt must be a boolean"),
+    (set_own(pack(["", b"", ["X"], False])), r"names 'X', which is no origin"),
+    (set_own(pack(["X", pack([1]), [], False])), r"names 'X', which is no origin"),
+    (set_own(pack([NOBODY, pack([1]), [], False])), r"an origin's state must"),
+    (own_beyond, r"what is confirmed names N~\w+:3, which is not delivered"),
     (no_origin, r"the log has Y~\w+:3, but no state of its origin"),
     (row_beyond, r"the row of Y~\w+ names X~\w+:9, which is not delivered"),
     (row_not_normal, r"the row of Y~\w+ is not in normal form"),
