@@ -34,6 +34,10 @@ REPLACED: Final = packed_value("replaced in the same write")
 OPERATOR: Final = "operator"
 
 
+class Excused(Exception):
+    """What only a person can mend has come about; why it may have. The run ends."""
+
+
 class Cluster:
     """Machines, clients, and the network between them."""
 
@@ -54,6 +58,10 @@ class Cluster:
         #: What clients put in large values.
         self.large_bytes = 0
         self.is_healed = False
+        #: Of what each session has seen, what others stood for once: its token tells of it no more.
+        self.mistaken: defaultdict[str, Seen] = defaultdict(int)
+        #: The machines that were reverted.
+        self.reverted: set[str] = set()
         #: What each snapshot that was begun holds, by its number.
         self.snapshots: dict[int, Seen] = {}
         #: The latest that any expiry clock has said.
@@ -103,6 +111,29 @@ class Cluster:
             self.world.note(f"{gone.name} is to be forgotten at {at.name}")
             at.ask_to_forget(gone.bears)
 
+    def check_branches(self, machine: Machine | None = None, seen: Seen = 0) -> None:
+        """Whose dot stands for two writes makes one of them anew, if nobody else has it: it ends a
+        run that others have both, or that one of them is about to have seen that."""
+        for writes in self.oracle.apart():
+            name = name_of(writes[0].dot.origin)
+            others = [it for it in self.living if it.bears != name or it.name not in self.reverted]
+            has = [it.seen | (seen if it is machine else 0) for it in others]
+            if sum(any(it & made.bit for it in has) for made in writes) > 1:
+                raise Excused("a doubled write was read elsewhere")
+
+    def mistakes(self, session: str, lacking: Seen) -> None:
+        """A node takes what a session has seen for what it has itself under the same dots."""
+        self.world.reach("a session's past taken for another")
+        self.oracle.mistaken |= lacking
+        self.mistaken[session] |= lacking
+        self.may_miss(session, lacking)
+
+    def may_miss(self, session: str, told: Seen) -> None:
+        """A watcher that was told of this may miss what else has these dots."""
+        for watcher in self.watchers:
+            if watcher.name == session:
+                watcher.may_miss |= self.oracle.beside(told)
+
     def check_lost(self, machine: Machine, missing: Iterable[Missing]) -> None:
         """What a session is told is lost must be at no member.
 
@@ -111,6 +142,7 @@ class Cluster:
         disk others may have it again.
         """
         self.world.reach("dots called lost")
+        missing = list(missing)
         machine.check_joined(machine.seen, "calls writes lost")
         members = self.oracle.members(machine.seen)
         disks = Counter(it.bears for it in self.machines.values())
@@ -121,6 +153,9 @@ class Cluster:
             if disks[copied.bears] > 1:
                 lost &= ~copied.seen
         for other in self.living:
+            if other.name in self.reverted:  # what it wrote just now is moved, or may be
+                own = (it for it in missing if name_of(it.origin) == other.bears)
+                lost &= ~(self.oracle.known(own) & other.seen)
             if other.bears in members and disks[other.bears] == 1 and other.seen & lost:
                 dots = self.oracle.dots(other.seen & lost)
                 raise Violation(
@@ -135,7 +170,8 @@ class Cluster:
         asked, result = operations[-1], results[-1]
         assert isinstance(asked, AwaitReplicas)
         dots = [it.dot for it in results if isinstance(it, Written)]
-        write = self.oracle.known(Missing(*dot, dot.seq) for dot in dots)
+        made = [self.oracle.at(dot, machine.seen) for dot in dots]
+        write = reduce(or_, (it.bit for it in made if it is not None), 0)
         # Who became one in the turn whose commit failed counts, if it has committed that itself.
         everywhere = reduce(or_, (it.seen for it in self.machines.values()))
         members = self.oracle.members(machine.seen) | self.oracle.members(everywhere)

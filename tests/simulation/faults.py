@@ -11,7 +11,7 @@ from kvnode.core.continuity import PATIENCE_HEARTBEATS
 from tests.simulation.cluster import Cluster
 from tests.simulation.dice import Dice
 from tests.simulation.disk import seen_on
-from tests.simulation.machine import HEARTBEAT_US, Machine
+from tests.simulation.machine import HEARTBEAT_US, MENDING_MEETS, Machine
 from tests.simulation.network import GOSSIP, REQUESTS, Connection
 from tests.simulation.plan import SECOND_US
 
@@ -154,10 +154,11 @@ class Faults:
 
     # --- machines
 
-    def _kill(self) -> None:
-        machine = self._someone()
-        machine.kill()
-        self._later(SECOND_US, machine.start)
+    def _kill(self, machine: Machine | None = None) -> None:
+        machine = machine or self._someone()
+        if self._world.now_us < self._cluster.trouble_ends_us:
+            machine.kill()
+            self._later(SECOND_US, machine.start)
 
     def _fail_power(self) -> None:
         machine = self._someone()
@@ -223,24 +224,47 @@ class Faults:
         copy.start()
 
     def _freeze(self) -> None:
-        """A machine's disk and memory are copied while its node runs, and some time later put back.
-        Its clocks are set, so that it sees the time that is missing; or they are not, and it takes
-        so long until connections are there again that it sees that."""
+        """A machine's disk and memory are copied while its node runs, and some time later put back,
+        sometimes twice."""
         machine = self._someone()
-        if not machine.can_freeze:
+        if machine.can_freeze:
+            machine.freeze()
+            self._later(SECOND_US, lambda: self._revert(machine, again=self._dice.chance(0.3)))
+
+    def _revert(self, machine: Machine, *, again: bool) -> None:
+        if self._world.now_us >= self._cluster.trouble_ends_us or machine.gone:
+            machine.frozen = None
             return
-        machine.freeze()
-        sets_clock = self._dice.chance(0.5) or not machine.can_see_silence
+        strike = self._dice.pick((self._revert_with_clocks, self._revert_with_clocks, self._see))
+        strike(machine)
+        if again and machine.can_freeze:
+            machine.freeze()
+            self._world.reach("a machine to be reverted twice")
+            self._later(SECOND_US, lambda: self._revert(machine, again=False))
 
-        def revert() -> None:
-            if self._world.now_us >= self._cluster.trouble_ends_us or machine.gone:
-                machine.frozen = None
-                return
-            machine.revert(sets_clock=sets_clock)
-            if not sets_clock:
-                self._cut_off(machine)
+    def _see(self, machine: Machine) -> None:
+        """Its clocks are set, so that it sees the time that is missing; or it takes so long until
+        connections are there again that it sees that."""
+        sets_clock = self._dice.chance(0.5)
+        machine.revert(sets_clock=sets_clock)
+        if not sets_clock:
+            self._cut_off(machine)
 
-        self._world.after(_SEEN_US + self._dice.after(SECOND_US), revert)
+    def _revert_with_clocks(self, machine: Machine) -> None:
+        """It can't see anything yet when clients write to it; later something else may strike. Its
+        peers' connections may take a while longer."""
+        machine.revert(sets_clock=False)
+        apart = self._cluster.network.apart
+        apart[machine.name] += 1
+        apart_us = self._dice.pick((0, HEARTBEAT_US // 10, HEARTBEAT_US, _SEEN_US))
+        self._world.after(apart_us, lambda: apart.subtract([machine.name]))
+        for client in self._cluster.clients:
+            if self._dice.chance(0.7):
+                after_us = self._dice.after(HEARTBEAT_US // 10)
+                self._world.after(after_us, lambda it=client: it.writes_at(machine.name))
+        machine.mending_meets = self._dice.pick((None, *MENDING_MEETS))
+        if self._dice.chance(0.2):
+            self._later(SECOND_US, lambda: self._kill(machine))
 
     def _cut_off(self, machine: Machine) -> None:
         alone = self._cluster.network.alone

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any, Final, NamedTuple
 
@@ -66,6 +66,7 @@ from kvnode.core.requests import (
     WriteAll,
 )
 from kvnode.core.results import Conflict, Delayed, Failed, Lost, Page, Reply, Result, Written
+from kvnode.core.standing import Standing
 from kvnode.core.truncation import Logged
 from kvnode.core.vector import RANDOM_BITS, Dot, Missing, Vector, name_of, new_origin
 from kvnode.core.versions import Versions
@@ -79,7 +80,7 @@ from kvnode.storage.layout import decode_table_record
 from kvnode.storage.memory import MemoryDisk
 from kvnode.storage.store import Store
 from tests.simulation.better import Better
-from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster
+from tests.simulation.cluster import CLUSTER, OPERATOR, Cluster, Excused
 from tests.simulation.dice import Dice
 from tests.simulation.disk import SimulatedStore, has_joined_on, new_disk, seen_on
 from tests.simulation.network import REQUESTS, Connection
@@ -113,6 +114,7 @@ _REVERTED: Final = (
     "_orphans",
     "behind_us",
     "_heard_us",
+    "_is_in_doubt",
     "_replica",
     "_instance",
     "_record",
@@ -125,6 +127,16 @@ _REVERTED: Final = (
     "_cuts",
     "_held",
     "_is_blind",
+)
+
+
+#: What may strike the commit that moves writes.
+MENDING_MEETS: Final = (
+    "a failing commit",
+    "a failing commit that is kept",
+    "a full disk",
+    "a power failure",
+    "a power failure after it",
 )
 
 
@@ -171,8 +183,14 @@ class Machine:
         self.behind_us = 0
         #: Its disk and its memory as they were, and when: its machine may be reverted to that.
         self.frozen: tuple[dict[str, Any], int] | None = None
-        #: When its process heard a peer last, by its steady clock.
-        self._heard_us = 0
+        #: What the next commit that moves writes meets; and whether this one is such.
+        self.mending_meets: str | None = None
+        self._is_mending = False
+        #: When its process heard a peer last, by its steady clock; None before, and in a silence
+        #: after which it was in doubt.
+        self._heard_us: int | None = None
+        #: Whether it may have gone back in time, and others may have other writes under its dots.
+        self._is_in_doubt = False
         #: Requests that were in the memory that came back: nobody waits for their answers.
         self._orphans: dict[int, Flight] = {}
         #: Whether it never starts again, its disk out of reach.
@@ -267,7 +285,7 @@ class Machine:
         self.better = Better({} if self.has_joined else self._cluster.speaking_beside(self))
         self.believed = Believed()
         self._known = set(self._told_of())
-        self._heard_us = -PATIENCE_HEARTBEATS * HEARTBEAT_US  # not yet
+        self._heard_us, self._is_in_doubt = None, False
         self._contacts, self._processes = self._new_contacts(), {}
         self._pulling = Pulling(heartbeat_us=HEARTBEAT_US)
         self._links, self._latest_us = {}, {}
@@ -328,11 +346,11 @@ class Machine:
         self.has_hung_up = False
         self.disk.crash(kept=self._dice.between(0, self.disk.unsynced))
         before, self.seen = self.seen, self._on_disk()
-        if before & ~self.seen:
+        if lacking := self._cluster.oracle.lacking(before, self.seen):
             self._world.reach("unsynced writes lost")
             self._cluster.speaks_anew(self)
             if self._plan.durability is Durability.ALWAYS:
-                lost = self._cluster.oracle.dots(before & ~self.seen)
+                lost = self._cluster.oracle.dots(lacking)
                 raise Violation("durability", f"{self.name} lost {lost} though it always syncs")
             self._cluster.oracle.excused |= before & ~self.seen
             origin = "" if self._replica is None else self._replica.origin
@@ -386,17 +404,6 @@ class Machine:
         state = deepcopy({name: getattr(self, name) for name in _REVERTED}, memo)
         self.frozen = state, self._world.now_us
 
-    @property
-    def can_see_silence(self) -> bool:
-        """Whether it would see, if it were reverted with its clocks, that its connections ended,
-        before it writes: who heard nobody before misses nobody, and who has requests in its memory
-        goes on with these at once."""
-        assert self.frozen is not None
-        state, at_us = self.frozen
-        silent_us = at_us - state["behind_us"] - state["_heard_us"]
-        is_heard = silent_us <= PATIENCE_HEARTBEATS * HEARTBEAT_US
-        return bool(is_heard and not state["unanswered"].keys() - state["_held"])
-
     def revert(self, *, sets_clock: bool) -> None:
         """The machine goes on from there, its clocks too, unless somebody sets them; all
         connections have ended."""
@@ -406,14 +413,18 @@ class Machine:
         self.has_hung_up = False
         self._cluster.network.begins(self.name)
         self._world.reach("a machine reverted")
-        self._cluster.oracle.excused |= self.seen | self._on_disk()
+        had = self.seen | self._on_disk()
         self._cluster.oracle.forgetful.add(self.bears)
+        self._cluster.oracle.reverted.add(self.bears)
+        self._cluster.reverted.add(self.name)
         high_us = self.expiry.high_us
         for name, value in state.items():
             setattr(self, name, value)
         if not sets_clock:
             self.behind_us += self._world.now_us - at_us
         self.expiry = ExpiryBounds(self.expiry.low_us, high_us)
+        self._cluster.oracle.excused |= had & ~self.seen
+        self._cluster.check_branches()
         self.disk.full = self.disk.moved = False
         self.disk.fail_next_commit = None
         self._orphans = {**self._orphans, **self.unanswered}
@@ -612,9 +623,8 @@ class Machine:
         # Where the only one that it was told of is gone for good, an operator tells it of others.
         inputs.unheard = any(name not in heard for name in self._known & joinable or joinable)
         inputs.known = tuple(sorted(self._known))
-        if inputs.claims:
-            self._heard_us = now_us
         self._latest_us |= dict.fromkeys(inputs.heard, now_us)
+        self._listen(node.replica, inputs, now_us)
         node.turn(inputs, Now(wall_us, now_us), self)
         if node.is_folding and not was_folding:
             assert staging is not None and staging.number is not None
@@ -636,6 +646,18 @@ class Machine:
         self._contacts.call(self._claimed, now_us)
         self._check_bounds(node.replica)
         self._come_round(0 if self._inputs.unasked else node.wake_us())
+
+    def _listen(self, replica: Replica, inputs: Inputs, now_us: int) -> None:
+        """A silence may be that of a machine that was reverted, until somebody says what it has."""
+        said = (inputs.heard, inputs.claims, inputs.batches, inputs.pulled, inputs.chunks)
+        if any(said) or inputs.progress or inputs.reports:
+            self._heard_us = now_us
+        if inputs.claims:
+            self._is_in_doubt = False
+        patience_us = PATIENCE_HEARTBEATS * HEARTBEAT_US
+        if self._heard_us is not None and now_us - self._heard_us > patience_us:
+            self._heard_us = None
+            self._is_in_doubt = bool(replica.standing.unconfirmed())
 
     def _check_reads_go_on(self, node: Node) -> None:
         """They do on every disk that can be read, but where a snapshot may be in place or not."""
@@ -685,8 +707,11 @@ class Machine:
         if "a new origin delivered" in rose and before["requests parked"]:
             self._world.reach("an incarnation opened with parked requests")
         allowed = {"forgotten"} | ({"clock"} if self.believed.is_in_doubt else set())
+        allowed |= {f"doubled {name}" for name in self._cluster.oracle.reverted}
         if "damaged snapshots" in self._plan.faults:
             allowed |= {f"snapshot {name}" for name in self._cluster.names}
+        if "parted" in node.replica.alarms.raised and "capped logs" in self._plan.faults:
+            raise Excused("what was to be moved is not in the log any more")
         if node_alarms := node.replica.alarms.raised.keys() - allowed:
             raise Violation("alarms", f"{self.name} raises one: {sorted(node_alarms)}")
         if self.believed.is_in_doubt and "clock" not in node.replica.alarms.raised:
@@ -736,6 +761,7 @@ class Machine:
     def _result(self, node: Node, question: object) -> tuple[Any, ...]:
         match question:
             case Since():
+                self._is_in_doubt = False
                 result = pulled(node, question, self._now_us)
                 self._check_handed_over(result)
                 return result
@@ -761,10 +787,17 @@ class Machine:
         assert self.node is not None
         is_piece = result[0] == "piece"
         batches = [self.node.kept._wholes[result[1]].data] if is_piece else result[1]
-        sent = self._cluster.oracle.found(decode_batch(encoded) for encoded in batches)
+        assert self._replica is not None
+        decoded = [decode_batch(encoded) for encoded in batches]
+        firsts = self._replica.standing.unconfirmed()
+        told = [it for it in decoded if it.last >= firsts.get(it.origin, it.last + 1)]
+        if told and self._replica.standing.is_quiet and not is_piece:
+            dots = [f"{it.origin}:{it.first}-{it.last}" for it in told]
+            raise Violation("quiet", f"{self.name} hands over {dots}, and may have gone back")
+        sent = self._cluster.oracle.found(decoded)
         if sent & ~self.seen:
-            told = self._cluster.oracle.dots(sent & ~self.seen)
-            raise Violation("save, then send", f"{self.name} hands over {told} uncommitted")
+            dots = self._cluster.oracle.dots(sent & ~self.seen)
+            raise Violation("save, then send", f"{self.name} hands over {dots} uncommitted")
 
     def _sent(self, part: Part) -> Part:
         """What becomes of a part of a snapshot on its way out."""
@@ -831,7 +864,11 @@ class Machine:
     def publish(self, batch: Batch) -> None:
         """See `Outbox`."""
         self.step()
-        self._world.note(f"{self.name} publishes {batch.origin}:{batch.first}-{batch.last}")
+        told = f"{self.name} publishes {batch.origin}:{batch.first}-{batch.last}"
+        self._world.note(told)
+        assert self._replica is not None
+        if self._is_in_doubt or self._replica.standing.is_comparing:
+            raise Violation("quiet", f"{told}, under which others may have another write")
         if self.disk.moved:
             raise Violation("save, then send", f"{self.name} publishes what nobody may find again")
         self._contacts.tell()
@@ -863,18 +900,14 @@ class Machine:
         elif reply.ran:
             self.check_joined(self._shown, "answers")
             self._expect_nothing_to_wait_for(flight, reply)
-            if flight.seen & ~self._shown:
-                lacking = self._cluster.oracle.dots(flight.seen & ~self._shown)
-                raise Violation(
-                    "session guarantees", f"{self.name} serves {flight.session} without {lacking}"
-                )
+            self._check_session(flight)
             if self.node is not None and not self.node.health.writable:
                 why = "moved" if self.disk.moved else "full"
                 self._world.reach(f"reads served from a {why} disk")
                 if any(isinstance(result, Page) and result.cut for result in reply.results):
                     self._world.reach("a cut read on a full disk")
             self._shown = self._cluster.oracle.answer(
-                self._shown, flight.operations, reply.results, self.expiry
+                self._shown, flight.operations, reply.results, self.expiry, self.seen
             )
             if flight.session == OPERATOR and isinstance(reply.results[0], Written):
                 self._world.reach("a member forgotten")
@@ -893,9 +926,25 @@ class Machine:
         encoded_token = encode_token(CLUSTER, token) if reply.ran else None
         payload = encode_answer(reply.id, encoded_token, results)
         self._world.note(f"{self.name} answers {flight.session}: {payload.hex()}")
-        has_seen_all = reply.ran and reply.token is None
         seen = self._seen_before if self._has_failed else self.seen
-        self._cluster.send_answer(self.name, flight, payload, seen if has_seen_all else 0)
+        if reply.token is not None:
+            seen = self._cluster.oracle.covered(reply.token, seen)
+        self._cluster.send_answer(self.name, flight, payload, seen if reply.ran else 0)
+
+    def _check_session(self, flight: Flight) -> None:
+        """What it has seen must be here; but who has another write under the same dot, and does not
+        know of that, takes it for what the session has seen."""
+        oracle = self._cluster.oracle
+        lacking = oracle.lacking(flight.seen, self._shown) & ~self._cluster.mistaken[flight.session]
+        if taken := oracle.taken_for(lacking, self._shown):
+            self._cluster.mistakes(flight.session, taken)
+        if isinstance(flight.operations[0], Watch):
+            lacking &= ~oracle.doubled  # it goes back, and is told of that when it comes
+            told = oracle.has_others(flight.seen, self._shown, but=self.bears)
+            self._cluster.may_miss(flight.session, told)
+        if lacking & ~taken:
+            told = f"{self.name} serves {flight.session} without {oracle.dots(lacking & ~taken)}"
+            raise Violation("session guarantees", told)
 
     def _answer_nobody(self, flight: Flight, reply: Reply) -> None:
         """What was asked before the machine was reverted; but what it wrote is there."""
@@ -903,7 +952,13 @@ class Machine:
             self._held.remove(id(flight))
         elif reply.ran:
             results, operations = reply.results, flight.operations
-            self._shown = self._cluster.oracle.answer(self._shown, operations, results, self.expiry)
+            self._shown = self._cluster.oracle.answer(
+                self._shown, operations, results, self.expiry, self.seen
+            )
+
+    def noted(self, state: str) -> None:
+        """Its node reached a state worth reaching."""
+        self._world.reach(state)
 
     def holding(self, reply: Reply) -> None:
         """The node holds this reply back, after its commit: what it says is so from now on."""
@@ -913,7 +968,7 @@ class Machine:
         self._held.add(id(flight))
         self._world.note(f"{self.name} holds back the answer to {flight.session}")
         self._shown = self._cluster.oracle.answer(
-            self._shown, flight.operations[:-1], reply.results, self.expiry
+            self._shown, flight.operations[:-1], reply.results, self.expiry, self.seen
         )
 
     def _expect_nothing_to_wait_for(self, flight: Flight, reply: Reply) -> None:
@@ -959,7 +1014,7 @@ class Machine:
         self.step()
         dot = Dot(report.origin, report.seq)
         self._world.note(f"{self.name} reports {dot.origin}:{dot.seq}")
-        operation = client.synced(report.name, report.instance, dot)
+        operation = client.synced(report.name, report.instance, dot, report.check)
         bears = name_of(report.origin)
         for name, instance in self._processes.items():
             if self._cluster.machines[name].bears == bears:
@@ -1008,7 +1063,20 @@ class Machine:
         """The node tries to commit; what it will have seen, without and with its own."""
         self.step()
         assert self._replica is not None
-        others, seen = self._cluster.oracle.commit(self.seen, self._replica.own, commit)
+        self._is_mending = bool(commit.moved)
+        if commit.moved:
+            self.is_switching = True
+            self._meet_trouble()
+        oracle = self._cluster.oracle
+        self._cluster.check_branches(self, oracle.known_of(commit.batches))
+        try:
+            others, seen = oracle.commit(self.seen, self._replica.own, commit)
+        except Violation as violation:
+            # What a batch goes on from is known from the log, as long as that has it.
+            forgets = {"short logs", "capped logs"} & set(self._plan.faults)
+            if oracle.doubled and forgets and violation.invariant == "causal delivery":
+                raise Excused("another history is not in the log any more") from None
+            raise
         if seen != others:
             self.check_joined(others, "writes")
         return others, seen
@@ -1019,11 +1087,39 @@ class Machine:
         if self.has_joined:
             self.better = Better({})
             self._cluster.speaks_anew(self)
+        if self._is_mending:
+            self._world.reach("a doubled write was moved")
+            self._cluster.speaks_anew(self)
+        self._cluster.check_branches()
         self.step()
 
     def failed(self) -> None:
         """The disk failed, perhaps after this turn's commit; its replica ends."""
         self._has_failed = True
+        if self._is_mending:
+            self._world.reach("a mend failed")
+
+    def _meet_trouble(self) -> None:
+        """What strikes the commit that moves writes, once."""
+        trouble, self.mending_meets = self.mending_meets, None
+        if trouble is None:
+            return
+        self._world.note(f"{self.name} mends, and meets: {trouble}")
+        match trouble:
+            case "a failing commit":
+                self.disk.fail_next_commit = False
+            case "a failing commit that is kept":
+                self.disk.fail_next_commit = True
+            case "a full disk":
+                self.disk.full = True
+                self._world.after(self._dice.after(1_000_000), self._empty)
+            case "a power failure":
+                raise PowerFailure
+            case "a power failure after it":
+                self.steps_left = 1
+
+    def _empty(self) -> None:
+        self.disk.full = False
 
     def dropping(self, dropped: Sequence[Logged]) -> None:
         """The node truncates its log."""
@@ -1045,8 +1141,12 @@ class Machine:
         # What is only read was committed before: a commit that failed does not count yet.
         if not read_only:
             before, self.seen = self.seen, self._on_disk()
-            if before & ~self.seen:
-                lost = self._cluster.oracle.dots(before & ~self.seen)
+            if self.seen & ~before and before & ~self.seen:
+                self._world.reach("a mend was found done after a failure")
+                self._cluster.speaks_anew(self)
+            self._cluster.check_branches()
+            if lacking := self._cluster.oracle.lacking(before, self.seen):
+                lost = self._cluster.oracle.dots(lacking)
                 raise Violation("durability", f"{self.name} forgot {lost} without a power failure")
             self._cluster.speaks_anew(self)
         return store
@@ -1071,6 +1171,7 @@ class Machine:
             commits_are_synced=self._plan.durability is Durability.ALWAYS,
         )
         replica.concerns = SimulatedConcerns(self)
+        replica.standing = SimulatedStanding(self, saved, replica)
         self._replica = replica
         return replica
 
@@ -1090,6 +1191,25 @@ class SimulatedConcerns(Concerns):
         """See `Concerns.hold`."""
         self._machine.holding(reply)
         super().hold(reply)
+
+
+class SimulatedStanding(Standing):
+    """Notes what becomes of inquiries."""
+
+    def __init__(self, machine: Machine, saved: Saved, replica: Replica) -> None:
+        super().__init__(machine.bears, saved.own, replica.cut)
+        vars(self).update(vars(replica.standing))
+        self._machine = machine
+
+    def compare(self, theirs: Sequence[Batch], logged: Callable[[Dot], Batch | None]) -> bool:
+        """See `Standing.compare`."""
+        self._machine.noted("an inquiry compared")
+        return super().compare(theirs, logged)
+
+    def gives_up(self) -> None:
+        """See `Standing.gives_up`."""
+        self._machine.noted("an inquiry gave up")
+        super().gives_up()
 
 
 def values_of(operations: Iterable[Operation]) -> set[bytes]:

@@ -44,6 +44,8 @@ class Network:
         self.cut: set[tuple[str, str]] = set()
         #: Who is cut off from all others, clients included, and how often: it ends by itself.
         self.alone: Counter[str] = Counter()
+        #: The same, but clients reach it.
+        self.apart: Counter[str] = Counter()
         #: Directed links that take their time for each byte.
         self.slow: set[tuple[str, str]] = set()
         #: Connections that nobody can open, by a firewall or NAT; also when all else is healed.
@@ -156,7 +158,10 @@ class Network:
         return self._made_anew[over], self._begun[link[1]]
 
     def _is_cut(self, link: tuple[str, str]) -> bool:
-        return link in self.cut or any(self.alone[name] > 0 for name in link)
+        if link in self.cut or any(self.alone[name] > 0 for name in link):
+            return True
+        are_nodes = all(name in self._nodes for name in link)
+        return are_nodes and any(self.apart[name] > 0 for name in link)
 
     def _through(self, link: tuple[str, str], size_bytes: int, over: Connection) -> int:
         """How long a message takes through a narrow link, behind those before it."""

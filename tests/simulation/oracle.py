@@ -6,7 +6,7 @@ never looks at a replica's own vectors; it follows commits and answers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -28,8 +28,9 @@ from kvnode.core.requests import (
     WriteAll,
 )
 from kvnode.core.results import Absent, Conflict, Entry, Events, Known, Page, Result, Written
-from kvnode.core.vector import Dot, Missing, name_of
+from kvnode.core.vector import Dot, Missing, Vector, name_of
 from kvnode.core.versions import Version, Versions, ranked
+from tests.simulation.moves import Moves, moved
 from tests.simulation.world import Violation
 
 #: What the keys start with that are only put, each time with another value.
@@ -100,6 +101,8 @@ class Made:
     stamp_us: int
     changes: Write
     past: Seen
+    #: The batch that it came in: two writes under one dot differ in that at least.
+    encoded: bytes
 
 
 class Oracle:
@@ -107,7 +110,8 @@ class Oracle:
 
     def __init__(self) -> None:
         self.made: list[Made] = []
-        self._by_dot: dict[Dot, Made] = {}
+        #: Several under one dot where a machine was reverted.
+        self._by_dot: dict[Dot, list[Made]] = {}
         self._by_key: dict[bytes, list[Made]] = {}
         #: For each prefix that somebody watches the writes that change such a key.
         self.watched: dict[bytes, Seen] = {}
@@ -120,6 +124,13 @@ class Oracle:
         #: The names of nodes whose disk went back, or has a copy: they may do again what
         #: they did once.
         self.forgetful: set[str] = set()
+        #: The names of nodes whose machine was reverted: they may give a dot to two writes.
+        self.reverted: set[str] = set()
+        #: The writes under dots that stand for several, and where such went in mends.
+        self.doubled: Seen = 0
+        #: Those of sessions that have seen the one, where the other one is taken for it.
+        self.mistaken: Seen = 0
+        self.moves = Moves()
         #: The writes that put each value on such keys: no client asks for one twice, but with an
         #: id.
         self._putting: dict[bytes, Seen] = {}
@@ -132,10 +143,14 @@ class Oracle:
 
         Checks causal delivery, that nothing is delivered twice, and what dots stand for.
         """
+        past = None
+        if commit.moved:
+            seen, past = self._move(seen, commit)
+            own = commit.batches
         others = seen
         for batch in commit.batches:
             if batch in own:
-                seen = self._make(seen, batch)
+                seen = self._make(seen, batch, past)
             else:
                 seen = self._deliver(seen, batch)
                 others = seen
@@ -145,17 +160,24 @@ class Oracle:
         """What a disk's log holds."""
         seen = 0
         for batch in batches:
-            for seq in range(batch.first, batch.last + 1):
-                seen |= self._by_dot[Dot(batch.origin, seq)].bit
+            for seq, changes in enumerate(batch.writes, batch.first):
+                made = self._written(batch, seq, changes)
+                assert made is not None
+                seen |= made.bit
         return seen
+
+    def known_of(self, batches: Iterable[Batch]) -> Seen:
+        """Those of these that others may have, under dots that stand for several writes."""
+        made = (self._written(it, it.first, it.writes[0]) for it in batches if self.doubled)
+        return reduce(or_, (it.bit for it in made if it is not None), 0)
 
     def known(self, missing: Iterable[Missing]) -> Seen:
         """Those of these dots that were ever made."""
         seen = 0
         for origin, first, last in missing:
             for seq in range(first, last + 1):
-                made = self._by_dot.get(Dot(origin, seq))
-                seen |= made.bit if made is not None else 0
+                for made in self._by_dot.get(Dot(origin, seq), ()):
+                    seen |= made.bit
         return seen
 
     def answer(
@@ -164,23 +186,25 @@ class Oracle:
         operations: Iterable[Operation],
         results: Iterable[Result],
         clock: ExpiryBounds,
+        committed: Seen,
     ) -> Seen:
-        """A node that has seen this answered so, in this order; what it has seen then."""
+        """A node that has seen this answered so, in this order, and has committed that; what it has
+        seen then."""
         repeated = False
         for operation, result in zip(operations, results, strict=True):
+            made = self.at(result.dot, committed) if isinstance(result, Written) else None
+            if isinstance(result, Written) and made is None:
+                raise Violation("save, then send", f"{result.dot} is answered uncommitted")
             if isinstance(result, Known):
                 repeated = result.repeated
             elif repeated:
-                self._check_repeated(seen, operation, result)
+                self._check_repeated(seen, operation, made)
             else:
-                self._check_write(seen, operation, result, clock)
-            if isinstance(result, Written):
-                if result.dot not in self._by_dot:
-                    raise Violation("save, then send", f"{result.dot} is answered uncommitted")
-                self._check_written(operation, result)
-                bit = self._by_dot[result.dot].bit
-                self.acknowledged |= bit
-                seen |= bit
+                self._check_write(seen, operation, result, clock, made)
+            if made is not None:
+                self._check_written(operation, made)
+                self.acknowledged |= made.bit
+                seen |= made.bit
             elif isinstance(result, Events):
                 self._check_events(seen, result)
             elif isinstance(operation, Scan) and isinstance(result, Page):
@@ -189,14 +213,12 @@ class Oracle:
                 self._check_read(seen, operation, result, clock)
         return seen
 
-    def _check_repeated(self, seen: Seen, operation: Operation, result: Result) -> None:
+    def _check_repeated(self, seen: Seen, operation: Operation, made: Made | None) -> None:
         """What was done before is here."""
-        if isinstance(result, Written):
-            made = self._by_dot.get(result.dot)
-            if made is None or not made.bit & seen:
-                raise Violation("done once", f"{operation} is called done, and is not here")
+        if made is not None and not made.bit & seen:
+            raise Violation("done once", f"{operation} is called done, and is not here")
 
-    def _check_written(self, operation: Operation, result: Written) -> None:
+    def _check_written(self, operation: Operation, made: Made) -> None:
         """The write with this dot is the one that was asked for."""
         match operation:
             case Put(key, value):
@@ -207,11 +229,8 @@ class Oracle:
                 asked = [(change.key, change.value) for change in reduced(changes)]
             case _:
                 return
-        made = self._by_dot[result.dot]
         if [(change.key, change.value) for change in made.changes] != asked:
-            raise Violation(
-                "done once", f"{operation} is answered with {result.dot}, another write"
-            )
+            raise Violation("done once", f"{operation} is answered with {made.dot}, another write")
 
     def check_done_once(self, seen: Seen) -> None:
         """Of the writes that are seen, none does again what another did."""
@@ -232,6 +251,10 @@ class Oracle:
             if key.startswith(PUT_ONLY)
         }
 
+    def mistaken_keys(self) -> set[str]:
+        """The keys of which sessions may read what was before what they have read."""
+        return {key.decode() for made in self._all_of(self.mistaken) for key, *_ in made.changes}
+
     def _may_forget(self, writes: Seen) -> bool:
         names = {name_of(made.dot.origin) for made in self.made if made.bit & writes}
         return bool(names & self.forgetful)
@@ -245,15 +268,21 @@ class Oracle:
                     raise Violation("done once", f"{made.dot} puts what was put before")
 
     def _check_write(
-        self, seen: Seen, operation: Operation, result: Result, clock: ExpiryBounds
+        self,
+        seen: Seen,
+        operation: Operation,
+        result: Result,
+        clock: ExpiryBounds,
+        made: Made | None,
     ) -> None:
         """What a write depends on is as it must be."""
         if isinstance(operation, WriteAll) and isinstance(result, Written | Conflict):
             self._check_conditions(seen, operation, result, clock)
         if isinstance(operation, Touch) and isinstance(result, Written | Absent):
-            self._check_touch(seen, operation, result, clock)
+            self._check_touch(seen, operation, made, clock)
         if isinstance(operation, Put | WriteAll | Touch) and isinstance(result, Written):
-            self._check_expiry(operation, result, clock)
+            assert made is not None
+            self._check_expiry(operation, result, made, clock)
 
     def _check_read(
         self, seen: Seen, operation: Operation, entry: Entry, clock: ExpiryBounds
@@ -270,15 +299,69 @@ class Oracle:
     def _check_events(self, seen: Seen, events: Events) -> None:
         """What is told is there, and is what was written."""
         for dot, stamp_us, *change in events.events:
-            made = self._by_dot.get(dot)
-            if made is None or not made.bit & seen:
+            made = self.at(dot, seen)
+            if made is None:
                 raise Violation("save, then send", f"{dot} is told uncommitted")
             if (made.stamp_us, Change(*change) in made.changes) != (stamp_us, True):
                 raise Violation("watches", f"{change} is told of {dot}, which is {made.changes}")
 
-    def of(self, dot: Dot) -> Made:
-        """The write that was made so."""
-        return self._by_dot[dot]
+    def at(self, dot: Dot, seen: Seen) -> Made | None:
+        """The write that has this dot where this is seen."""
+        return next((it for it in self._by_dot.get(dot, ()) if it.bit & seen), None)
+
+    def told_as(self, dot: Dot, stamp_us: int, events: Collection[Change]) -> Made:
+        """The write that a watcher was told of so."""
+        made = self._by_dot[dot]
+        alike = [it for it in made if it.stamp_us == stamp_us and set(events) <= set(it.changes)]
+        return (alike or made)[0]
+
+    def lacking(self, had: Seen, has: Seen) -> Seen:
+        """Those of these writes that are not there, under other dots either."""
+        lacking = had & ~has
+        return lacking & ~self.moves.found(lacking, has) if lacking else 0
+
+    @property
+    def doubled_or_moved(self) -> Seen:
+        """What may be told twice: nobody knows what of it a watcher was told."""
+        return self.moves.with_others(self.doubled | self.moves.moved)
+
+    def has_others(self, writes: Seen, seen: Seen, *, but: str = "") -> Seen:
+        """Those of these writes, but for those by that name, whose dots stand for others where this
+        is seen."""
+        found = 0
+        for made in self._all_of(writes & self.doubled):
+            here = self.at(made.dot, seen)
+            is_other = here is not None and here is not made
+            if is_other and name_of(made.dot.origin) != but:
+                found |= made.bit
+        return found
+
+    def taken_for(self, lacking: Seen, seen: Seen) -> Seen:
+        """Those of these writes that a node which has seen this takes others for: another one has
+        the same dot here, and nothing that is here tells where the one went."""
+        taken = self._all_of(self.has_others(lacking, seen))
+        return reduce(or_, (it.bit for it in taken if not self.moves.is_told(it.bit, seen)), 0)
+
+    def beside(self, writes: Seen) -> Seen:
+        """All that stand, or stood, under the same dots as these."""
+        return self.known(Missing(*it.dot, it.dot.seq) for it in self._all_of(writes))
+
+    def covered(self, token: Vector, seen: Seen) -> Seen:
+        """Those of the writes under doubled dots that a node has seen and a token names."""
+        made = self._all_of(self.doubled & seen)
+        return reduce(or_, (it.bit for it in made if it.dot.seq <= token.get(it.dot.origin, 0)), 0)
+
+    def apart(self) -> Iterator[list[Made]]:
+        """For each dot that was given to several writes these."""
+        for dot in {made.dot: None for made in self._all_of(self.doubled)}:
+            yield self._by_dot[dot]
+
+    def _all_of(self, writes: Seen) -> list[Made]:
+        found = []
+        while writes:
+            found.append(self.made[writes.bit_length() - 1])
+            writes &= ~found[-1].bit
+        return found[::-1]
 
     def _check_page(self, seen: Seen, scan: Scan, page: Page, clock: ExpiryBounds) -> None:
         """A page shows all that the past at its scan's first page makes of its part of the range,
@@ -315,25 +398,25 @@ class Oracle:
             raise Violation("scans", f"{scan} goes on where it was: {page}")
 
     def _check_touch(
-        self, seen: Seen, touch: Touch, result: Written | Absent, clock: ExpiryBounds
+        self, seen: Seen, touch: Touch, made: Made | None, clock: ExpiryBounds
     ) -> None:
         """It puts the winner's value again, if there is one."""
         truth = clock.visible(self.versions(seen, touch.key))
         if truth is None:
             return
         put = None
-        if isinstance(result, Written):
-            ((_, put, _),) = self._by_dot[result.dot].changes
+        if made is not None:
+            ((_, put, _),) = made.changes
         if put != (truth[0].value if truth else None):
             raise Violation("expiry", f"{touch} gives {put!r}, the truth is {truth}")
 
     def _check_expiry(
-        self, operation: Put | WriteAll | Touch, written: Written, clock: ExpiryBounds
+        self, operation: Put | WriteAll | Touch, written: Written, made: Made, clock: ExpiryBounds
     ) -> None:
         """What is put expires when it was to, by the node's clock; a delete never."""
         ttl_us = None if operation.ttl_ms is None else operation.ttl_ms * 1000
         told = written.expires_us
-        for _, value, expires_us in self._by_dot[written.dot].changes:
+        for _, value, expires_us in made.changes:
             if expires_us != (None if value is None else told):
                 raise Violation("expiry", f"{written} expires at {expires_us}")
         if (told is None) != (ttl_us is None) or (
@@ -392,30 +475,71 @@ class Oracle:
         """For people."""
         return [f"{made.dot.origin}:{made.dot.seq}" for made in self.made if made.bit & seen]
 
-    def _make(self, seen: Seen, batch: Batch) -> Seen:
+    def _make(self, seen: Seen, batch: Batch, past: Seen | None) -> Seen:
         greatest = max((made.stamp_us for made in self.made if made.bit & seen), default=0)
         if batch.stamp_us <= greatest:
             raise Violation("stamps", f"{batch.origin}:{batch.first} is not later than its past")
         for seq, changes in enumerate(batch.writes, batch.first):
             dot = Dot(batch.origin, seq)
-            if dot in self._by_dot:
-                raise Violation("unique dots", f"{dot} stands for two writes: {changes}")
-            made = Made(1 << len(self.made), dot, batch.stamp_us, changes, seen)
-            self.made.append(made)
-            self._note_puts(seen, made)
-            self._by_dot[dot] = made
-            for key, *_ in changes:
-                self._by_key.setdefault(key, []).append(made)
-                for prefix in self.watched:
-                    if is_watched(key, prefix):
-                        self.watched[prefix] |= made.bit
-            seen |= made.bit
+            again = self._written(batch, seq, changes) if dot in self._by_dot else None
+            if again is None:
+                after = seen if past is None else past
+                again = self._add(dot, batch.stamp_us, changes, after, batch.encoded)
+                self._note_puts(seen, again)
+            elif name_of(batch.origin) not in self.reverted:
+                raise Violation("unique dots", f"{dot} is written twice")
+            seen |= again.bit
         return seen
+
+    def _add(self, dot: Dot, stamp_us: int, changes: Write, past: Seen, encoded: bytes) -> Made:
+        before = self._by_dot.setdefault(dot, [])
+        if before and name_of(dot.origin) not in self.reverted:
+            raise Violation("unique dots", f"{dot} stands for two writes: {changes}")
+        made = Made(1 << len(self.made), dot, stamp_us, changes, past, encoded)
+        self.made.append(made)
+        before.append(made)
+        if len(before) > 1:
+            self.doubled |= reduce(or_, (it.bit for it in before))
+        for key, *_ in changes:
+            self._by_key.setdefault(key, []).append(made)
+            for prefix in self.watched:
+                if is_watched(key, prefix):
+                    self.watched[prefix] |= made.bit
+        return made
+
+    def _move(self, seen: Seen, commit: Commit) -> tuple[Seen, Seen]:
+        """A node that has seen this writes some of its own anew under other dots: these are the
+        same, with the same past, but for what was moved of that. What it has seen then; and of that
+        what comes before the record of it: that replaces no other one of which they know nothing.
+        """
+        went: dict[Seen, Seen] = {}
+        past = 0
+        for was, now in commit.moved:
+            if (was.writes, was.stamp_us) != (now.writes, now.stamp_us):
+                raise Violation("mending", f"{was.origin}:{was.first} became another write")
+            for at, changes in enumerate(was.writes):
+                made = self._written(was, was.first + at, changes)
+                if made is None or not made.bit & seen:
+                    raise Violation("mending", f"{was.origin}:{was.first + at} is moved, not here")
+                past = moved(made.past, went)
+                dot = Dot(now.origin, now.first + at)
+                went[made.bit] = self._add(dot, made.stamp_us, changes, past, now.encoded).bit
+                past |= went[made.bit]
+        self.moves.mended(went, 1 << len(self.made))
+        return moved(seen, went), past
+
+    def _written(self, batch: Batch, seq: int, changes: Write) -> Made | None:
+        """The write of this batch."""
+        for made in self._by_dot.get(Dot(batch.origin, seq), ()):
+            told = (made.changes, made.stamp_us, made.encoded)
+            if told == (changes, batch.stamp_us, batch.encoded):
+                return made
+        return None
 
     def _deliver(self, seen: Seen, batch: Batch) -> Seen:
         for seq, changes in enumerate(batch.writes, batch.first):
-            made = self._by_dot.get(Dot(batch.origin, seq))
-            if made is None or made.changes != changes or made.stamp_us != batch.stamp_us:
+            made = self._written(batch, seq, changes)
+            if made is None:
                 raise Violation("unique dots", f"{batch.origin}:{seq} was not written so")
             if made.bit & seen:
                 raise Violation("no duplicates", f"{batch.origin}:{seq} is delivered twice")

@@ -12,7 +12,7 @@ from kvnode.core.vector import name_of
 from kvnode.core.versions import DIGEST_MODULUS, Versions, fingerprint
 from kvnode.storage.layout import decode_saved
 from kvnode.storage.soundness import examined
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import Cluster, Excused
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults
 from tests.simulation.machine import Machine
@@ -48,13 +48,16 @@ def run(plan: Plan, tell: Callable[[str], None] | None = None) -> Outcome:
     message: str | None = None
     try:
         _play(world, cluster)
+    except Excused as excuse:
+        world.reach(str(excuse))
+        cluster.history = []  # it ends in the middle of what was asked
     except Violation as violation:
         invariant, message = violation.invariant, str(violation)
     except Exception as error:
         invariant, message = "no crash", f"{type(error).__name__}: {error}"
     if invariant is not None:
         world.note(f"VIOLATION {message}")
-    doubled = cluster.oracle.put_again()
+    doubled = cluster.oracle.put_again() | cluster.oracle.mistaken_keys()
     history = [line for line in cluster.history if line["key"] not in doubled]
     return Outcome(
         plan, world.trace, world.now_us / SECOND_US, world.states, invariant, message, history
@@ -140,7 +143,7 @@ def _reckon(cluster: Cluster) -> None:
     everything = 0
     for machine in cluster.living:
         everything |= machine.seen
-    if lost := oracle.acknowledged & ~everything & ~oracle.excused:
+    if lost := oracle.lacking(oracle.acknowledged, everything | oracle.excused):
         raise Violation("nothing acknowledged is lost", f"{oracle.dots(lost)} are nowhere")
     for made in oracle.made:
         if made.bit & everything and any(value in cluster.undone for _, value, _ in made.changes):

@@ -103,6 +103,8 @@ class SimulatedClient:
         self._dice = Dice(cluster.plan.seed, f"client {name}")
         self._home = self._dice.pick(cluster.names)
         self._values = 0
+        #: How often it was to ask something next: only the latest counts.
+        self._works = 0
         self._large_left = _LARGE_MAX if "narrow links" in cluster.plan.faults else 0
         #: What each key held when it was last read.
         self._held: dict[str, list[Dot]] = {}
@@ -166,6 +168,22 @@ class SimulatedClient:
             operations = [ask.once(id_, *self._positions[self._home]), *operations]
             self._doubtful = Doubtful(self._home, operations, told)
         self._ask(self._home, operations, told)
+
+    def writes_at(self, node: str) -> None:
+        """Its connections have ended there: write something at once, whatever it waits for."""
+        if self._world.now_us >= self._cluster.trouble_ends_us:
+            return
+        if self.busy:
+            self._tell_unless_asked_again(None)
+        self._works += 1
+        self._home = node
+        if self._doubtful is not None:
+            self.work()
+            return
+        key = f"{self._dice.pick((_PUT_ONLY, 'k'))}{self._dice.between(1, self._cluster.plan.keys)}"
+        self._wanted = [("put", key)]
+        operations, told = self._operations()
+        self._ask(node, operations, told)
 
     def _ask(
         self, node: str, operations: list[ask.Operation], told: list[list[dict[str, Any]]]
@@ -425,4 +443,11 @@ class SimulatedClient:
 
     def _rest(self) -> None:
         self.busy = False
-        self._world.after(self._dice.after(self._cluster.plan.think_us), self.work)
+        self._works += 1
+        number = self._works
+
+        def work() -> None:
+            if number == self._works:
+                self.work()
+
+        self._world.after(self._dice.after(self._cluster.plan.think_us), work)

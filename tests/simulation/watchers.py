@@ -10,6 +10,7 @@ from kvnode.codec import client as ask
 from kvnode.codec.client import decode_answer
 from kvnode.codec.server import decode_request
 from kvnode.codec.token import decode_token
+from kvnode.core.batch import Change
 from kvnode.core.vector import Dot, Missing
 from kvnode.errors import Compacted, Delayed, KvnodeError, SessionLost
 from tests.simulation.cluster import Cluster
@@ -42,7 +43,8 @@ class SimulatedWatcher:
         """Of these writes those that it should have been told of, and was not."""
         if self._is_new:
             return everything
-        return everything & ~self._told & self._cluster.oracle.watched[self._prefix]
+        told = self._cluster.oracle.moves.with_others(self._told) | self.may_miss
+        return everything & ~told & self._cluster.oracle.watched[self._prefix]
 
     def ask(self) -> None:
         """Ask what comes after its position, and ask again after the answer."""
@@ -103,6 +105,8 @@ class SimulatedWatcher:
         #: What its position has, and what it was told of or took as given.
         self._seen: Seen = 0
         self._told: Seen = 0
+        #: What a node took for what it had been told of under the same dots.
+        self.may_miss: Seen = 0
         #: Of what it was told of, what its position may have lost since.
         self._may_come_again: Seen = 0
 
@@ -111,19 +115,23 @@ class SimulatedWatcher:
         if self._is_new:
             self._is_new, self._seen, self._told = False, seen, seen
             return
-        for (origin, seq), events in groupby(result[1], lambda event: tuple(event[:2])):
-            self._take_write(Dot(origin, seq), [event[3] for event in events])
+        for (origin, seq, stamp_us), events in groupby(result[1], lambda event: tuple(event[:3])):
+            changes = [Change(event[3], *(event[4:] or (None,))) for event in events]
+            self._take_write(Dot(origin, seq), stamp_us, changes)
+        self._seen |= seen
         if seen and (missed := self.missed(seen)):
             dots = self._cluster.oracle.dots(missed)
             raise Violation("watches", f"{self.name} has seen all, but was not told of {dots}")
 
-    def _take_write(self, dot: Dot, keys: list[bytes]) -> None:
-        made = self._cluster.oracle.of(dot)
+    def _take_write(self, dot: Dot, stamp_us: int, changes: list[Change]) -> None:
+        made = self._cluster.oracle.told_as(dot, stamp_us, changes)
+        keys = [change.key for change in changes]
         self._world.states["a watcher told of a write"] += 1
         watched = [key for key, *_ in made.changes if is_watched(key, self._prefix)]
         if keys != watched:
             raise Violation("watches", f"{self.name} is told of {keys} by {dot}: {watched}")
-        if made.bit & self._told & ~self._may_come_again:
+        doubled = self._cluster.oracle.doubled_or_moved
+        if made.bit & self._told & ~self._may_come_again & ~doubled:
             raise Violation("watches", f"{self.name} is told of {dot} twice")
         self._may_come_again &= ~made.bit
         if causes := self._causes(made):

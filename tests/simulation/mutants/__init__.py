@@ -10,6 +10,7 @@ from tests.simulation.mutants import (
     continuity,
     delivery,
     members,
+    mending,
     ranges,
     repair,
     slow_links,
@@ -25,5 +26,6 @@ MUTANTS: Final = (
     *members.MUTANTS,
     *contacts.MUTANTS,
     *continuity.MUTANTS,
+    *mending.MUTANTS,
     *slow_links.MUTANTS,
 )

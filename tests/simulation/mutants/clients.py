@@ -162,7 +162,8 @@ MUTANTS: Final = (
         "            if effects.commit is not None:\n",
         "            me, dots = self.replica.identity, self.replica.reports\n"
         "            for dot in dots.due(self.replica._synced_of):\n"
-        "                outbox.report(Report(me.name, me.instance, *dot))\n"
+        "                check = self.replica.branches.chain_at(dot)[:4]\n"
+        "                outbox.report(Report(me.name, me.instance, *dot, check))\n"
         "            if effects.commit is not None:\n",
     ),
     mutant(
