@@ -84,15 +84,16 @@ def decode_origin_state(record: bytes) -> OriginState:
 
 
 def encode_own_past(past: OwnPast) -> bytes:
-    """[origin, its state, [opened, ...], in doubt]; without an origin there is no state."""
+    """[origin, its state, [opened, ...], [doubtful, ...]]; without an origin there is no state."""
     state = b"" if past.state is None else encode_origin_state(past.state)
-    return pack([past.origin, state, list(past.opened), past.in_doubt])
+    return pack([past.origin, state, list(past.opened), list(past.doubtful)])
 
 
 def decode_own_past(record: bytes) -> OwnPast:
     """The inverse."""
-    origin, state, opened, in_doubt = unpack_record(record)
-    return OwnPast(origin, decode_origin_state(state) if state else None, tuple(opened), in_doubt)
+    origin, state, opened, doubtful = unpack_record(record)
+    confirmed = decode_origin_state(state) if state else None
+    return OwnPast(origin, confirmed, tuple(opened), tuple(doubtful))
 
 
 # --- with checks
@@ -134,14 +135,12 @@ def checked_origin_state(record: bytes) -> OriginState:
 
 def checked_own_past(record: bytes) -> OwnPast:
     """As `decode_own_past`, of bytes that may be damaged. Raises MalformedError."""
-    origin, state, opened, in_doubt = unpack_array(record, 4, "what is confirmed")
+    origin, state, opened, doubtful = unpack_array(record, 4, "what is confirmed")
     if type(origin) is not str or type(state) is not bytes or bool(origin) != bool(state):
         raise MalformedError("what is confirmed is an origin and its state, or nothing")
-    origins = [*([origin] if origin else []), *array(opened, None, "what was opened")]
-    for each in origins:
+    opened, doubtful = array(opened, None, "what was opened"), array(doubtful, None, "doubts")
+    for each in [*([origin] if origin else []), *opened, *doubtful]:
         if type(each) is not str or not is_origin(each):
             raise MalformedError(f"what is confirmed names {told(each)}, which is no origin")
-    if type(in_doubt) is not bool:
-        raise MalformedError("whether what is confirmed is in doubt must be a boolean")
     confirmed = checked_origin_state(state) if state else None
-    return OwnPast(origin, confirmed, tuple(opened), in_doubt)
+    return OwnPast(origin, confirmed, tuple(opened), tuple(doubtful))

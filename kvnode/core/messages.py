@@ -41,8 +41,8 @@ class OwnPast(NamedTuple):
     state: OriginState | None = None
     #: The incarnations that were opened since, in order.
     opened: tuple[str, ...] = ()
-    #: Whether a process that had unconfirmed writes may have gone back in time.
-    in_doubt: bool = False
+    #: Those that a process wrote that may have gone back in time, as long as not all is confirmed.
+    doubtful: tuple[str, ...] = ()
 
     @property
     def seq(self) -> int:

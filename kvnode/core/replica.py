@@ -227,7 +227,8 @@ class Replica:
     def _commit(self) -> Commit | None:
         told = self._done, self.limits.remembered_requests_max
         commit, standing = self.state.commit(*told), self.standing
-        is_new_doubt = standing.past.in_doubt and not standing.saved.in_doubt
+        doubtful = standing.past.doubtful
+        is_new_doubt = bool(doubtful) and doubtful != standing.saved.doubtful
         if commit is None and is_new_doubt and not self._only_reads:
             commit = self.state.as_it_is(*told)
         must_save = self.own or is_new_doubt or standing.must_save
@@ -259,8 +260,8 @@ class Replica:
         batches = self._table.batches(firsts, MENDED_BYTES_MAX, self.cut.succession.ends)
         is_whole = batches and are_all(batches, firsts, self.cut.entries)
         if not is_whole or self._is_built_on(parting, firsts):
-            self.standing.is_beyond_help()
-            self.alarms.parted(parting)
+            if self.standing.is_beyond_help():
+                self.alarms.parted(parting)
             return None
         self.alarms.settled(self.identity.name)
         # What was confirmed since its last write is known here only.
@@ -357,7 +358,7 @@ class Replica:
     ) -> Sequence[Logged]:
         """Which of the oldest batches of the log may go; of a node that joins none, since it does
         not know the members, and none while it is not sure that these have the same writes."""
-        is_kept = self.standing.past.in_doubt and log_bytes <= self.limits.log_bytes_max
+        is_kept = bool(self.standing.past.doubtful) and log_bytes <= self.limits.log_bytes_max
         if self.is_joining or self.standing.is_comparing or is_kept:
             return ()
         claims = self.repair.claims

@@ -129,7 +129,7 @@ class Standing:
         #: Whether what is confirmed is to be saved with the next commit, whatever that is.
         self.must_save = False
         #: Whether it tells nobody anything new.
-        self.is_quiet = past.in_doubt and bool(self.unconfirmed())
+        self.is_quiet = bool(past.doubtful) and bool(self.unconfirmed())
         self.inquiry: Inquiry | None = None
         #: Where a peer's history parts from this node's, that is to be mended.
         self.parting: Dot | None = None
@@ -141,6 +141,8 @@ class Standing:
         self._compared: set[str] = set()
         #: Incarnations that are not here, and of which of those here they imply no other history.
         self._ruled_out: set[tuple[str, str]] = set()
+        #: Such a pair, if the parting is there only because nobody could tell.
+        self._guessed: tuple[str, str] | None = None
         #: The incarnations that this process has opened, whichever replica did.
         self.written: set[str] = set()
 
@@ -153,9 +155,17 @@ class Standing:
     def _may_inquire(self) -> bool:
         return not self.is_comparing and not self.takes_a_person
 
-    def is_beyond_help(self) -> None:
-        """What is to be mended can't be by itself: it goes on telling nobody of it."""
-        self.parting, self.takes_a_person = None, True
+    def is_beyond_help(self) -> bool:
+        """What is to be mended can't be by itself. Then it takes a person, and the node goes on
+        telling nobody of it; but nobody is called for what was only guessed, of an incarnation that
+        no peer has named."""
+        self.parting, guessed = None, self._guessed
+        if guessed is not None:
+            self._rule_out(guessed)
+            self.is_quiet = False
+        else:
+            self.takes_a_person = True
+        return self.takes_a_person
 
     def unconfirmed(self) -> dict[str, int]:
         """The own writes that no peer was heard to have: each origin's first one, in order."""
@@ -173,7 +183,7 @@ class Standing:
         """The node goes on as this incarnation."""
         opened = (*self.past.opened, origin)
         if len(opened) > OPENED_MAX:
-            self.past = OwnPast(opened=opened[-OPENED_MAX:], in_doubt=self.past.in_doubt)
+            self.past = OwnPast(opened=opened[-OPENED_MAX:], doubtful=self.past.doubtful)
         else:
             self.past = self.past._replace(opened=opened)
         self.written.add(origin)
@@ -189,8 +199,9 @@ class Standing:
         end before it has heard anybody."""
         if self.unconfirmed():
             self.is_quiet = True
-            if not self.past.in_doubt:
-                self.past = self.past._replace(in_doubt=True)
+            doubtful = tuple(filter(self._is_doubtful, self.unconfirmed()))
+            if doubtful != self.past.doubtful:
+                self.past = self.past._replace(doubtful=doubtful)
 
     def is_asked(self, vector: Vector) -> None:
         """A peer asks for what lies beyond this: it is heard. But no chains are told, and what it
@@ -269,7 +280,7 @@ class Standing:
         """A peer's history parts from this one after a dot, or may; whether that is mended."""
         if self.takes_a_person:
             return False
-        self.parting, self.inquiry, self.is_quiet = dot, None, True
+        self.parting, self.inquiry, self._guessed, self.is_quiet = dot, None, None, True
         return True
 
     def _look_for_implied(self, claim: Claim) -> None:
@@ -319,8 +330,7 @@ class Standing:
                 continue
             has_more = theirs.delivered > self._seq(origin)
             stands = chain_at(Dot(origin, theirs.delivered))
-            is_in_doubt = origin in self.written or self.past.in_doubt
-            if (has_more and is_in_doubt) or differ(theirs.chain, stands):
+            if (has_more and self._is_doubtful(origin)) or differ(theirs.chain, stands):
                 return Dot(origin, first - 1)
         return None
 
@@ -332,20 +342,25 @@ class Standing:
         well be of a disk that was put back; that has no doubled writes, unless that was in doubt.
         """
         assert self.inquiry is not None
-        was_written = self.inquiry.origin in self.written or self.past.in_doubt
-        self._ends(parts=self.inquiry.is_certain or was_written)
+        inquiry = self.inquiry
+        self._ends(parts=inquiry.is_certain or self._is_doubtful(inquiry.origin))
+        if inquiry.head and not inquiry.is_certain:
+            self._guessed = (inquiry.head, inquiry.origin)
 
     def _ends(self, *, parts: bool) -> None:
         assert self.inquiry is not None
         origin, head = self.inquiry.origin, self.inquiry.head
         if parts:
-            self.parting = Dot(origin, self.inquiry.compared)
+            self.parting, self._guessed = Dot(origin, self.inquiry.compared), None
         elif head:
-            if len(self._ruled_out) == RULED_OUT_MAX:
-                self._ruled_out.clear()
-            self._ruled_out.add((head, origin))
+            self._rule_out((head, origin))
         self.inquiry = None
         self.is_quiet = parts
+
+    def _rule_out(self, pair: tuple[str, str]) -> None:
+        if len(self._ruled_out) == RULED_OUT_MAX:
+            self._ruled_out.clear()
+        self._ruled_out.add(pair)
 
     def _confirmed(self, dot: Dot) -> None:
         """A peer has the same history up to a dot."""
@@ -355,11 +370,15 @@ class Standing:
         opened = self.past.opened
         if dot.origin in opened:
             later = opened[opened.index(dot.origin) + 1 :]
-            self.past = OwnPast(dot.origin, state, later, self.past.in_doubt)
+            self.past = OwnPast(dot.origin, state, later, self.past.doubtful)
         elif dot.origin == self.past.origin and dot.seq > self.past.seq:
             self.past = self.past._replace(state=state)
-        if self.past.in_doubt and not self.unconfirmed():
-            self.past = self.past._replace(in_doubt=False)
+        if self.past.doubtful and not self.unconfirmed():
+            self.past = self.past._replace(doubtful=())
+
+    def _is_doubtful(self, origin: str) -> bool:
+        """Whether a process may have written under its dots twice: this one, or one in doubt."""
+        return origin in self.written or origin in self.past.doubtful
 
     def _is_own(self, origin: str) -> bool:
         return origin.startswith(self._prefix)

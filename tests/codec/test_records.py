@@ -30,8 +30,8 @@ X, Y = (new_origin(name, 1, 1) for name in "XY")
 versions = st.lists(all_versions, max_size=5).map(tuple)
 states = st.builds(OriginState, seqs, stamps, vectors, vectors, chains)
 opened = st.lists(origins, max_size=3).map(tuple)
-nothing_confirmed = st.builds(OwnPast, st.just(""), st.none(), opened, st.booleans())
-pasts = nothing_confirmed | st.builds(OwnPast, origins, states, opened, st.booleans())
+nothing_confirmed = st.builds(OwnPast, st.just(""), st.none(), opened, opened)
+pasts = nothing_confirmed | st.builds(OwnPast, origins, states, opened, opened)
 
 
 @given(versions)
@@ -53,10 +53,10 @@ def test_the_bytes_of_records_stay_as_they_are() -> None:
     one, other = Version(7, X, 3, b"value"), Version(5, Y, 1, b"", 99)
     assert encode_versions((one,)) == pack([7, X, 3, b"value", None])
     assert encode_versions((one, other)) == pack([7, X, 3, b"value", None, 5, Y, 1, b"", 99])
-    assert encode_own_past(OwnPast()) == pack(["", b"", [], False])
+    assert encode_own_past(OwnPast()) == pack(["", b"", [], []])
     state = OriginState(3, 7, {Y: 1}, {X: 2}, b"8 bytes.")
-    assert encode_own_past(OwnPast(X, state, (Y,), True)) == pack(
-        [X, encode_origin_state(state), [Y], True]
+    assert encode_own_past(OwnPast(X, state, (Y,), (X,))) == pack(
+        [X, encode_origin_state(state), [Y], [X]]
     )
     assert encode_origin_state(state) == pack([3, 7, {Y: 1}, {X: 2}, b"8 bytes."])
 

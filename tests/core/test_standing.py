@@ -39,11 +39,11 @@ class Node:
         self.standing = Standing("N", past or OwnPast(), self.cut)
         self.log: dict[Dot, Batch] = {}
 
-    def starts_anew(self, *, in_doubt: bool | None = None) -> Node:
+    def starts_anew(self, *, doubtful: tuple[str, ...] | None = None) -> Node:
         """Another process of it, with what is saved."""
         past = self.standing.past
-        if in_doubt is not None:
-            past = past._replace(in_doubt=in_doubt)
+        if doubtful is not None:
+            past = past._replace(doubtful=doubtful)
         later = Node()
         later.cut, later.log = self.cut, self.log
         later.standing = Standing("N", past, self.cut)
@@ -112,7 +112,7 @@ def test_an_incarnation_that_was_opened_and_has_no_write_has_none_unconfirmed() 
 
 
 def test_a_claim_with_the_same_check_confirms_up_to_there(node: Node) -> None:
-    assert node.standing.past == OwnPast(N1, node.state(N1, 1), in_doubt=True)
+    assert node.standing.past == OwnPast(N1, node.state(N1, 1), doubtful=(N1,))
     assert node.standing.unconfirmed() == {N1: 2}
     node.hears({N1: 2})
     assert node.standing.unconfirmed() == {N1: 3}
@@ -174,9 +174,9 @@ def test_who_opens_more_than_it_remembers_gives_up_the_earliest(node: Node) -> N
     opened = [new_origin("N", 9, at) for at in range(OPENED_MAX + 1)]
     for origin in opened[:-1]:
         node.standing.opens(origin)
-    assert node.standing.past == OwnPast(N1, node.state(N1, 1), tuple(opened[:-1]), True)
+    assert node.standing.past == OwnPast(N1, node.state(N1, 1), tuple(opened[:-1]), (N1,))
     node.standing.opens(opened[-1])
-    assert node.standing.past == OwnPast(opened=tuple(opened[1:]), in_doubt=True)
+    assert node.standing.past == OwnPast(opened=tuple(opened[1:]), doubtful=(N1,))
     assert node.standing.unconfirmed() == {}
 
 
@@ -226,7 +226,7 @@ def test_it_is_over_once_all_is_confirmed(node: Node) -> None:
     node.hears({N1: 2})
     assert node.starts_anew().standing.is_quiet, "the third write may be another one elsewhere"
     node.hears({N1: 3})
-    assert not node.standing.past.in_doubt
+    assert not node.standing.past.doubtful
     node.writes(N1, 4)
     assert not node.starts_anew().standing.is_quiet
 
@@ -235,14 +235,14 @@ def test_it_goes_on_while_what_was_opened_later_is_unconfirmed(node: Node) -> No
     node.opens(N2, {N1: 3})
     node.opens(N3, {N2: 1})
     node.hears({N2: 1})
-    assert node.standing.past.in_doubt
+    assert node.standing.past.doubtful
     node.hears({N3: 1})
-    assert not node.standing.past.in_doubt
+    assert not node.standing.past.doubtful
 
 
 def test_who_starts_without_a_doubt_or_without_writes_is_not_quiet(node: Node) -> None:
-    assert not node.starts_anew(in_doubt=False).standing.is_quiet
-    assert not Node(OwnPast(in_doubt=True)).standing.is_quiet
+    assert not node.starts_anew(doubtful=()).standing.is_quiet
+    assert not Node(OwnPast(doubtful=(N1,))).standing.is_quiet
 
 
 def test_while_it_inquires_neither_a_claim_nor_a_question_ends_it(node: Node) -> None:
@@ -401,7 +401,7 @@ def test_what_a_process_before_wrote_counts_only_if_it_surely_differs(
     node: Node, branch: str, parting: Dot | None
 ) -> None:
     """An older disk that was put back knows less of it, and has not written since."""
-    node = node.starts_anew(in_doubt=False)
+    node = node.starts_anew(doubtful=())
     node.hears({N1: 4} if branch == "a" else {N1: 3}, branch)
     node.standing.gives_up()
     assert node.standing.parting == parting
@@ -415,22 +415,44 @@ def test_what_a_process_before_wrote_and_was_in_doubt_of_counts(node: Node) -> N
     assert node.standing.parting == Dot(N1, 1)
 
 
+def test_a_doubt_is_only_of_what_the_process_wrote_that_has_it(node: Node) -> None:
+    """Its disk may be an older one that was put back: peers have more of what that one wrote."""
+    node = node.starts_anew(doubtful=())
+    node.opens(N2, {N1: 3})
+    node.standing.doubt()
+    assert node.standing.past.doubtful == (N2,)
+    node.hears({N1: 4})
+    node.standing.gives_up()
+    assert node.standing.parting is None
+
+
 def test_who_starts_in_doubt_is_quiet_until_all_of_its_own_is_confirmed(node: Node) -> None:
     past = node.standing.past
-    assert past.in_doubt
+    assert past.doubtful
     node.standing = Standing("N", past, node.cut)
     assert node.standing.is_quiet
     node.standing.made(N1, node.state(N1, 3))
     node.hears({N1: 3})
-    assert not node.standing.is_quiet and not node.standing.past.in_doubt
+    assert not node.standing.is_quiet and not node.standing.past.doubtful
     node.standing.doubt()
-    assert not node.standing.past.in_doubt, "there is nothing to be in doubt of"
+    assert not node.standing.past.doubtful, "there is nothing to be in doubt of"
 
 
 def test_what_was_opened_by_this_process_is_its_own_whichever_replica_opened_it(
     node: Node,
 ) -> None:
     assert node.standing.written == {N1}
+
+
+def test_nobody_is_called_for_a_mere_guess(node: Node) -> None:
+    """No peer named the incarnation, and none could tell."""
+    node.hears({N2: 1})
+    node.standing.gives_up()
+    assert node.standing.parting == Dot(N1, 1)
+    assert not node.standing.is_beyond_help()
+    assert not node.standing.is_quiet and not node.standing.takes_a_person
+    node.hears({N2: 1})
+    assert node.standing.inquiry is None, "it was ruled out"
 
 
 def test_beyond_help_it_stays_quiet_and_asks_nobody_any_more(node: Node) -> None:
@@ -603,7 +625,7 @@ def test_one_of_the_same_history_parts_nowhere(node: Node, branch: str | None) -
 def test_one_that_has_more_may_have_another_history(node: Node) -> None:
     assert node.standing.parting_from(theirs(4), node.chain_at) == Dot(N1, 1)
     assert node.starts_anew().standing.parting_from(theirs(4), node.chain_at) == Dot(N1, 1)
-    node = node.starts_anew(in_doubt=False)
+    node = node.starts_anew(doubtful=())
     assert node.standing.parting_from(theirs(4), node.chain_at) is None
 
 

@@ -37,8 +37,9 @@ SWARM_DOES_OTHERWISE = {
 def raised():
     """An alarm of each kind."""
     found = Alarms("X")
-    found.compare(Claim("Y", 1, {}, {}, 1, {}, 0), {}, 2)
+    found.compare(Claim("Y", 1, {}, {}, 1, {}, 0), {}, 2, lambda origin: b"")
     found.doubled(Dot(new_origin("Y", 1, 1), 1))
+    found.parted(Dot(new_origin("X", 1, 1), 1))
     found.damaged_snapshot("Y")
     found.damaged_table("it has not the digest of its commits")
     found.alone("tcp://y:1: never answered")

@@ -225,7 +225,7 @@ def set_own(record: bytes) -> Callable[[Families], None]:
 
 def own_beyond(families: Families) -> None:
     state = encode_origin_state(OriginState(3, 1, {}, {}))
-    families["meta"][b"own"] = pack([NOBODY, state, [], False])
+    families["meta"][b"own"] = pack([NOBODY, state, [], []])
 
 
 def origin_cut(families: Families) -> None:
@@ -315,13 +315,13 @@ DAMAGES = [
     (lambda it: set_origin(it, "Y", 0, lambda _: 2), r"ends at Y~\w+:3, but 2 is delivered"),
     (set_own(b"\xc1"), r"what is confirmed is not sound msgpack"),
     (set_own(pack([NOBODY, b""])), r"what is confirmed must"),
-    (set_own(pack([NOBODY, b"", [], False])), r"an origin and its state, or nothing"),
-    (set_own(pack(["", pack([1]), [], False])), r"an origin and its state, or nothing"),
-    (set_own(pack([[], b"", [], False])), r"an origin and its state, or nothing"),
-    (set_own(pack(["", b"", [], 1])), r"in doubt must be a boolean"),
-    (set_own(pack(["", b"", ["X"], False])), r"names 'X', which is no origin"),
-    (set_own(pack(["X", pack([1]), [], False])), r"names 'X', which is no origin"),
-    (set_own(pack([NOBODY, pack([1]), [], False])), r"an origin's state must"),
+    (set_own(pack([NOBODY, b"", [], []])), r"an origin and its state, or nothing"),
+    (set_own(pack(["", pack([1]), [], []])), r"an origin and its state, or nothing"),
+    (set_own(pack([[], b"", [], []])), r"an origin and its state, or nothing"),
+    (set_own(pack(["", b"", [], ["X"]])), r"names 'X', which is no origin"),
+    (set_own(pack(["", b"", ["X"], []])), r"names 'X', which is no origin"),
+    (set_own(pack(["X", pack([1]), [], []])), r"names 'X', which is no origin"),
+    (set_own(pack([NOBODY, pack([1]), [], []])), r"an origin's state must"),
     (own_beyond, r"what is confirmed names N~\w+:3, which is not delivered"),
     (no_origin, r"the log has Y~\w+:3, but no state of its origin"),
     (row_beyond, r"the row of Y~\w+ names X~\w+:9, which is not delivered"),
