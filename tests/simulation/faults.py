@@ -90,6 +90,7 @@ class Faults:
             machine.disk.full = machine.disk.moved = False
             machine.disk.fail_next_commit = None
             machine.steps_left = 0
+            machine.mending_meets = None
             if machine.other_disk is not None:
                 self._cluster.oracle.excused |= seen_on(machine.other_disk)
             machine.start()

@@ -67,6 +67,7 @@ class Network:
         """From now on everything arrives, soon."""
         self.cut.clear()
         self.slow.clear()
+        self.apart.clear()
         self._free_at_us.clear()
         self._faulty = False
 
