@@ -164,6 +164,7 @@ class Node:
         self._claims_told = 0
         self._renew_not_before_us = 0
         self._snapshots = Snapshots(random_number)
+        self.replica: Replica
         #: The incarnations that this process has opened.
         self._written: set[str] = set()
         #: How often it moved its writes since its machine went back in time.
@@ -604,12 +605,12 @@ class Node:
         self._begin(store, replica, writable=False)
 
     def _begin(self, store: Store, replica: Replica, *, writable: bool) -> None:
-        before: Replica | None = getattr(self, "replica", None)
-        if before is not None and before.standing.is_quiet:
-            replica.standing.doubt()
+        was_quiet = bool(self._written) and self.replica.standing.is_quiet
         self._store, self.replica = store, replica
         replica.alarms.raised, replica.expiry = self._raised, self._expiry
         replica.catch_up, replica.standing.written = self.catch_up, self._written
+        if was_quiet:
+            replica.standing.doubt()
         self.vector = dict(replica.cut.heads)
         self.health.serving, self.health.writable = True, writable
 
