@@ -62,7 +62,7 @@ class SimulatedStore(MemoryStore):
         """See `Store.switch`."""
         self._machine.step()
         self._machine.is_switching = True
-        self._seen = self._machine.seen | self._machine.staged
+        self._seen = self._machine.switching()
         super().switch(saved)
         self._machine.committed(self._seen, self._seen)
 

@@ -110,6 +110,7 @@ _REVERTED: Final = (
     "better",
     "_has_claimed",
     "staged",
+    "untold",
     "unanswered",
     "_orphans",
     "behind_us",
@@ -217,6 +218,8 @@ class Machine:
         self._record: Dot | None = None
         #: What the snapshot under way holds, as the oracle counts it.
         self.staged: Seen = 0
+        #: The incarnations whose history it could not compare with a peer's to the end.
+        self.untold: set[str] = set()
         #: What the answers of this turn may show: grows with each that is a write.
         self._shown: Seen = 0
         #: What was committed before this turn: if its disk fails after its commit, those whose
@@ -1093,6 +1096,20 @@ class Machine:
         self._cluster.check_branches()
         self.step()
 
+    def switching(self) -> Seen:
+        """The node puts the snapshot in place that came; what it will have seen. Where that has
+        another history of this name, what only this node wrote would be gone. ARCHITECTURE says
+        when no node can know; of other names see `Cluster.check_branches`."""
+        oracle, seen = self._cluster.oracle, self.seen | self.staged
+        replaced = oracle.mixed(seen, self.bears) & self.seen
+        if replaced:
+            forgets = {"short logs", "capped logs"} & set(self._plan.faults)
+            if forgets and oracle.origins(replaced) <= self.untold:
+                raise Excused("no log can tell of another history any more")
+            told = f"{self.name} puts a snapshot in place over {oracle.dots(replaced)}"
+            raise Violation("mending", told)
+        return seen
+
     def failed(self) -> None:
         """The disk failed, perhaps after this turn's commit; its replica ends."""
         self._has_failed = True
@@ -1209,6 +1226,8 @@ class SimulatedStanding(Standing):
     def gives_up(self) -> None:
         """See `Standing.gives_up`."""
         self._machine.noted("an inquiry gave up")
+        if self.inquiry is not None:
+            self._machine.untold.add(self.inquiry.origin)
         super().gives_up()
 
 

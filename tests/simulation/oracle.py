@@ -6,6 +6,7 @@ never looks at a replica's own vectors; it follows commits and answers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
@@ -356,6 +357,13 @@ class Oracle:
         for dot in {made.dot: None for made in self._all_of(self.doubled)}:
             yield self._by_dot[dot]
 
+    def mixed(self, seen: Seen, name: str) -> Seen:
+        """Those of these writes by that name of which another one has the same dot, and is seen as
+        well."""
+        made = [it for it in self._all_of(self.doubled & seen) if name_of(it.dot.origin) == name]
+        several = Counter(it.dot for it in made)
+        return reduce(or_, (it.bit for it in made if several[it.dot] > 1), 0)
+
     def _all_of(self, writes: Seen) -> list[Made]:
         found = []
         while writes:
@@ -470,6 +478,10 @@ class Oracle:
             records = {key for key in keys if self.versions(seen, key)}
             self._members = seen, {name_of(it) for it in names if member_key(it) in records}
         return self._members[1]
+
+    def origins(self, seen: Seen) -> set[str]:
+        """The incarnations that wrote these."""
+        return {made.dot.origin for made in self._all_of(seen)}
 
     def dots(self, seen: Seen) -> list[str]:
         """For people."""

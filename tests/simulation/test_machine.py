@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from kvnode.codec import gossip
 from kvnode.codec.client import decode_answer, encode_request, get, put, replicated
 from kvnode.codec.server import decode_request
 from kvnode.codec.token import decode_token
 from kvnode.core.messages import Claim
 from kvnode.daemon.node import Durability
-from tests.simulation.cluster import CLUSTER, Cluster
+from tests.simulation.cluster import CLUSTER, Cluster, Excused
 from tests.simulation.disk import seen_on
 from tests.simulation.machine import Flight, Machine
 from tests.simulation.network import REQUESTS, Connection
 from tests.simulation.oracle import Seen
 from tests.simulation.plan import SECOND_US, Plan
-from tests.simulation.world import World
+from tests.simulation.world import Violation, World
 
 
 class Alone(Machine):
@@ -115,3 +117,42 @@ def test_nothing_arrives_that_was_sent_to_the_process_before() -> None:
     network.send("N2", "N1", 1, lambda: arrived.append("after"), over)
     machine.world.run_until(2 * SECOND_US)
     assert arrived == ["after"]
+
+
+def doubled(*faults: str) -> Alone:
+    """A machine that was reverted with its clocks, and wrote under a dot that it had given before;
+    the snapshot that is to be put in place has the write of before."""
+    machine = Alone()
+    machine._plan = replace(machine._plan, faults=faults)
+    machine.ask("opens", put(b"k", b"u"))
+    machine.freeze()
+    machine.ask("before", put(b"k", b"v"))
+    before = machine.seen
+    machine.revert(sets_clock=False)
+    machine.ask("again", put(b"k", b"w"))
+    machine.staged = before
+    assert machine.cluster.oracle.mixed(machine.seen | before, "N1").bit_count() == 2
+    return machine
+
+
+def test_no_snapshot_replaces_what_a_reverted_machine_wrote_under_the_same_dots() -> None:
+    for machine in (doubled("capped logs"), doubled()):
+        with pytest.raises(Violation, match="in place over"):
+            machine.switching()
+
+
+def test_a_snapshot_may_do_that_where_no_log_could_tell() -> None:
+    machine, whole = doubled("capped logs"), doubled()
+    for it in (machine, whole):
+        assert it.node is not None
+        it.untold.add(it.node.replica.origin)
+    with pytest.raises(Excused):
+        machine.switching()
+    with pytest.raises(Violation, match="in place over"):
+        whole.switching()
+
+
+def test_a_snapshot_with_the_same_history_is_put_in_place() -> None:
+    machine = Alone()
+    machine.staged = machine.seen
+    assert machine.switching() == machine.seen
