@@ -128,6 +128,7 @@ _REVERTED: Final = (
     "_cuts",
     "_held",
     "_is_blind",
+    "_has_failed",
 )
 
 

@@ -156,3 +156,13 @@ def test_a_snapshot_with_the_same_history_is_put_in_place() -> None:
     machine = Alone()
     machine.staged = machine.seen
     assert machine.switching() == machine.seen
+
+
+def test_what_a_machine_commits_that_went_back_before_a_failure_is_seen_with_its_answer() -> None:
+    machine = Alone()
+    machine.freeze()
+    machine.failed()
+    machine.revert(sets_clock=True)
+    machine.ask("writes", put(b"k", b"v"))
+    _, seen = machine.answers["writes"]
+    assert seen == machine.seen
