@@ -246,11 +246,11 @@ class Standing:
                 self._confirms(Dot(origin, seq))
 
     def is_relied_on(self, dot: Dot) -> None:
-        """A write of others is delivered here that comes after this one: so this one stays, and a
-        process that starts from that commit has to know."""
-        before = self.past
+        """A write of others is delivered here that comes after this one: so this one stays, and who
+        goes on from that commit has to know. A claim may have told of it before, which alone is
+        nothing to save."""
         self._confirms(dot)
-        self.must_save = self.must_save or self.past is not before
+        self.must_save = self.must_save or self.past is not self.saved
 
     def _confirms(self, dot: Dot) -> None:
         self._confirmed(dot)

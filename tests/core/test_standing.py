@@ -648,6 +648,20 @@ def test_what_others_have_written_after_is_confirmed_and_saved(node: Node) -> No
     assert node.standing.must_save
 
 
+def test_so_it_is_if_a_claim_had_confirmed_it_which_is_not_saved_yet(node: Node) -> None:
+    node.hears({N1: 2})
+    assert (node.standing.unconfirmed(), node.standing.must_save) == ({N1: 3}, False)
+    node.standing.is_relied_on(Dot(N1, 2))
+    assert node.standing.must_save
+
+
+def test_what_is_saved_is_not_saved_again(node: Node) -> None:
+    node.hears({N1: 2})
+    node.standing.saved = node.standing.past
+    node.standing.is_relied_on(Dot(N1, 2))
+    assert not node.standing.must_save
+
+
 def test_what_was_confirmed_once_it_was_found_out_that_they_part_is_not_moved(node: Node) -> None:
     node.hears({N1: 3}, branch="b")
     node.gets(batch(N1, 2, branch="b"))
