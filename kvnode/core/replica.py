@@ -680,6 +680,8 @@ class Replica:
         for dot in self.branches.relied_on(batch):
             self.standing.is_relied_on(dot)
         self.state.deliver(batch)
+        if name_of(batch.origin) == self.identity.name:  # of before the machine went back
+            self.standing.made(batch.origin, self.state.origins[batch.origin])
         self._author.delivered(batch.origin)
         if batch.first == 1:
             self.alarms.goes_on_anew(name_of(batch.origin))

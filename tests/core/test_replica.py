@@ -390,6 +390,19 @@ def test_what_depends_on_another_branch_of_ones_own_writes_waits_without_an_alar
         assert (shown, replica.alarms.raised, replica.holdback.batches) == (vector, {}, {})
 
 
+def test_what_others_wrote_after_own_writes_that_came_back_from_them_confirms_these() -> None:
+    """As on a machine that went back in time: it may never move them then."""
+    replica = made("Y", MemoryDisk())
+    (own,) = turned(replica, Inputs(requests=[asked(put(b"a", b"1"))])).publish
+    lost = made_by(own.origin, 2, b"2", own.encoded)
+    later = made_by(own.origin, 3, b"3", lost.encoded)
+    x, write = new_origin("X", 1, 1), (Change(b"a", b"4"),)
+    check = check_of(chained(lost.encoded))
+    theirs = decode_batch(encode_batch(x, 1, {own.origin: 2}, 4, (write,), NO_CHAIN, check))
+    turned(replica, Inputs(pulled=[Pulled("X", (lost, theirs, later))]))
+    assert replica.standing.unconfirmed() == {own.origin: 3}
+
+
 def test_batches_of_one_turn_are_in_one_chain_and_the_next_incarnation_goes_on_from_it() -> None:
     value, disk = bytes(BATCH_BYTES_TARGET * 2 // 5), MemoryDisk()
     operations = [put(b"key %d" % n, value) for n in range(3)]
