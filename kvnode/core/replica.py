@@ -262,6 +262,7 @@ class Replica:
         if not is_whole or self._is_built_on(parting, firsts):
             if self.standing.is_beyond_help():
                 self.alarms.parted(parting)
+            self._end_quiet(was_quiet=True)
             return None
         self.alarms.settled(self.identity.name)
         # What was confirmed since its last write is known here only.

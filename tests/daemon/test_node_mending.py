@@ -21,6 +21,7 @@ from kvnode.core.messages import Claim, Inputs, Pulled, Report
 from kvnode.core.requests import AwaitReplicas, Put, Watch
 from kvnode.core.results import Unreplicated
 from kvnode.core.standing import INQUIRY_FAILURES_MAX
+from kvnode.core.vector import new_origin
 from kvnode.daemon.node import REOPEN_US, Durability
 from kvnode.errors import Refused, StorageError
 from kvnode.storage.soundness import examined
@@ -295,6 +296,17 @@ def test_what_is_too_much_takes_a_person_and_it_stays_quiet(node, monkeypatch):
     assert node.value("k") == node.value("confirmed") == "v"
     assert published(node) == [] and ("pull", "Y") not in node.events
     assert entries_of(node)[node.old] >= 3
+
+
+def test_after_a_mere_guess_it_tells_all_that_it_has_again(node, monkeypatch):
+    """Y has a later incarnation of X, and no log that tells whether that ends these writes."""
+    monkeypatch.setattr(replica_module, "MENDED_BYTES_MAX", 1)
+    later = {new_origin("X", 9, 9): 1}
+    node.turn(claims=(replace(node.claim_of_y(later, b""), floor=later),))
+    assert not node.node.replica.alarms.raised
+    node.turn(node.put("k", "v"))
+    node.goes_on()
+    assert node.claims[-1].delivered == node.node.replica.cut.heads
 
 
 def test_it_takes_in_what_others_wrote_all_the_same(node, monkeypatch):
