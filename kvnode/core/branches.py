@@ -47,8 +47,8 @@ class Branches:
         self._own = OwnChains()
 
     def made(self, batch: Batch) -> None:
-        """This node made a batch."""
-        self._own.made(Dot(batch.origin, batch.last), batch.encoded)
+        """This node made a batch, which is delivered."""
+        self._own.made(Dot(batch.origin, batch.last), self._state.chain_of(batch.origin))
 
     def fits(self, batch: Batch) -> bool:
         """Whether a batch may be delivered once its deps are; raises the alarm if it never may."""

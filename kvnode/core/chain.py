@@ -106,9 +106,9 @@ class OwnChains:
     def __init__(self) -> None:
         self._chains: OrderedDict[Dot, bytes] = OrderedDict()
 
-    def made(self, last: Dot, encoded: bytes) -> None:
-        """A batch was made that ends there."""
-        self._chains[last] = chained(encoded)
+    def made(self, last: Dot, chain: bytes) -> None:
+        """A batch was made that ends there, and this is the chain since."""
+        self._chains[last] = chain
         if len(self._chains) > OWN_CHAINS_MAX:
             self._chains.popitem(last=False)
 

@@ -209,8 +209,9 @@ class Repair:
     def may_answer(self, name: str, failures_max: int, steady_us: int) -> bool:
         """Whether a peer is heard, and was not asked in vain more often than that."""
         peer = self._peers.get(name)
-        heard = peer is not None and not self._is_silent(peer, steady_us)
-        return heard and peer is not None and peer.failures <= failures_max
+        if peer is None or self._is_silent(peer, steady_us):
+            return False
+        return peer.failures <= failures_max
 
     def next_pull(
         self, cut: Cut, holdback: Holdback, steady_us: int, *, may_fetch: bool = True

@@ -260,7 +260,7 @@ class Replica:
         batches = self._table.batches(firsts, MENDED_BYTES_MAX, self.cut.succession.ends)
         is_whole = batches and are_all(batches, firsts, self.cut.entries)
         if not is_whole or self._is_built_on(parting, firsts):
-            if self.standing.is_beyond_help():
+            if self.standing.drops_the_mend():
                 self.alarms.parted(parting)
             self._end_quiet(was_quiet=True)
             return None
@@ -914,8 +914,8 @@ class Replica:
         if closed is not None:
             batch, row = closed
             self.own.append(batch)
-            self.branches.made(batch)
             self.state.record(batch, row)
+            self.branches.made(batch)
             self.standing.made(batch.origin, self.state.origins[batch.origin])
             self._wake(batch)
 

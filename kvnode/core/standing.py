@@ -155,10 +155,10 @@ class Standing:
     def _may_inquire(self) -> bool:
         return not self.is_comparing and not self.takes_a_person
 
-    def is_beyond_help(self) -> bool:
+    def drops_the_mend(self) -> bool:
         """What is to be mended can't be by itself. Then it takes a person, and the node goes on
         telling nobody of it; but nobody is called for what was only guessed, of an incarnation that
-        no peer has named."""
+        no peer has named. Returns whether it takes one."""
         self.parting, guessed = None, self._guessed
         if guessed is not None:
             self._rule_out(guessed)

@@ -75,7 +75,7 @@ def test_what_is_unknown_contradicts_nothing() -> None:
 def test_of_its_own_batches_a_node_remembers_the_latest() -> None:
     own = OwnChains()
     for seq in range(1, OWN_CHAINS_MAX + 2):
-        own.made(Dot(X, seq), b"%d" % seq)
+        own.made(Dot(X, seq), chained(b"%d" % seq))
     found = [own.at(Dot(X, seq)) for seq in (1, 2, OWN_CHAINS_MAX + 1)]
     assert found == [NO_CHAIN, chained(b"2"), chained(b"%d" % (OWN_CHAINS_MAX + 1))]
     assert own.at(Dot(Y, 2)) == NO_CHAIN

@@ -449,7 +449,7 @@ def test_nobody_is_called_for_a_mere_guess(node: Node) -> None:
     node.hears({N2: 1})
     node.standing.gives_up()
     assert node.standing.parting == Dot(N1, 1)
-    assert not node.standing.is_beyond_help()
+    assert not node.standing.drops_the_mend()
     assert not node.standing.is_quiet and not node.standing.takes_a_person
     node.hears({N2: 1})
     assert node.standing.inquiry is None, "it was ruled out"
@@ -458,7 +458,7 @@ def test_nobody_is_called_for_a_mere_guess(node: Node) -> None:
 def test_beyond_help_it_stays_quiet_and_asks_nobody_any_more(node: Node) -> None:
     node.hears({N1: 2}, branch="b")
     node.gets(batch(N1, 2, branch="b"))
-    node.standing.is_beyond_help()
+    node.standing.drops_the_mend()
     for _ in range(2):
         node.hears({N1: 2}, branch="b")
         node.standing.is_asked({})
@@ -637,7 +637,7 @@ def test_what_a_snapshot_shows_is_mended_as_if_it_had_been_compared(node: Node) 
 
 
 def test_but_not_where_it_takes_a_person(node: Node) -> None:
-    node.standing.is_beyond_help()
+    node.standing.drops_the_mend()
     assert not node.standing.finds(Dot(N1, 1))
     assert node.standing.parting is None
 
